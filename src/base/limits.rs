@@ -1,0 +1,18 @@
+//! Every bound of the server, named. A bound that depends on another says so and is checked at compile time.
+
+/// Logical databases (`databases`, Redis's default).
+pub const DATABASES_DEFAULT: usize = 16;
+/// Longest inline command line, bytes (Redis PROTO_INLINE_MAX_SIZE).
+pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Most arguments of one command (Redis: 1024 * 1024).
+pub const ARGS_MAX: i64 = 1024 * 1024;
+/// Largest argument, bytes, unless `proto-max-bulk-len` says otherwise.
+pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Arguments and multibulk counts allowed before authentication (Redis: 10 and 16384).
+pub const UNAUTHENTICATED_ARGS_MAX: i64 = 10;
+/// See [`UNAUTHENTICATED_ARGS_MAX`].
+pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16384;
+/// An argument at least this long is collected in a buffer of its own, which becomes the value.
+pub const BIG_ARG_BYTES_MIN: usize = 32 * 1024;
+/// A reply of a string at least this long is sent from the value itself.
+pub const BIG_REPLY_BYTES_MIN: usize = 16 * 1024;

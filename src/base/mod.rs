@@ -1,0 +1,9 @@
+//! What every layer may use: clocks, hashes, texts, limits, counters, settings. Knows nothing of Redis servers.
+
+pub mod bytes;
+pub mod clock;
+pub mod config;
+pub mod hash;
+pub mod limits;
+pub mod stats;
+pub mod text;

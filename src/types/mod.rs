@@ -1,0 +1,4 @@
+//! Data structures: no I/O, no clock, no clients. What they hold is bounded by their caller.
+
+pub mod table;
+pub mod value;

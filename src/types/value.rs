@@ -1,0 +1,74 @@
+//! What a key can hold, when it is too large to live inside its entry. Never knows about keys, clocks or clients.
+
+use crate::base::bytes::BigString;
+
+/// A value that lives outside its table entry. Every later data type is one more variant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A string longer than what an entry holds inline.
+    Str(BigString),
+}
+
+impl Value {
+    /// The name `TYPE` answers.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Str(_) => "string",
+        }
+    }
+
+    /// Heap bytes behind the value, its own box included.
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Value::Str(s) => s.capacity() + size_of::<Value>() + size_of::<Vec<u8>>() + 16,
+        }
+    }
+}
+
+/// What a reader sees of an entry's value.
+#[derive(Debug, Clone, Copy)]
+pub enum View<'a> {
+    /// A canonical 64-bit integer, stored as one (`OBJECT ENCODING`: int).
+    Int(i64),
+    /// An inline string; `raw` says that an in-place edit made it (`OBJECT ENCODING`: raw, else embstr up to 44 bytes).
+    Str {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Whether APPEND, SETRANGE or SETBIT made it.
+        raw: bool,
+    },
+    /// Anything out of line.
+    Boxed(&'a Value),
+}
+
+/// A value on its way into the table. `Str` longer than an entry holds inline is boxed by the table.
+#[derive(Debug)]
+pub enum NewValue<'a> {
+    /// Stored as an integer.
+    Int(i64),
+    /// Stored as bytes, never turned into an integer; see [`View::Str`] for `raw`.
+    Str {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// As in [`View::Str`].
+        raw: bool,
+    },
+    /// Stored as it is.
+    Boxed(Box<Value>),
+}
+
+/// A value taken or copied out of the table: free of the shard, so it may cross cores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owned {
+    /// An integer.
+    Int(i64),
+    /// An inline string.
+    Str {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// As in [`View::Str`].
+        raw: bool,
+    },
+    /// Anything out of line.
+    Boxed(Box<Value>),
+}
