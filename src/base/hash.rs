@@ -1,5 +1,9 @@
 //! Where a key lives: CRC16 slots as Redis Cluster defines them, and the hash inside a slot. Never sees values.
 
+use ahash::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::OnceLock;
+
 /// Number of hash slots (Redis Cluster specification).
 pub const SLOTS: u16 = 16384;
 
@@ -9,25 +13,177 @@ pub struct Position(pub u64);
 
 impl Position {
     /// The position of a key: CRC16 of the key or its {tag}, and the process's seeded hash of the whole key.
+    #[inline]
     pub fn of(key: &[u8]) -> Self {
         Position(u64::from(slot(key)) << 50 | hash(key) >> 14)
     }
     /// The slot, 0..16384.
+    #[inline]
     pub fn slot(self) -> u16 {
         (self.0 >> 50) as u16
     }
     /// The 50 hash bits.
+    #[inline]
     pub fn hash(self) -> u64 {
         self.0 & ((1 << 50) - 1)
     }
 }
 
-/// `crc16(key or {tag}) % 16384`.
-pub fn slot(_key: &[u8]) -> u16 {
-    todo!()
+/// `crc16(key or {tag}) % 16384`. The tag is what stands between the first `{` and the first `}` behind it, unless
+/// that is nothing (Redis Cluster specification, "Hash tags").
+#[inline]
+pub fn slot(key: &[u8]) -> u16 {
+    let (crc, brace) = crc16_noting_braces(key);
+    if brace {
+        return slot_of_tag(key, crc);
+    }
+    crc % SLOTS
 }
 
-/// 64-bit hash with a seed drawn at start of the process.
-pub fn hash(_key: &[u8]) -> u64 {
-    todo!()
+/// The rule for keys with a `{`; `whole` is the checksum of the whole key, used if there is no tag after all.
+#[cold]
+fn slot_of_tag(key: &[u8], whole: u16) -> u16 {
+    let tag = key.iter().position(|&b| b == b'{').and_then(|open| {
+        let rest = &key[open + 1..];
+        rest.iter().position(|&b| b == b'}').map(|close| &rest[..close])
+    });
+    match tag {
+        Some(tag) if !tag.is_empty() => crc16(tag) % SLOTS,
+        _ => whole % SLOTS,
+    }
+}
+
+/// CRC16-XMODEM (polynomial 0x1021, start 0, not reflected) of `bytes`.
+pub fn crc16(bytes: &[u8]) -> u16 {
+    crc16_noting_braces(bytes).0
+}
+
+/// `TABLES[k][b]`: checksum of byte `b` followed by `k` zero bytes.
+static TABLES: [[u16; 256]; 8] = tables();
+
+const fn tables() -> [[u16; 256]; 8] {
+    let mut tables = [[0u16; 256]; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = (byte as u16) << 8;
+        let mut k = 0;
+        while k < 8 {
+            let mut bit = 0;
+            while bit < 8 {
+                crc = if crc & 0x8000 != 0 { crc << 1 ^ 0x1021 } else { crc << 1 };
+                bit += 1;
+            }
+            tables[k][byte] = crc;
+            k += 1;
+        }
+        byte += 1;
+    }
+    tables
+}
+
+/// Eight bytes at a time ("slicing by 8"). As the checksum starts at 0, zero bytes in front change nothing: so the odd
+/// bytes go first, as one word padded in front, and no byte-wise tail is left. Also answers whether a `{` occurs.
+#[inline]
+fn crc16_noting_braces(bytes: &[u8]) -> (u16, bool) {
+    let (head, words) = bytes.split_at(bytes.len() % 8);
+    let mut word = front_padded(head, bytes);
+    let mut braces = has_brace(word);
+    let mut crc = step(word);
+    for chunk in words.chunks_exact(8) {
+        word = u64::from_be_bytes([chunk[0], chunk[1], chunk[2], chunk[3], chunk[4], chunk[5], chunk[6], chunk[7]]);
+        braces |= has_brace(word);
+        crc = step(word ^ u64::from(crc) << 48);
+    }
+    (crc, braces != 0)
+}
+
+/// `head`, at most 7 bytes that begin `bytes`, as the low bytes of a big-endian word.
+#[inline]
+fn front_padded(head: &[u8], bytes: &[u8]) -> u64 {
+    if head.is_empty() {
+        return 0;
+    }
+    if let Some(first) = bytes.first_chunk::<8>() {
+        return u64::from_be_bytes(*first) >> (64 - 8 * head.len());
+    }
+    head.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+/// Checksum of the eight bytes of `word`, the top byte first.
+#[inline]
+fn step(word: u64) -> u16 {
+    let at = |k: usize| TABLES[k][(word >> (8 * k)) as usize & 0xff];
+    (at(7) ^ at(6)) ^ (at(5) ^ at(4)) ^ ((at(3) ^ at(2)) ^ (at(1) ^ at(0)))
+}
+
+/// Not zero if, and only if, one of the eight bytes is `{`.
+#[inline]
+fn has_brace(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let x = word ^ (ONES * b'{' as u64);
+    x.wrapping_sub(ONES) & !x & (ONES << 7)
+}
+
+static SEED: OnceLock<RandomState> = OnceLock::new();
+
+/// 64-bit hash with a seed drawn at start of the process, so that nobody can choose keys that collide.
+#[inline]
+pub fn hash(key: &[u8]) -> u64 {
+    let mut hasher = SEED.get_or_init(RandomState::new).build_hasher();
+    hasher.write(key);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crc16_bitwise(bytes: &[u8]) -> u16 {
+        bytes.iter().fold(0u16, |crc, &byte| {
+            (0..8)
+                .fold(crc ^ u16::from(byte) << 8, |crc, _| if crc & 0x8000 != 0 { crc << 1 ^ 0x1021 } else { crc << 1 })
+        })
+    }
+
+    #[test]
+    fn checksum_is_xmodem() {
+        assert_eq!(crc16(b"123456789"), 0x31c3); // the check value of the specification
+        let bytes: Vec<u8> = (0..200u32).map(|i| (i * 37 % 251) as u8).collect();
+        for len in 0..bytes.len() {
+            assert_eq!(crc16(&bytes[..len]), crc16_bitwise(&bytes[..len]), "length {len}");
+        }
+    }
+
+    #[test]
+    fn slots_are_those_of_cluster_keyslot() {
+        // Asked of a real server: CLUSTER KEYSLOT.
+        for (key, want) in [("", 0), ("foo", 12182), ("bar", 5061), ("somekey", 11058), ("foo{hash_tag}", 2515)] {
+            assert_eq!(slot(key.as_bytes()), want, "{key}");
+        }
+    }
+
+    #[test]
+    fn tag_rule() {
+        let same = |a: &str, b: &str| assert_eq!(slot(a.as_bytes()), slot(b.as_bytes()), "{a} {b}");
+        same("{user1000}.following", "user1000");
+        same("{user1000}.followers.and.quite.some.more", "user1000");
+        same("foo{{bar}}zap", "{bar");
+        same("foo{bar}{zap}", "bar");
+        let whole = |a: &str| assert_eq!(slot(a.as_bytes()), crc16_bitwise(a.as_bytes()) % SLOTS, "{a}");
+        whole("foo{}{bar}");
+        whole("foo{bar");
+        whole("foo}bar{");
+        whole("}{");
+        whole("{");
+    }
+
+    #[test]
+    fn position_orders_by_slot_then_hash() {
+        let p = Position::of(b"foo");
+        assert_eq!(p.slot(), 12182);
+        assert_eq!(p.hash(), hash(b"foo") >> 14);
+        assert_eq!(p, Position::of(b"foo"));
+        assert_ne!(hash(b"foo"), hash(b"foo\0"));
+        assert!(Position::of(b"bar") < p); // slot 5061
+    }
 }
