@@ -1,7 +1,9 @@
 //! The shard: its databases, lookups with lazy expiry, writes, and the counters INFO reports.
 
+use crate::shard::settings::ShardSettings;
 use crate::types::table::{EntryView, Expire, Key, Table};
 use crate::types::value::{NewValue, Owned, Value, View};
+use std::ops::Range;
 
 /// Counters of one shard since start or CONFIG RESETSTAT.
 #[derive(Debug, Default, Clone)]
@@ -19,6 +21,10 @@ pub struct ShardStats {
 pub struct Shard {
     /// One table per logical database.
     pub tables: Vec<Table>,
+    /// The slots it owns.
+    pub slots: Range<u16>,
+    /// What the configuration says to it.
+    pub settings: ShardSettings,
     /// Unix time of this tick, milliseconds; set by the tick, constant while a command runs.
     pub now_ms: u64,
     /// See [`ShardStats`].

@@ -2,3 +2,4 @@
 //! no other core is known here.
 
 pub mod keyspace;
+pub mod settings;

@@ -1,0 +1,39 @@
+//! What the server's settings mean to a shard: a few plain numbers, copied in whenever a setting changes. Reads no
+//! configuration itself.
+
+/// Which of a key's recent uses its 10 access bits remember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessClock {
+    /// When it was last used (`maxmemory-policy` without `lfu`): OBJECT IDLETIME answers, OBJECT FREQ does not.
+    #[default]
+    Recency,
+    /// How often it is used (`...-lfu`): the other way round.
+    Frequency,
+}
+
+/// The copy a shard keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardSettings {
+    /// Follows `maxmemory-policy`.
+    pub access_clock: AccessClock,
+    /// `lfu-log-factor`: how slowly the use counter grows.
+    pub lfu_log_factor: u32,
+    /// `lfu-decay-time`: minutes until the use counter halves; 0 for never.
+    pub lfu_decay_minutes: u32,
+    /// Whether expired keys are looked for between commands (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub active_expire: bool,
+    /// `active-expire-effort`, 1 to 10.
+    pub active_expire_effort: u32,
+}
+
+impl Default for ShardSettings {
+    fn default() -> Self {
+        ShardSettings {
+            access_clock: AccessClock::Recency,
+            lfu_log_factor: 10,
+            lfu_decay_minutes: 1,
+            active_expire: true,
+            active_expire_effort: 1,
+        }
+    }
+}
