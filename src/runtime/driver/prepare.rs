@@ -1,0 +1,112 @@
+//! Chooses a driver, and makes one seed per core before the cores' threads exist. Falls back with a reason, never
+//! silently.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use super::epoll::EpollDriver;
+use super::{Driver, DriverKind};
+
+/// Which driver runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChosenKind {
+    /// io_uring.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+impl ChosenKind {
+    /// Its name for logs and INFO: `io_uring` or `epoll`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ChosenKind::Uring => "io_uring",
+            ChosenKind::Epoll => "epoll",
+        }
+    }
+}
+
+/// Why no driver could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// io_uring was asked for and does not work here.
+    #[error("io_uring is not usable here: {0}")]
+    Uring(String),
+    /// A descriptor or mapping the driver cannot do without.
+    #[error("cannot create {what}: {error}")]
+    Resource {
+        /// What was to be made.
+        what: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+pub(super) fn resource(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |error| StartError::Resource { what, error }
+}
+
+/// The doorbells of all cores; any thread may ring them.
+#[derive(Clone, Debug)]
+pub struct Doorbells(Arc<[Bell]>);
+
+#[derive(Debug)]
+struct Bell {
+    event: File,
+}
+
+impl Doorbells {
+    fn new(cores: usize) -> Result<Doorbells, StartError> {
+        let bells = (0..cores).map(|_| {
+            // SAFETY: no memory is involved; the result is checked.
+            let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+            if fd < 0 {
+                return Err(resource("eventfd")(io::Error::last_os_error()));
+            }
+            // SAFETY: the descriptor was just made and belongs to nobody else.
+            Ok(Bell { event: File::from(unsafe { OwnedFd::from_raw_fd(fd) }) })
+        });
+        Ok(Doorbells(bells.collect::<Result<_, _>>()?))
+    }
+
+    /// Rings core `core` by a system call; rings that nobody heard yet merge. From the thread of another core
+    /// prefer `Driver::ring`.
+    pub fn ring(&self, core: usize) {
+        // The only failure is a counter at its maximum, and then the bell is ringing already.
+        let _ = (&self.0[core].event).write(&1u64.to_ne_bytes());
+    }
+
+    pub(super) fn event_fd(&self, core: usize) -> RawFd {
+        self.0[core].event.as_raw_fd()
+    }
+}
+
+/// What the thread of one core needs to build its driver.
+#[derive(Debug)]
+pub struct DriverSeed {
+    core: usize,
+    bells: Doorbells,
+}
+
+impl DriverSeed {
+    /// Builds the driver. Call it on the thread that will use it.
+    pub fn build(self) -> Result<Driver, StartError> {
+        Ok(Driver::Epoll(EpollDriver::new(self.core, self.bells)?))
+    }
+}
+
+/// One seed per core, the doorbells, which driver it will be and, if it is not what `Auto` prefers, why.
+pub type Prepared = (Vec<DriverSeed>, Doorbells, ChosenKind, Option<String>);
+
+/// Chooses the driver and makes `cores` seeds for it; see [`Prepared`].
+pub fn prepare(cores: usize, kind: DriverKind) -> Result<Prepared, StartError> {
+    let bells = Doorbells::new(cores)?;
+    let (chosen, reason) = match kind {
+        DriverKind::Epoll => (ChosenKind::Epoll, None),
+        DriverKind::Auto | DriverKind::Uring => (ChosenKind::Epoll, Some("not built yet".to_string())),
+    };
+    let seeds = (0..cores).map(|core| DriverSeed { core, bells: bells.clone() }).collect();
+    Ok((seeds, bells, chosen, reason))
+}
