@@ -1,5 +1,16 @@
 //! The declarative command table's vocabulary: what a command is called, takes, touches, and how it travels.
+//! Rows are written with the `const` builders of [`CommandSpec`]; a row that contradicts itself does not compile.
+//! Never looks at a client or a key's value.
+//!
+//! One row, in the list that ends each family's file:
+//! ```ignore
+//! CommandSpec::new("append", 3, Group::String, "2.0.0", Plan::OneShard(append))
+//!     .flags(WRITE | DENYOOM | FAST)
+//!     .key_specs(&[KeySpec::one(key::RW | key::INSERT, 1)])
+//!     .docs("Appends to a string, making the key if there is none.", "O(1)", "key#0 value"),
+//! ```
 
+use crate::commands::args::Args;
 use crate::commands::context::CommandFn;
 
 /// How a command reaches the shards that hold its keys.
@@ -48,4 +59,636 @@ pub enum Gather {
     Concat,
     /// One part's non-null reply, drawn with each shard's key count as its weight (RANDOMKEY).
     Draw,
+}
+
+/// Command flags, bits of [`flag`].
+pub type Flags = u32;
+
+/// What a command does to the server, as COMMAND INFO names it, in the order COMMAND INFO prints it.
+pub mod flag {
+    use super::Flags;
+
+    /// May change keys.
+    pub const WRITE: Flags = 1 << 0;
+    /// Reads keys, changes none.
+    pub const READONLY: Flags = 1 << 1;
+    /// Refused when memory is over `maxmemory` and nothing can be evicted.
+    pub const DENYOOM: Flags = 1 << 2;
+    /// Belongs to a module.
+    pub const MODULE: Flags = 1 << 3;
+    /// For operators; refused to clients that may not administrate.
+    pub const ADMIN: Flags = 1 << 4;
+    /// Publish/subscribe.
+    pub const PUBSUB: Flags = 1 << 5;
+    /// Not from a script.
+    pub const NOSCRIPT: Flags = 1 << 6;
+    /// May wait for something.
+    pub const BLOCKING: Flags = 1 << 7;
+    /// Allowed while a data set loads.
+    pub const LOADING: Flags = 1 << 8;
+    /// Allowed on a replica whose link is down (`replica-serve-stale-data no`).
+    pub const STALE: Flags = 1 << 9;
+    /// Not shown to MONITOR.
+    pub const SKIP_MONITOR: Flags = 1 << 10;
+    /// Not entered in SLOWLOG or COMMANDLOG (`skip_slowlog`, in Valkey 8.1 and later `skip_commandlog`).
+    pub const SKIP_SLOWLOG: Flags = 1 << 11;
+    /// Implies ASKING for its own keys (RESTORE-ASKING).
+    pub const ASKING: Flags = 1 << 12;
+    /// O(1) or O(log N), latency class `fast-command`.
+    pub const FAST: Flags = 1 << 13;
+    /// Allowed before AUTH.
+    pub const NO_AUTH: Flags = 1 << 14;
+    /// No write, yet it may be sent to replicas (PUBLISH, EVAL).
+    pub const MAY_REPLICATE: Flags = 1 << 15;
+    /// Sentinel has it too.
+    pub const SENTINEL: Flags = 1 << 16;
+    /// Only Sentinel has it.
+    pub const ONLY_SENTINEL: Flags = 1 << 17;
+    /// Its key arguments may be none (EVAL).
+    pub const NO_MANDATORY_KEYS: Flags = 1 << 18;
+    /// Allowed while a script runs for too long.
+    pub const ALLOW_BUSY: Flags = 1 << 19;
+    /// `first, last, step` does not tell where its keys are.
+    pub const MOVABLEKEYS: Flags = 1 << 20;
+    /// Not inside MULTI.
+    pub const NO_MULTI: Flags = 1 << 21;
+    /// Not while data loads asynchronously (`no_async_loading`).
+    pub const NO_ASYNC_LOADING: Flags = 1 << 22;
+    /// Reaches keys that it does not name (SORT BY, SCAN, KEYS). Not printed by COMMAND INFO.
+    pub const TOUCHES_ARBITRARY_KEYS: Flags = 1 << 23;
+
+    /// Bit and name as COMMAND INFO prints it; bits that are not printed are not here.
+    pub const NAMES: &[(Flags, &str)] = &[
+        (WRITE, "write"),
+        (READONLY, "readonly"),
+        (DENYOOM, "denyoom"),
+        (MODULE, "module"),
+        (ADMIN, "admin"),
+        (PUBSUB, "pubsub"),
+        (NOSCRIPT, "noscript"),
+        (BLOCKING, "blocking"),
+        (LOADING, "loading"),
+        (STALE, "stale"),
+        (SKIP_MONITOR, "skip_monitor"),
+        (SKIP_SLOWLOG, "skip_slowlog"),
+        (ASKING, "asking"),
+        (FAST, "fast"),
+        (NO_AUTH, "no_auth"),
+        (MAY_REPLICATE, "may_replicate"),
+        (NO_MANDATORY_KEYS, "no_mandatory_keys"),
+        (NO_ASYNC_LOADING, "no_async_loading"),
+        (NO_MULTI, "no_multi"),
+        (MOVABLEKEYS, "movablekeys"),
+        (ALLOW_BUSY, "allow_busy"),
+    ];
+}
+
+/// ACL categories, bits of [`acl`].
+pub type Categories = u32;
+
+/// ACL categories, in the order ACL CAT prints them.
+pub mod acl {
+    use super::Categories;
+
+    /// `@keyspace`: keys of any type, databases.
+    pub const KEYSPACE: Categories = 1 << 0;
+    /// `@read`.
+    pub const READ: Categories = 1 << 1;
+    /// `@write`.
+    pub const WRITE: Categories = 1 << 2;
+    /// `@set`.
+    pub const SET: Categories = 1 << 3;
+    /// `@sortedset`.
+    pub const SORTEDSET: Categories = 1 << 4;
+    /// `@list`.
+    pub const LIST: Categories = 1 << 5;
+    /// `@hash`.
+    pub const HASH: Categories = 1 << 6;
+    /// `@string`.
+    pub const STRING: Categories = 1 << 7;
+    /// `@bitmap`.
+    pub const BITMAP: Categories = 1 << 8;
+    /// `@hyperloglog`.
+    pub const HYPERLOGLOG: Categories = 1 << 9;
+    /// `@geo`.
+    pub const GEO: Categories = 1 << 10;
+    /// `@stream`.
+    pub const STREAM: Categories = 1 << 11;
+    /// `@pubsub`.
+    pub const PUBSUB: Categories = 1 << 12;
+    /// `@admin`.
+    pub const ADMIN: Categories = 1 << 13;
+    /// `@fast`.
+    pub const FAST: Categories = 1 << 14;
+    /// `@slow`: all that is not `@fast`.
+    pub const SLOW: Categories = 1 << 15;
+    /// `@blocking`.
+    pub const BLOCKING: Categories = 1 << 16;
+    /// `@dangerous`.
+    pub const DANGEROUS: Categories = 1 << 17;
+    /// `@connection`.
+    pub const CONNECTION: Categories = 1 << 18;
+    /// `@transaction`.
+    pub const TRANSACTION: Categories = 1 << 19;
+    /// `@scripting`.
+    pub const SCRIPTING: Categories = 1 << 20;
+
+    /// Bit and name.
+    pub const NAMES: &[(Categories, &str)] = &[
+        (KEYSPACE, "keyspace"),
+        (READ, "read"),
+        (WRITE, "write"),
+        (SET, "set"),
+        (SORTEDSET, "sortedset"),
+        (LIST, "list"),
+        (HASH, "hash"),
+        (STRING, "string"),
+        (BITMAP, "bitmap"),
+        (HYPERLOGLOG, "hyperloglog"),
+        (GEO, "geo"),
+        (STREAM, "stream"),
+        (PUBSUB, "pubsub"),
+        (ADMIN, "admin"),
+        (FAST, "fast"),
+        (SLOW, "slow"),
+        (BLOCKING, "blocking"),
+        (DANGEROUS, "dangerous"),
+        (CONNECTION, "connection"),
+        (TRANSACTION, "transaction"),
+        (SCRIPTING, "scripting"),
+    ];
+
+    /// The category called `name` (no `@`, any case).
+    pub fn find(name: &[u8]) -> Option<Categories> {
+        NAMES.iter().find(|(_, n)| n.as_bytes().eq_ignore_ascii_case(name)).map(|(bit, _)| *bit)
+    }
+}
+
+/// Family of a command, as COMMAND DOCS names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Group {
+    Generic,
+    String,
+    List,
+    Set,
+    SortedSet,
+    Hash,
+    PubSub,
+    Transactions,
+    Connection,
+    Server,
+    Scripting,
+    HyperLogLog,
+    Cluster,
+    Sentinel,
+    Geo,
+    Stream,
+    Bitmap,
+}
+
+impl Group {
+    /// As COMMAND DOCS prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::PubSub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Scripting => "scripting",
+            Group::HyperLogLog => "hyperloglog",
+            Group::Cluster => "cluster",
+            Group::Sentinel => "sentinel",
+            Group::Geo => "geo",
+            Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+        }
+    }
+
+    /// The ACL category that membership implies; none for groups that mix (`server`, `cluster`, `sentinel`).
+    pub const fn category(self) -> Categories {
+        match self {
+            Group::Generic => acl::KEYSPACE,
+            Group::String => acl::STRING,
+            Group::List => acl::LIST,
+            Group::Set => acl::SET,
+            Group::SortedSet => acl::SORTEDSET,
+            Group::Hash => acl::HASH,
+            Group::PubSub => acl::PUBSUB,
+            Group::Transactions => acl::TRANSACTION,
+            Group::Connection => acl::CONNECTION,
+            Group::Scripting => acl::SCRIPTING,
+            Group::HyperLogLog => acl::HYPERLOGLOG,
+            Group::Geo => acl::GEO,
+            Group::Stream => acl::STREAM,
+            Group::Bitmap => acl::BITMAP,
+            Group::Server | Group::Cluster | Group::Sentinel => 0,
+        }
+    }
+}
+
+/// Bits of [`key`].
+pub type KeyFlags = u16;
+
+/// What a command does to a key it names, as COMMAND INFO's key specifications name it, in the order they are printed.
+pub mod key {
+    use super::KeyFlags;
+
+    /// Reads the value, changes nothing.
+    pub const RO: KeyFlags = 1 << 0;
+    /// Reads and changes the value.
+    pub const RW: KeyFlags = 1 << 1;
+    /// Overwrites the value without a look at it.
+    pub const OW: KeyFlags = 1 << 2;
+    /// Removes the key.
+    pub const RM: KeyFlags = 1 << 3;
+    /// Returns or copies the user's data.
+    pub const ACCESS: KeyFlags = 1 << 4;
+    /// Changes the user's data, possibly depending on what it was.
+    pub const UPDATE: KeyFlags = 1 << 5;
+    /// Adds data, changes or removes none.
+    pub const INSERT: KeyFlags = 1 << 6;
+    /// Removes data, perhaps all.
+    pub const DELETE: KeyFlags = 1 << 7;
+    /// Not a key though it is found like one.
+    pub const NOT_KEY: KeyFlags = 1 << 8;
+    /// The specification misses keys.
+    pub const INCOMPLETE: KeyFlags = 1 << 9;
+    /// The other flags depend on the arguments.
+    pub const VARIABLE_FLAGS: KeyFlags = 1 << 10;
+
+    /// Bit and name.
+    pub const NAMES: &[(KeyFlags, &str)] = &[
+        (RO, "RO"),
+        (RW, "RW"),
+        (OW, "OW"),
+        (RM, "RM"),
+        (ACCESS, "access"),
+        (UPDATE, "update"),
+        (INSERT, "insert"),
+        (DELETE, "delete"),
+        (NOT_KEY, "not_key"),
+        (INCOMPLETE, "incomplete"),
+        (VARIABLE_FLAGS, "variable_flags"),
+    ];
+}
+
+/// Where the search for keys begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BeginSearch {
+    /// Nobody can tell without running the command.
+    Unknown,
+    /// At this argument.
+    Index(i16),
+    /// After this keyword, looked for from argument `from` on (from the end if negative).
+    Keyword {
+        /// The keyword, upper case.
+        word: &'static str,
+        /// Where to start looking; negative: backwards from the end.
+        from: i16,
+    },
+}
+
+/// Which arguments, from there, are keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FindKeys {
+    /// Nobody can tell without running the command.
+    Unknown,
+    /// One every `step` arguments up to `last`.
+    Range {
+        /// Relative to the begin; negative: from the end of the arguments.
+        last: i16,
+        /// Distance of two keys.
+        step: i16,
+        /// If `last` is -1: 2 says half of the remaining arguments are keys, 3 a third ...; 0 and 1: no limit.
+        limit: i16,
+    },
+    /// A count, then that many keys.
+    KeyNum {
+        /// Where the count is, relative to the begin.
+        count: i16,
+        /// Where the first key is, relative to the begin.
+        first: i16,
+        /// Distance of two keys.
+        step: i16,
+    },
+}
+
+/// One key specification, as COMMAND INFO describes them (Redis documentation, "Command key specifications").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeySpec {
+    /// What happens to these keys.
+    pub flags: KeyFlags,
+    /// Remark that COMMAND INFO prints; empty: none.
+    pub notes: &'static str,
+    /// Where to begin.
+    pub begin: BeginSearch,
+    /// Which are keys.
+    pub find: FindKeys,
+}
+
+impl KeySpec {
+    /// The one key at argument `index`.
+    pub const fn one(flags: KeyFlags, index: i16) -> Self {
+        Self::range(flags, index, 0, 1)
+    }
+
+    /// Keys from argument `first`, every `step`, up to `last`: relative to `first`, or from the end if negative.
+    pub const fn range(flags: KeyFlags, first: i16, last: i16, step: i16) -> Self {
+        KeySpec { flags, notes: "", begin: BeginSearch::Index(first), find: FindKeys::Range { last, step, limit: 0 } }
+    }
+
+    /// The number of keys at argument `index`, then the keys, every `step`.
+    pub const fn counted(flags: KeyFlags, index: i16, step: i16) -> Self {
+        KeySpec {
+            flags,
+            notes: "",
+            begin: BeginSearch::Index(index),
+            find: FindKeys::KeyNum { count: 0, first: 1, step },
+        }
+    }
+
+    /// With a remark.
+    pub const fn notes(mut self, notes: &'static str) -> Self {
+        self.notes = notes;
+        self
+    }
+}
+
+/// First key, last key and step as COMMAND INFO has had them since 2.8; all zero without keys at fixed places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeyRange {
+    /// Argument index of the first key.
+    pub first: i16,
+    /// Argument index of the last; negative: from the end.
+    pub last: i16,
+    /// Distance of two keys.
+    pub step: i16,
+}
+
+/// What the router needs to know of a command's keys, worked out when the table is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyShape {
+    /// No keys.
+    None,
+    /// Exactly one, at this argument.
+    One(usize),
+    /// See [`CommandSpec::keys`].
+    Many,
+}
+
+/// Flags of the keys of one call, for commands whose options change what they do to a key (SET with GET).
+pub type KeyFlagsFn = fn(&Args<'_>) -> KeyFlags;
+
+/// A command or subcommand.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandSpec {
+    /// Lower case; a subcommand's is `parent|name`.
+    pub name: &'static str,
+    /// Number of arguments, the name included; negative: at least that many.
+    pub arity: i16,
+    /// See [`flag`].
+    pub flags: Flags,
+    /// See [`acl`].
+    pub acl: Categories,
+    /// Family.
+    pub group: Group,
+    /// Version of Redis (or Valkey) that had it first.
+    pub since: &'static str,
+    /// Fixed key positions, worked out from `key_specs`.
+    pub keys: KeyRange,
+    /// Where the keys are, and what happens to them.
+    pub key_specs: &'static [KeySpec],
+    /// Worked out from `key_specs`.
+    pub key_shape: KeyShape,
+    /// For keys marked [`key::VARIABLE_FLAGS`].
+    pub key_flags: Option<KeyFlagsFn>,
+    /// How it travels.
+    pub plan: Plan,
+    /// What follows the name, for commands that are only a prefix (CONFIG GET).
+    pub subcommands: &'static [CommandSpec],
+    /// Command tips for clients and proxies (`request_policy:all_shards` ...).
+    pub tips: &'static [&'static str],
+    /// One sentence.
+    pub summary: &'static str,
+    /// Big O.
+    pub complexity: &'static str,
+    /// The arguments, in the notation of `commands/syntax.rs`.
+    pub syntax: &'static str,
+    /// Version and change.
+    pub history: &'static [(&'static str, &'static str)],
+    /// Version since which users are advised otherwise, and to what.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// Not for users (COMMAND DOCS' `syscmd`).
+    pub internal: bool,
+}
+
+impl CommandSpec {
+    /// A command without flags or keys, in its group's ACL category and `@slow`.
+    pub const fn new(name: &'static str, arity: i16, group: Group, since: &'static str, plan: Plan) -> Self {
+        CommandSpec {
+            name,
+            arity,
+            flags: 0,
+            acl: group.category() | acl::SLOW,
+            group,
+            since,
+            keys: KeyRange { first: 0, last: 0, step: 0 },
+            key_specs: &[],
+            key_shape: KeyShape::None,
+            key_flags: None,
+            plan,
+            subcommands: &[],
+            tips: &[],
+            summary: "",
+            complexity: "",
+            syntax: "",
+            history: &[],
+            deprecated: None,
+            internal: false,
+        }
+    }
+
+    /// A command that is only a prefix of its subcommands.
+    pub const fn container(
+        name: &'static str,
+        group: Group,
+        since: &'static str,
+        summary: &'static str,
+        subcommands: &'static [CommandSpec],
+    ) -> Self {
+        let mut i = 0;
+        while i < subcommands.len() {
+            assert!(is_sub_of(subcommands[i].name, name), "a subcommand is called parent|name");
+            i += 1;
+        }
+        let mut spec = Self::new(name, -2, group, since, Plan::Session);
+        spec.acl = acl::SLOW;
+        spec.subcommands = subcommands;
+        spec.summary = summary;
+        spec.complexity = "Depends on subcommand.";
+        spec
+    }
+
+    /// Sets the flags and the ACL categories that follow from them.
+    pub const fn flags(mut self, flags: Flags) -> Self {
+        assert!(flags & flag::WRITE == 0 || flags & flag::READONLY == 0, "write or readonly");
+        self.flags |= flags;
+        if flags & flag::WRITE != 0 {
+            self.acl |= acl::WRITE;
+        }
+        if flags & flag::READONLY != 0 && !matches!(self.group, Group::Scripting) {
+            self.acl |= acl::READ;
+        }
+        if flags & flag::ADMIN != 0 {
+            self.acl |= acl::ADMIN | acl::DANGEROUS;
+        }
+        if flags & flag::PUBSUB != 0 {
+            self.acl |= acl::PUBSUB;
+        }
+        if flags & flag::BLOCKING != 0 {
+            self.acl |= acl::BLOCKING;
+        }
+        if flags & flag::FAST != 0 {
+            self.acl = self.acl & !acl::SLOW | acl::FAST;
+        }
+        self
+    }
+
+    /// Adds ACL categories.
+    pub const fn acl(mut self, categories: Categories) -> Self {
+        self.acl |= categories;
+        self
+    }
+
+    /// Takes ACL categories away that the group implies.
+    pub const fn not_acl(mut self, categories: Categories) -> Self {
+        self.acl &= !categories;
+        self
+    }
+
+    /// Sets the key specifications, and what follows from them.
+    pub const fn key_specs(mut self, specs: &'static [KeySpec]) -> Self {
+        self.key_specs = specs;
+        let (keys, movable) = legacy_range(specs);
+        self.keys = keys;
+        if movable {
+            self.flags |= flag::MOVABLEKEYS;
+        }
+        self.key_shape = match specs {
+            [] => KeyShape::None,
+            [KeySpec { begin: BeginSearch::Index(i), find: FindKeys::Range { last: 0, .. }, .. }] => {
+                assert!(*i > 0 && (*i < self.arity || *i < -self.arity), "the key is a mandatory argument");
+                KeyShape::One(*i as usize)
+            }
+            _ => KeyShape::Many,
+        };
+        self
+    }
+
+    /// Sets the function that tells the flags of the keys of one call.
+    pub const fn key_flags(mut self, key_flags: KeyFlagsFn) -> Self {
+        self.key_flags = Some(key_flags);
+        self
+    }
+
+    /// Sets summary, complexity and arguments, the last in the notation of `commands/syntax.rs`.
+    pub const fn docs(mut self, summary: &'static str, complexity: &'static str, syntax: &'static str) -> Self {
+        self.summary = summary;
+        self.complexity = complexity;
+        self.syntax = syntax;
+        self
+    }
+
+    /// Sets the history: version and change, oldest first.
+    pub const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// Sets the command tips.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    /// Marks it as superseded since `version` by `replacement`.
+    pub const fn deprecated(mut self, version: &'static str, replacement: &'static str) -> Self {
+        self.deprecated = Some((version, replacement));
+        self
+    }
+
+    /// Marks it as not meant for users.
+    pub const fn internal(mut self) -> Self {
+        self.internal = true;
+        self
+    }
+
+    /// Whether any of the bits `flags` is set.
+    #[inline]
+    pub const fn has(&self, flags: Flags) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Whether `count` arguments, the name included, are enough and not too many.
+    #[inline]
+    pub const fn accepts(&self, count: usize) -> bool {
+        let count = count as i64;
+        let arity = self.arity as i64;
+        if arity >= 0 { count == arity } else { count >= -arity }
+    }
+
+    /// The part of the name after `|`; the whole name of a command.
+    pub fn short_name(&self) -> &'static str {
+        self.name.rsplit('|').next().unwrap_or(self.name)
+    }
+}
+
+/// Whether `name` is `parent|something`.
+const fn is_sub_of(name: &str, parent: &str) -> bool {
+    let (name, parent) = (name.as_bytes(), parent.as_bytes());
+    if name.len() < parent.len() + 2 || name[parent.len()] != b'|' {
+        return false;
+    }
+    let mut i = 0;
+    while i < parent.len() {
+        if name[i] != parent[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// `first, last, step` of the longest run of adjoining specifications, as COMMAND INFO has always told it, and whether
+/// keys are left outside it.
+const fn legacy_range(specs: &[KeySpec]) -> (KeyRange, bool) {
+    let mut range = KeyRange { first: 0, last: 0, step: 0 };
+    let mut movable = false;
+    let mut i = 0;
+    while i < specs.len() {
+        let (begin, find) = (specs[i].begin, specs[i].find);
+        i += 1;
+        let (BeginSearch::Index(first), FindKeys::Range { last, step, limit }) = (begin, find) else {
+            movable = true;
+            continue;
+        };
+        let last = if last < 0 { last } else { first + last };
+        let adjoins = range.first != 0 && range.step == 1 && step == 1 && range.last + 1 == first;
+        if range.first == 0 {
+            range = KeyRange { first, last, step };
+            movable |= limit > 1;
+        } else if adjoins {
+            range.last = last;
+        } else {
+            movable = true;
+        }
+    }
+    (range, movable)
 }
