@@ -3,7 +3,9 @@
 pub mod bytes;
 pub mod clock;
 pub mod config;
+pub mod glob;
 pub mod hash;
 pub mod limits;
 pub mod stats;
 pub mod text;
+pub mod words;
