@@ -1,4 +1,8 @@
 //! One ring per core: sockets, timers, doorbells and queues between cores. Knows no RESP and no keys.
 
+pub mod affinity;
 pub mod driver;
+pub mod executor;
 pub mod mesh;
+pub mod sockets;
+pub mod timer;

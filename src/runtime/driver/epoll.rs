@@ -354,8 +354,8 @@ impl EpollDriver {
             // SAFETY: null addresses mean that the peer's is not wanted.
             let result = unsafe { libc::accept4(fd, null, null.cast(), libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) };
             match checked(result) {
-                // SAFETY: the descriptor was just made and belongs to nobody else.
                 Ok(fd) => {
+                    // SAFETY: the descriptor was just made and belongs to nobody else.
                     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
                     self.events.push_back(Event::Accepted { listener, socket });
                 }

@@ -1,0 +1,196 @@
+//! Making listening sockets, setting what Redis sets on a connection, and naming addresses the way Redis prints them.
+//! Never reads or writes a socket.
+
+use std::ffi::CStr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+
+/// What went wrong and in which step, in Redis's words: `bind: Address already in use`.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {}", errno_text(.error))]
+pub struct SocketError {
+    /// The call that failed.
+    pub step: &'static str,
+    /// What the kernel said.
+    pub error: io::Error,
+}
+
+fn during(step: &'static str) -> impl Fn(io::Error) -> SocketError {
+    move |error| SocketError { step, error }
+}
+
+/// The text of an error without Rust's `(os error N)`, as C programs print it.
+pub fn errno_text(error: &io::Error) -> String {
+    let Some(code) = error.raw_os_error() else { return error.to_string() };
+    let mut text = [0 as libc::c_char; 256];
+    // SAFETY: the buffer has the length given, and the call ends the text in it with a zero.
+    let result = unsafe { libc::strerror_r(code, text.as_mut_ptr(), text.len()) };
+    if result != 0 {
+        return format!("Unknown error {code}");
+    }
+    // SAFETY: see above.
+    unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
+}
+
+/// Listens on TCP. `host` is an address, a name, `*` (every IPv4 address) or `::*` (every IPv6 address); port 0
+/// lets the kernel choose. IPv6 sockets take IPv6 only, so both families can share a port.
+pub fn listen_tcp(host: &str, port: u16, backlog: u32) -> Result<OwnedFd, SocketError> {
+    let address = match host {
+        "*" => SocketAddr::from(([0, 0, 0, 0], port)),
+        "::*" => SocketAddr::from(([0u16; 8], port)),
+        _ => resolve(host, port).map_err(during("resolve"))?,
+    };
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP));
+    let socket = socket.map_err(during("creating socket"))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true).map_err(during("setsockopt"))?;
+    }
+    socket.set_reuse_address(true).map_err(during("setsockopt SO_REUSEADDR"))?;
+    socket.bind(&address.into()).map_err(during("bind"))?;
+    socket.listen(backlog.min(i32::MAX as u32) as i32).map_err(during("listen"))?;
+    Ok(socket.into())
+}
+
+/// The first address of `host`, an address or a name; may ask a name server and so block.
+pub fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let first = (host, port).to_socket_addrs()?.next();
+    first.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "Name or service not known"))
+}
+
+/// Listens on a Unix socket, replacing whatever is at `path`. `mode` 0 leaves the permissions to the umask.
+pub fn listen_unix(path: &Path, mode: u32, backlog: u32) -> Result<OwnedFd, SocketError> {
+    let address = SockAddr::unix(path).map_err(during("bind"))?;
+    let _ = std::fs::remove_file(path);
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(during("creating socket"))?;
+    socket.bind(&address).map_err(during("bind"))?;
+    if mode != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(during("chmod"))?;
+    }
+    socket.listen(backlog.min(i32::MAX as u32) as i32).map_err(during("listen"))?;
+    Ok(socket.into())
+}
+
+/// Runs `with` on the socket behind a raw descriptor.
+fn on<R>(fd: RawFd, with: impl FnOnce(SockRef<'_>) -> io::Result<R>) -> io::Result<R> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: it is not -1; a descriptor that is not open yields EBADF from the calls below, and nothing is kept.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    with(SockRef::from(&fd))
+}
+
+/// Sends small replies at once (TCP_NODELAY).
+pub fn set_nodelay(fd: RawFd) -> io::Result<()> {
+    on(fd, |socket| socket.set_tcp_nodelay(true))
+}
+
+/// Probes a silent peer after `seconds`, then every third of it, three times (as Redis's `tcp-keepalive`). 0: off.
+pub fn set_keepalive(fd: RawFd, seconds: u32) -> io::Result<()> {
+    if seconds == 0 {
+        return on(fd, |socket| socket.set_keepalive(false));
+    }
+    let interval = Duration::from_secs(u64::from((seconds / 3).max(1)));
+    let probes = TcpKeepalive::new().with_time(Duration::from_secs(seconds.into()));
+    on(fd, |socket| socket.set_tcp_keepalive(&probes.with_interval(interval).with_retries(3)))
+}
+
+/// The other end: `1.2.3.4:5`, `[::1]:5`, or for a Unix socket `/path:0` of the listening end; `?:0` if unknown.
+pub fn peer_text(fd: RawFd) -> String {
+    text(on(fd, |socket| {
+        let local = socket.local_addr()?;
+        if local.is_unix() { Ok(local) } else { socket.peer_addr() }
+    }))
+}
+
+/// This end, written like [`peer_text`].
+pub fn local_text(fd: RawFd) -> String {
+    text(on(fd, |socket| socket.local_addr()))
+}
+
+fn text(address: io::Result<SockAddr>) -> String {
+    let Ok(address) = address else { return "?:0".to_string() };
+    match (address.as_socket(), address.as_pathname()) {
+        (Some(SocketAddr::V6(v6)), _) => format!("[{}]:{}", v6.ip(), v6.port()),
+        (Some(v4), _) => v4.to_string(),
+        (None, Some(path)) => format!("{}:0", String::from_utf8_lossy(path.as_os_str().as_bytes())),
+        (None, None) => "?:0".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn tcp_listener_takes_clients_and_names_them() {
+        for (host, shown) in [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("*", "0.0.0.0")] {
+            let listener = TcpListener::from(listen_tcp(host, 0, 511).unwrap());
+            let port = listener.local_addr().unwrap().port();
+            assert_eq!(local_text(listener.as_raw_fd()).split(':').next(), Some(shown));
+            let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (server, _) = listener.accept().unwrap();
+            assert_eq!(peer_text(server.as_raw_fd()), client.local_addr().unwrap().to_string());
+            assert_eq!(local_text(server.as_raw_fd()), format!("127.0.0.1:{port}"));
+            set_nodelay(server.as_raw_fd()).unwrap();
+            assert!(server.nodelay().unwrap());
+        }
+    }
+
+    #[test]
+    fn ipv6_is_shown_in_brackets() {
+        let Ok(listener) = listen_tcp("::1", 0, 1) else { return };
+        let shown = local_text(listener.as_raw_fd());
+        assert!(shown.starts_with("[::1]:"), "{shown}");
+    }
+
+    #[test]
+    fn a_taken_port_is_refused_in_redis_words() {
+        let taken = TcpListener::from(listen_tcp("127.0.0.1", 0, 1).unwrap());
+        let error = listen_tcp("127.0.0.1", taken.local_addr().unwrap().port(), 1).unwrap_err();
+        assert_eq!(error.to_string(), "bind: Address already in use");
+        assert_eq!(error.error.kind(), io::ErrorKind::AddrInUse);
+        assert!(listen_tcp("no.such.name.invalid", 0, 1).is_err());
+    }
+
+    #[test]
+    fn keepalive_is_set_as_redis_does() {
+        let listener = listen_tcp("127.0.0.1", 0, 1).unwrap();
+        let fd = listener.as_raw_fd();
+        for (seconds, time, interval) in [(300, 300, 100), (2, 2, 1)] {
+            set_keepalive(fd, seconds).unwrap();
+            let socket = SockRef::from(&listener);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(time));
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(interval));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        }
+        set_keepalive(fd, 0).unwrap();
+        assert!(!SockRef::from(&listener).keepalive().unwrap());
+    }
+
+    #[test]
+    fn unix_listener_replaces_the_file_and_sets_its_mode() {
+        let path = std::env::temp_dir().join(format!("pinion-sockets-{}", std::process::id()));
+        std::fs::write(&path, "stale").unwrap();
+        let listener = std::os::unix::net::UnixListener::from(listen_unix(&path, 0o700, 16).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        let _client = UnixStream::connect(&path).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let shown = format!("{}:0", path.display());
+        assert_eq!((peer_text(server.as_raw_fd()), local_text(server.as_raw_fd())), (shown.clone(), shown));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(peer_text(-1), "?:0");
+        assert!(listen_unix(Path::new(&"x".repeat(200)), 0, 1).is_err());
+    }
+}
