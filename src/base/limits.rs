@@ -16,3 +16,5 @@ pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16384;
 pub const BIG_ARG_BYTES_MIN: usize = 32 * 1024;
 /// A reply of a string at least this long is sent from the value itself.
 pub const BIG_REPLY_BYTES_MIN: usize = 16 * 1024;
+/// A value with at least this many bytes behind it is freed in a later step, not by the command that removed it.
+pub const LAZY_FREE_BYTES_MIN: usize = 64 * 1024;

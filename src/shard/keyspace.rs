@@ -1,7 +1,12 @@
-//! The shard: its databases, lookups with lazy expiry, writes, and the counters INFO reports.
+//! The shard: its databases, lookups with lazy expiry, writes, and the counters INFO reports. Never waits, never
+//! reads a clock: `now_ms` is the time.
 
-use crate::shard::settings::ShardSettings;
-use crate::types::table::{EntryView, Expire, Key, Table};
+use crate::base::hash::Position;
+use crate::shard::access;
+use crate::shard::expiry::ActiveExpiry;
+use crate::shard::lazyfree::LazyFree;
+use crate::shard::settings::{AccessClock, ShardSettings};
+use crate::types::table::{EntryView, Expire, Inserted, Key, Live, Table};
 use crate::types::value::{NewValue, Owned, Value, View};
 use std::ops::Range;
 
@@ -12,8 +17,10 @@ pub struct ShardStats {
     pub hits: u64,
     /// `keyspace_misses`.
     pub misses: u64,
-    /// `expired_keys`.
+    /// `expired_keys`: removed because they were due, by a lookup or by active expiry.
     pub expired: u64,
+    /// Of those, the ones that active expiry found.
+    pub expired_active: u64,
 }
 
 /// One core's slice. The whole of it belongs to one thread.
@@ -31,45 +38,297 @@ pub struct Shard {
     pub stats: ShardStats,
     /// Writes since the last save (`rdb_changes_since_last_save`).
     pub dirty: u64,
+    /// State of active expiry.
+    pub expiry: ActiveExpiry,
+    /// What waits to be freed.
+    pub lazy: LazyFree,
+    random: u64,
 }
 
-/// Every method takes the database index (the caller has checked it) and answers as if expired keys were gone.
-#[allow(unused_variables, clippy::todo, clippy::unused_self, missing_docs)]
+/// Every method takes the database index (the caller has checked it) and answers as if expired keys were gone, unless
+/// it says otherwise.
 impl Shard {
+    /// A shard with `databases` empty databases that owns `slots`; `seed` feeds its dice (RANDOMKEY, LFU), which need not be secret.
+    pub fn new(databases: usize, slots: Range<u16>, seed: u64) -> Self {
+        Shard {
+            tables: (0..databases).map(|_| Table::default()).collect(),
+            slots,
+            settings: ShardSettings::default(),
+            now_ms: 0,
+            stats: ShardStats::default(),
+            dirty: 0,
+            expiry: ActiveExpiry::default(),
+            lazy: LazyFree::default(),
+            random: seed,
+        }
+    }
+
     /// Lookup for a read: counts a hit or miss and stamps the access (unless `no_touch`).
+    #[inline]
     pub fn read(&mut self, db: usize, key: Key<'_>, no_touch: bool) -> Option<View<'_>> {
-        todo!()
+        let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);
+        let live = self.tables[db]
+            .find_live(key, now, |old| if no_touch { old } else { access::stamp(settings, random, Some(old), now) });
+        match live {
+            Live::Found(entry) => {
+                self.stats.hits += 1;
+                Some(entry.value)
+            }
+            Live::Missing => {
+                self.stats.misses += 1;
+                None
+            }
+            Live::Expired(boxed) => {
+                self.stats.misses += 1;
+                self.stats.expired += 1;
+                self.lazy.value(boxed);
+                None
+            }
+        }
     }
+
     /// Lookup for a write: no hit or miss is counted; the access is stamped.
+    #[inline]
     pub fn write(&mut self, db: usize, key: Key<'_>) -> Option<View<'_>> {
-        todo!()
+        let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);
+        match self.tables[db].find_live(key, now, |old| access::stamp(settings, random, Some(old), now)) {
+            Live::Found(entry) => Some(entry.value),
+            Live::Missing => None,
+            Live::Expired(boxed) => {
+                self.stats.expired += 1;
+                self.lazy.value(boxed);
+                None
+            }
+        }
     }
+
     /// Lookup without a trace (TTL, OBJECT, DEBUG): no counter, no stamp.
+    #[inline]
     pub fn peek(&mut self, db: usize, key: Key<'_>) -> Option<EntryView<'_>> {
-        todo!()
+        match self.tables[db].find_live(key, self.now_ms, |old| old) {
+            Live::Found(entry) => Some(entry),
+            Live::Missing => None,
+            Live::Expired(boxed) => {
+                self.stats.expired += 1;
+                self.lazy.value(boxed);
+                None
+            }
+        }
     }
+
+    /// Whether the key is there; leaves no trace.
+    pub fn exists(&mut self, db: usize, key: Key<'_>) -> bool {
+        self.peek(db, key).is_some()
+    }
+
     /// The boxed value for an edit in place; `None` if absent or not boxed. The caller counts `dirty`.
     pub fn boxed_mut(&mut self, db: usize, key: Key<'_>) -> Option<&mut Value> {
-        todo!()
+        self.write(db, key)?;
+        self.tables[db].boxed_mut(key)
     }
-    /// Inserts or replaces.
+
+    /// Inserts or replaces. Counts one `dirty`. An expired key counts as absent, also for [`Expire::Keep`].
+    #[inline]
     pub fn set(&mut self, db: usize, key: Key<'_>, value: NewValue<'_>, expire: Expire) {
-        todo!()
+        if expire == Expire::Keep {
+            self.peek(db, key);
+        }
+        self.dirty += 1;
+        let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);
+        let inserted = self.tables[db].insert(key, value, expire, |old| access::stamp(settings, random, old, now));
+        if let Inserted::Replaced(boxed) = inserted {
+            self.lazy.value(boxed);
+        }
     }
-    /// Sets or clears the expiry of a key that is there; false if it is not.
+
+    /// As [`Shard::set`], for a value that was taken or copied out of a table (RENAME, COPY, MOVE).
+    pub fn put(&mut self, db: usize, key: Key<'_>, value: Owned, expire: Expire) {
+        match value {
+            Owned::Int(n) => self.set(db, key, NewValue::Int(n), expire),
+            Owned::Str { bytes, raw } => self.set(db, key, NewValue::Str { bytes: &bytes, raw }, expire),
+            Owned::Boxed(value) => self.set(db, key, NewValue::Boxed(value), expire),
+        }
+    }
+
+    /// Sets or clears the expiry of a key that is there; false if it is not. Counts one `dirty` if it is.
     pub fn set_expire(&mut self, db: usize, key: Key<'_>, at_ms: Option<u64>) -> bool {
-        todo!()
+        let found = self.peek(db, key).is_some() && self.tables[db].set_expire(key, at_ms);
+        self.dirty += u64::from(found);
+        found
     }
-    /// Removes; big values are freed later, in budgeted steps. False if it was not there.
+
+    /// Removes; big values are freed later, in budgeted steps. False if it was not there. Counts one `dirty` if it was.
     pub fn remove(&mut self, db: usize, key: Key<'_>) -> bool {
-        todo!()
+        if self.peek(db, key).is_none() {
+            return false;
+        }
+        if let Some(boxed) = self.tables[db].discard(key) {
+            self.lazy.value(boxed);
+            self.dirty += 1;
+        }
+        true
     }
-    /// Removes and returns value and expiry.
+
+    /// Removes and returns value and expiry. Counts one `dirty` if it was there.
     pub fn take(&mut self, db: usize, key: Key<'_>) -> Option<(Owned, Option<u64>)> {
-        todo!()
+        self.peek(db, key)?;
+        self.dirty += 1;
+        self.tables[db].remove(key)
     }
+
     /// A copy of value and expiry.
     pub fn copy_out(&mut self, db: usize, key: Key<'_>) -> Option<(Owned, Option<u64>)> {
-        todo!()
+        let entry = self.peek(db, key)?;
+        Some((Owned::from(entry.value), entry.expire_ms))
+    }
+
+    /// Stamps the access of a key (TOUCH); false if it is not there.
+    pub fn touch(&mut self, db: usize, key: Key<'_>) -> bool {
+        self.write(db, key).is_some()
+    }
+
+    /// `OBJECT IDLETIME`, seconds; meaningless under [`AccessClock::Frequency`].
+    pub fn idle_s(&mut self, db: usize, key: Key<'_>) -> Option<u64> {
+        let code = self.peek(db, key)?.access;
+        Some(access::idle_s(code, self.now_ms))
+    }
+
+    /// `OBJECT FREQ`; meaningful under [`AccessClock::Frequency`] only.
+    pub fn frequency(&mut self, db: usize, key: Key<'_>) -> Option<u8> {
+        let code = self.peek(db, key)?.access;
+        Some(access::frequency(&self.settings, code, self.now_ms))
+    }
+
+    /// Makes a key look as if last used `idle_s` seconds ago (`RESTORE ... IDLETIME`); false if it is not there.
+    pub fn set_idle(&mut self, db: usize, key: Key<'_>, idle_s: u64) -> bool {
+        let code = access::encode_idle(idle_s, self.now_ms);
+        self.tables[db].set_access(key, code)
+    }
+
+    /// Sets a key's use counter (`RESTORE ... FREQ`); false if it is not there.
+    pub fn set_frequency(&mut self, db: usize, key: Key<'_>, counter: u8) -> bool {
+        let code = access::encode_frequency(&self.settings, counter, self.now_ms);
+        self.tables[db].set_access(key, code)
+    }
+
+    /// Keys of a database, those that are due but still there included (as DBSIZE answers in Redis).
+    pub fn len(&self, db: usize) -> usize {
+        self.tables[db].len()
+    }
+
+    /// No key in any database.
+    pub fn is_empty(&self) -> bool {
+        self.tables.iter().all(Table::is_empty)
+    }
+
+    /// Keys of a database that carry an expiry.
+    pub fn expiring(&self, db: usize) -> usize {
+        self.tables[db].expiring()
+    }
+
+    /// SWAPDB.
+    pub fn swap_db(&mut self, a: usize, b: usize) {
+        self.tables.swap(a, b);
+    }
+
+    /// Empties one database, or all with `None`; returns how many keys went and counts them in `dirty`. With `later`
+    /// they are freed by [`Shard::free_step`], otherwise now.
+    pub fn flush(&mut self, db: Option<usize>, later: bool) -> usize {
+        let range = db.map_or(0..self.tables.len(), |db| db..db + 1);
+        let mut removed = 0;
+        for table in &mut self.tables[range] {
+            removed += table.len();
+            let old = std::mem::take(table);
+            if later {
+                self.lazy.table(old);
+            }
+        }
+        self.dirty += removed as u64;
+        removed
+    }
+
+    /// Frees about `budget` objects of those that wait; true if none wait any more.
+    pub fn free_step(&mut self, budget: usize) -> bool {
+        self.lazy.step(budget)
+    }
+
+    /// A key drawn at random (RANDOMKEY). `None` if the database is empty, or if a hundred draws hit only due keys.
+    pub fn random_key(&mut self, db: usize) -> Option<Vec<u8>> {
+        for _ in 0..100 {
+            let random = &mut self.random;
+            let entry = self.tables[db].random_entry(|| access::splitmix(random))?;
+            let key = entry.key.to_vec();
+            if !is_due(&entry, self.now_ms) {
+                return Some(key);
+            }
+            self.peek(db, Key::new(&key));
+        }
+        None
+    }
+
+    /// One step of SCAN over the slots in `slots`; due entries are not visited. See [`Table::scan`] for the cursor and
+    /// the guarantee.
+    pub fn scan(
+        &self,
+        db: usize,
+        cursor: u64,
+        count: usize,
+        slots: Range<u16>,
+        mut visit: impl FnMut(EntryView<'_>),
+    ) -> u64 {
+        let now = self.now_ms;
+        self.tables[db].scan(cursor, count, slots, |entry| {
+            if !is_due(&entry, now) {
+                visit(entry);
+            }
+        })
+    }
+
+    /// Visits all entries that are not due until `visit` answers false (KEYS).
+    pub fn for_each(&self, db: usize, mut visit: impl FnMut(EntryView<'_>) -> bool) {
+        let now = self.now_ms;
+        self.tables[db].for_each(|entry| is_due(&entry, now) || visit(entry));
+    }
+
+    /// Entries of one slot, due ones included (CLUSTER COUNTKEYSINSLOT).
+    pub fn count_in_slot(&self, db: usize, slot: u16) -> usize {
+        self.tables[db].count_in_slot(slot)
+    }
+
+    /// Visits the entries of one slot that are not due until `visit` answers false.
+    pub fn for_each_in_slot(&self, db: usize, slot: u16, mut visit: impl FnMut(EntryView<'_>) -> bool) {
+        let now = self.now_ms;
+        self.tables[db].for_each_in_slot(slot, |entry| is_due(&entry, now) || visit(entry));
+    }
+
+    /// Bytes that one key takes, its share of the index included (MEMORY USAGE).
+    pub fn key_bytes(&mut self, db: usize, key: Key<'_>) -> Option<usize> {
+        self.peek(db, key)?;
+        self.tables[db].entry_bytes(key)
+    }
+
+    /// Bytes behind the tables and what waits to be freed.
+    pub fn memory(&self) -> usize {
+        self.tables.iter().map(Table::memory).sum::<usize>() + self.lazy.pending_bytes() as usize
+    }
+
+    /// Batch lookups, first step: brings the key's index bucket into the cache. Do the whole batch, then the second.
+    #[inline]
+    pub fn prefetch_bucket(&self, db: usize, pos: Position) {
+        self.tables[db].prefetch_bucket(pos);
+    }
+
+    /// Batch lookups, second step: brings the entry into the cache.
+    #[inline]
+    pub fn prefetch_entry(&self, db: usize, pos: Position) {
+        self.tables[db].prefetch_entry(pos);
     }
 }
+
+fn is_due(entry: &EntryView<'_>, now_ms: u64) -> bool {
+    entry.expire_ms.is_some_and(|at| at <= now_ms)
+}
+
+#[cfg(test)]
+#[path = "keyspace_tests.rs"]
+mod tests;

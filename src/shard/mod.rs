@@ -1,5 +1,8 @@
 //! One core's slice of the keyspace. Synchronous and single-threaded: time comes in as a number, nothing waits,
 //! no other core is known here.
 
+pub mod access;
+pub mod expiry;
 pub mod keyspace;
+pub mod lazyfree;
 pub mod settings;

@@ -72,3 +72,13 @@ pub enum Owned {
     /// Anything out of line.
     Boxed(Box<Value>),
 }
+
+impl From<View<'_>> for Owned {
+    fn from(view: View<'_>) -> Self {
+        match view {
+            View::Int(n) => Owned::Int(n),
+            View::Str { bytes, raw } => Owned::Str { bytes: bytes.to_vec(), raw },
+            View::Boxed(value) => Owned::Boxed(Box::new(value.clone())),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Big values and flushed tables, dropped in budgeted steps off the commands' way. Never holds anything reachable.
+
+use crate::base::limits::LAZY_FREE_BYTES_MIN;
+use crate::types::table::Table;
+use crate::types::value::Value;
+use std::collections::VecDeque;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct LazyFree {
+    values: VecDeque<(Box<Value>, u64)>,
+    tables: VecDeque<Table>,
+    values_bytes: u64,
+    /// Objects freed in steps since start or CONFIG RESETSTAT (`lazyfreed_objects`).
+    pub freed_objects: u64,
+}
+
+impl LazyFree {
+    /// Objects that wait (`lazyfree_pending_objects`).
+    pub fn pending_objects(&self) -> u64 {
+        self.values.len() as u64 + self.tables.iter().map(|t| t.len() as u64).sum::<u64>()
+    }
+
+    /// Bytes that wait.
+    pub fn pending_bytes(&self) -> u64 {
+        self.values_bytes + self.tables.iter().map(|t| t.memory() as u64).sum::<u64>()
+    }
+
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.tables.is_empty()
+    }
+
+    /// Takes a value that left its key; a small one is dropped at once.
+    #[inline]
+    pub fn value(&mut self, value: Option<Box<Value>>) {
+        let Some(value) = value else { return };
+        let bytes = value.heap_bytes();
+        if bytes >= LAZY_FREE_BYTES_MIN {
+            self.values_bytes += bytes as u64;
+            self.values.push_back((value, bytes as u64));
+        }
+    }
+
+    /// Takes a table that was flushed.
+    pub fn table(&mut self, table: Table) {
+        if !table.is_empty() {
+            self.tables.push_back(table);
+        }
+    }
+
+    /// Frees about `budget` objects; true if nothing waits any more.
+    pub fn step(&mut self, budget: usize) -> bool {
+        let mut left = budget;
+        while left > 0 {
+            let Some((value, bytes)) = self.values.pop_front() else { break };
+            drop(value);
+            self.values_bytes -= bytes;
+            self.freed_objects += 1;
+            left -= 1;
+        }
+        while left > 0 {
+            let Some(table) = self.tables.front_mut() else { break };
+            let before = table.len();
+            let done = table.free_step(left);
+            let freed = before - table.len();
+            self.freed_objects += freed as u64;
+            left = left.saturating_sub(freed.max(1));
+            if done {
+                self.tables.pop_front();
+            }
+        }
+        self.is_empty()
+    }
+}
