@@ -2,6 +2,7 @@
 //!
 //! Modules in reading order, lowest layer first; each imports only from layers above it in this list.
 
+pub mod admin;
 pub mod base;
 pub mod commands;
 pub mod resp;
