@@ -114,3 +114,47 @@ fn lay_out(text: &mut Short, digits: &[u8], last: i32, negative: bool) {
         text.put(itoa::Buffer::new().format(exponent).as_bytes());
     }
 }
+
+/// The integer that `text` is the canonical decimal form of: an optional `-`, no `+`, no leading zeros, no blanks;
+/// `None` for anything else and for what 64 bits do not hold.
+#[inline]
+pub fn parse_i64(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    match digits {
+        [b'0'] => return if negative { None } else { Some(0) },
+        [b'1'..=b'9', ..] if digits.len() <= DIGITS_MAX => {}
+        _ => return None,
+    }
+    // At most 19 digits: no u64 overflows.
+    let mut value = 0u64;
+    for &byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
+}
+
+/// Digits of `i64::MAX`.
+const DIGITS_MAX: usize = 19;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_parse_in_their_canonical_form_only() {
+        for n in [0, 1, -1, 9, 10, 42, 1_000_000, i64::MAX, i64::MIN, i64::MAX - 1, i64::MIN + 1] {
+            assert_eq!(parse_i64(n.to_string().as_bytes()), Some(n));
+        }
+        let not = ["", "-", "+1", "-0", "00", "01", "-01", " 1", "1 ", "1.0", "1e3", "0x1", "a", "9223372036854775808"];
+        for text in not.iter().chain(&["-9223372036854775809", "99999999999999999999", "1:", "1/"]) {
+            assert_eq!(parse_i64(text.as_bytes()), None, "{text}");
+        }
+    }
+}
