@@ -12,3 +12,5 @@ pub const NOT_FLOAT: &str = "ERR value is not a valid float";
 pub const NO_SUCH_KEY: &str = "ERR no such key";
 /// A string that would pass proto-max-bulk-len.
 pub const STRING_TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+/// A database number that `databases` does not reach.
+pub const DB_OUT_OF_RANGE: &str = "ERR DB index is out of range";

@@ -24,6 +24,8 @@ pub struct ShardSettings {
     pub active_expire: bool,
     /// `active-expire-effort`, 1 to 10.
     pub active_expire_effort: u32,
+    /// `lazyfree-lazy-user-flush`: FLUSHALL and FLUSHDB free in steps unless they say SYNC.
+    pub lazy_user_flush: bool,
 }
 
 impl Default for ShardSettings {
@@ -34,6 +36,7 @@ impl Default for ShardSettings {
             lfu_decay_minutes: 1,
             active_expire: true,
             active_expire_effort: 1,
+            lazy_user_flush: true,
         }
     }
 }

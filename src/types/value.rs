@@ -41,6 +41,16 @@ pub enum View<'a> {
     Boxed(&'a Value),
 }
 
+impl View<'_> {
+    /// The name `TYPE` answers.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            View::Int(_) | View::Str { .. } => "string",
+            View::Boxed(value) => value.type_name(),
+        }
+    }
+}
+
 /// A value on its way into the table. `Str` longer than an entry holds inline is boxed by the table.
 #[derive(Debug)]
 pub enum NewValue<'a> {
