@@ -3,8 +3,14 @@
 
 pub mod args;
 pub mod bitmaps;
+pub mod connection;
 pub mod context;
 pub mod errors;
+pub mod flags;
+pub mod key_args;
 pub mod keys;
+pub mod server;
 pub mod spec;
 pub mod strings;
+pub mod syntax;
+pub mod table;
