@@ -6,6 +6,7 @@ pub mod config;
 pub mod glob;
 pub mod hash;
 pub mod limits;
+pub mod long_double;
 pub mod stats;
 pub mod text;
 pub mod words;

@@ -1,6 +1,112 @@
-//! Text as clients of Redis know it: numbers, patterns, quoting. Never allocates where a reply is written.
+//! Text as clients of Redis know it: integers, doubles, sizes in memory. Never allocates.
+//! Patterns are in `glob`, quoting in `words`, INCRBYFLOAT's sums in `long_double`.
 
+use crate::base::long_double::{Kind, Scan};
 use std::ops::Deref;
+
+/// Reads a signed integer as strictly as Redis does: no sign `+`, no leading zeros, no blanks, no `-0`.
+#[inline]
+pub fn parse_i64(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        _ => (false, text),
+    };
+    if digits.first() == Some(&b'0') {
+        return (text.len() == 1).then_some(0);
+    }
+    let magnitude = parse_digits(digits)?;
+    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+}
+
+/// Reads an unsigned integer (a cursor, a stream id's part): digits only, leading zeros allowed.
+#[inline]
+pub fn parse_u64(text: &[u8]) -> Option<u64> {
+    parse_digits(text)
+}
+
+#[inline]
+fn parse_digits(digits: &[u8]) -> Option<u64> {
+    let mut n = 0u64;
+    for (i, byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        // 19 digits always fit.
+        n = if i < 19 { n * 10 + u64::from(digit) } else { n.checked_mul(10)?.checked_add(u64::from(digit))? };
+    }
+    (!digits.is_empty()).then_some(n)
+}
+
+/// Reads a double as Redis takes scores and other floats: decimal or hexadecimal (`0x1p3`), `inf`, `infinity`, with
+/// or without a sign. `None` for anything else: blanks, `nan`, and numbers too large or too small to be told from
+/// infinity or zero.
+pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    let scan = Scan::of(text)?;
+    let value = match scan.kind {
+        Kind::Infinite => return Some(if scan.negative { f64::NEG_INFINITY } else { f64::INFINITY }),
+        Kind::Decimal => std::str::from_utf8(text).ok()?.parse().ok()?,
+        Kind::Hex => {
+            let (bits, sticky, exponent) = scan.hex_bits();
+            let value = hex_f64(bits, sticky, exponent);
+            if scan.negative { -value } else { value }
+        }
+    };
+    let vanished = value == 0.0 && scan.nonzero();
+    (value.is_finite() && !vanished).then_some(value)
+}
+
+/// The double nearest to `(bits + rest) * 2^exponent`, ties to even; `rest` is above 0 and below 1 if `sticky`.
+fn hex_f64(bits: u128, sticky: bool, exponent: i64) -> f64 {
+    if bits == 0 {
+        return 0.0;
+    }
+    let significant = 128 - i64::from(bits.leading_zeros());
+    // Exponent of the lowest bit that is kept: 53 bits, fewer of a subnormal.
+    let lowest = (exponent + significant - 53).max(-1074);
+    if lowest > 971 {
+        return f64::INFINITY;
+    }
+    let drop = lowest - exponent;
+    let kept = if drop <= 0 {
+        bits << -drop
+    } else if drop > 128 {
+        0
+    } else {
+        let (kept, half) = (bits.checked_shr(drop as u32).unwrap_or(0), 1u128 << (drop - 1));
+        let rest = bits & (half | (half - 1));
+        kept + u128::from(rest > half || rest == half && (sticky || kept & 1 == 1))
+    };
+    // Both factors and the product are exact; 2^lowest itself may be subnormal.
+    kept as f64 * f64::powi(2.0, (lowest / 2) as i32) * f64::powi(2.0, (lowest - lowest / 2) as i32)
+}
+
+/// Reads a size: digits and a unit in any case, `b`, `k` `m` `g` (powers of 1000) or `kb` `mb` `gb` (of 1024).
+pub fn parse_memory(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let (digits, unit) = text.split_at(digits);
+    let factor = match unit.to_ascii_lowercase().as_slice() {
+        b"" | b"b" => 1,
+        b"k" => 1000,
+        b"kb" => 1 << 10,
+        b"m" => 1_000_000,
+        b"mb" => 1 << 20,
+        b"g" => 1_000_000_000,
+        b"gb" => 1 << 30,
+        _ => return None,
+    };
+    parse_u64(digits)?.checked_mul(factor)
+}
+
+/// A number of bytes for people, as INFO's `_human` fields have it: `512B`, `1.50M`.
+pub fn human_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["K", "M", "G", "T", "P"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let power = (bytes.ilog2() / 10).min(UNITS.len() as u32);
+    format!("{:.2}{}", bytes as f64 / (1u64 << (10 * power)) as f64, UNITS[power as usize - 1])
+}
 
 /// A short text on the stack.
 #[derive(Debug, Clone, Copy)]
@@ -49,12 +155,16 @@ pub fn double(value: f64) -> Short {
         });
         return text;
     }
-    if value == value.trunc() && value.abs() < (1u64 << 62) as f64 && (value != 0.0 || value.is_sign_positive()) {
+    if value == value.trunc() && value.abs() <= (1u64 << 62) as f64 && value.to_bits() != (-0.0f64).to_bits() {
         text.put(itoa::Buffer::new().format(value as i64).as_bytes());
         return text;
     }
     if value.is_sign_negative() {
         text.put(b"-");
+    }
+    if value == 0.0 {
+        text.put(b"0");
+        return text;
     }
     let (digits, exponent) = shortest_digits(value.abs());
     lay_out(&mut text, &digits, exponent, value.is_sign_negative());
@@ -115,46 +225,6 @@ fn lay_out(text: &mut Short, digits: &[u8], last: i32, negative: bool) {
     }
 }
 
-/// The integer that `text` is the canonical decimal form of: an optional `-`, no `+`, no leading zeros, no blanks;
-/// `None` for anything else and for what 64 bits do not hold.
-#[inline]
-pub fn parse_i64(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    match digits {
-        [b'0'] => return if negative { None } else { Some(0) },
-        [b'1'..=b'9', ..] if digits.len() <= DIGITS_MAX => {}
-        _ => return None,
-    }
-    // At most 19 digits: no u64 overflows.
-    let mut value = 0u64;
-    for &byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + u64::from(digit);
-    }
-    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
-}
-
-/// Digits of `i64::MAX`.
-const DIGITS_MAX: usize = 19;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn integers_parse_in_their_canonical_form_only() {
-        for n in [0, 1, -1, 9, 10, 42, 1_000_000, i64::MAX, i64::MIN, i64::MAX - 1, i64::MIN + 1] {
-            assert_eq!(parse_i64(n.to_string().as_bytes()), Some(n));
-        }
-        let not = ["", "-", "+1", "-0", "00", "01", "-01", " 1", "1 ", "1.0", "1e3", "0x1", "a", "9223372036854775808"];
-        for text in not.iter().chain(&["-9223372036854775809", "99999999999999999999", "1:", "1/"]) {
-            assert_eq!(parse_i64(text.as_bytes()), None, "{text}");
-        }
-    }
-}
+#[path = "text_tests.rs"]
+mod tests;
