@@ -1,1 +1,193 @@
-//! (being written)
+//! Generic commands: those that treat a key as a name with an expiry, whatever it holds. No function here looks
+//! inside a value beyond its type and encoding.
+
+mod copy;
+mod expire;
+mod object;
+mod presence;
+mod rename;
+mod scan;
+
+use copy::{copy, move_key};
+use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
+use object::{object_encoding, object_freq, object_idletime, object_refcount};
+use presence::{del, exists, touch, type_name, unlink};
+use rename::{rename, renamenx};
+use scan::{keys, randomkey, scan};
+
+use crate::commands::context::Context;
+use crate::commands::spec::flag::*;
+use crate::commands::spec::{CommandSpec, Gather, Group, KeySpec, Plan, acl, key};
+use crate::types::table::{EntryView, Expire, Key};
+
+/// The expiry of a key that moves with its value.
+fn carried(expire_ms: Option<u64>) -> Expire {
+    expire_ms.map_or(Expire::Clear, Expire::At)
+}
+
+/// Looks at a key as TTL, TYPE and OBJECT do: counted as a hit or miss, but not as an access.
+fn inspect<T>(ctx: &mut Context<'_>, key: Key<'_>, look: impl FnOnce(EntryView<'_>) -> T) -> Option<T> {
+    let seen = ctx.shard.peek(ctx.db, key).map(look);
+    match seen {
+        Some(_) => ctx.shard.stats.hits += 1,
+        None => ctx.shard.stats.misses += 1,
+    }
+    seen
+}
+
+/// Subcommands of OBJECT.
+const OBJECT: &[CommandSpec] = &[
+    CommandSpec::new("object|encoding", 3, Group::Generic, "2.2.3", Plan::OneShard(object_encoding))
+        .flags(READONLY)
+        .key_specs(&[KeySpec::one(key::RO, 2)])
+        .tips(&["nondeterministic_output"])
+        .docs("Returns the encoding of a value.", "O(1)", "key#0"),
+    CommandSpec::new("object|freq", 3, Group::Generic, "4.0.0", Plan::OneShard(object_freq))
+        .flags(READONLY)
+        .key_specs(&[KeySpec::one(key::RO, 2)])
+        .tips(&["nondeterministic_output"])
+        .docs("Returns a key's access frequency, as the LFU eviction policy counts it.", "O(1)", "key#0"),
+    CommandSpec::new("object|help", 2, Group::Generic, "6.2.0", Plan::Session).flags(LOADING | STALE).docs(
+        "Lists the subcommands.",
+        "O(1)",
+        "",
+    ),
+    CommandSpec::new("object|idletime", 3, Group::Generic, "2.2.3", Plan::OneShard(object_idletime))
+        .flags(READONLY)
+        .key_specs(&[KeySpec::one(key::RO, 2)])
+        .tips(&["nondeterministic_output"])
+        .docs("Returns the seconds since a key was last touched.", "O(1)", "key#0"),
+    CommandSpec::new("object|refcount", 3, Group::Generic, "2.2.3", Plan::OneShard(object_refcount))
+        .flags(READONLY)
+        .key_specs(&[KeySpec::one(key::RO, 2)])
+        .tips(&["nondeterministic_output"])
+        .docs("Returns the reference count of a value.", "O(1)", "key#0"),
+];
+
+/// The family.
+pub static COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("copy", -3, Group::Generic, "6.2.0", Plan::TwoPhase { run: copy, home: 2 })
+        .flags(WRITE | DENYOOM)
+        .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1), KeySpec::one(key::OW | key::UPDATE, 2)])
+        .docs(
+            "Copies a value, and its expiry, to another key.",
+            "O(N) with N the elements; O(1) for a string",
+            "source#0 destination#1 [DB destination-db:int] [REPLACE]",
+        ),
+    CommandSpec::new("del", -2, Group::Generic, "1.0.0", Plan::Scatter(del, Gather::Sum))
+        .flags(WRITE)
+        .key_specs(&[KeySpec::range(key::RM | key::DELETE, 1, -1, 1)])
+        .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
+        .docs("Deletes keys.", "O(N) with N the keys and the elements they hold", "key#0..."),
+    CommandSpec::new("exists", -2, Group::Generic, "1.0.0", Plan::Scatter(exists, Gather::Sum))
+        .flags(READONLY | FAST)
+        .key_specs(&[KeySpec::range(key::RO, 1, -1, 1)])
+        .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
+        .docs("Counts how many of the named keys are there.", "O(N) with N the number of keys", "key#0...")
+        .history(&[("3.0.3", "Several keys.")]),
+    CommandSpec::new("expire", -3, Group::Generic, "1.0.0", Plan::OneShard(expire))
+        .flags(WRITE | FAST)
+        .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])
+        .docs("Lets a key expire after so many seconds.", "O(1)", "key#0 seconds:int [condition=(NX|XX|GT|LT)]")
+        .history(&[("7.0.0", "NX, XX, GT and LT.")]),
+    CommandSpec::new("expireat", -3, Group::Generic, "1.2.0", Plan::OneShard(expireat))
+        .flags(WRITE | FAST)
+        .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])
+        .docs(
+            "Lets a key expire at a Unix time in seconds.",
+            "O(1)",
+            "key#0 unix-time-seconds:unix [condition=(NX|XX|GT|LT)]",
+        )
+        .history(&[("7.0.0", "NX, XX, GT and LT.")]),
+    CommandSpec::new("expiretime", 2, Group::Generic, "7.0.0", Plan::OneShard(expiretime))
+        .flags(READONLY | FAST)
+        .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
+        .docs("Returns the Unix time in seconds at which a key expires.", "O(1)", "key#0"),
+    CommandSpec::new("keys", 2, Group::Generic, "1.0.0", Plan::AllShards(keys, Gather::Concat))
+        .flags(READONLY | TOUCHES_ARBITRARY_KEYS)
+        .acl(acl::DANGEROUS)
+        .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+        .docs("Returns every key that matches a pattern.", "O(N) with N the keys in the database", "pattern:pattern"),
+    CommandSpec::new("move", 3, Group::Generic, "1.0.0", Plan::OneShard(move_key))
+        .flags(WRITE | FAST)
+        .key_specs(&[KeySpec::one(key::RW | key::ACCESS | key::UPDATE, 1)])
+        .docs("Moves a key to another database.", "O(1)", "key#0 db:int"),
+    CommandSpec::container("object", Group::Generic, "2.2.3", "Container: looks at how a value is kept.", OBJECT),
+    CommandSpec::new("persist", 2, Group::Generic, "2.2.0", Plan::OneShard(persist))
+        .flags(WRITE | FAST)
+        .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])
+        .docs("Removes the expiry of a key.", "O(1)", "key#0"),
+    CommandSpec::new("pexpire", -3, Group::Generic, "2.6.0", Plan::OneShard(pexpire))
+        .flags(WRITE | FAST)
+        .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])
+        .docs(
+            "Lets a key expire after so many milliseconds.",
+            "O(1)",
+            "key#0 milliseconds:int [condition=(NX|XX|GT|LT)]",
+        )
+        .history(&[("7.0.0", "NX, XX, GT and LT.")]),
+    CommandSpec::new("pexpireat", -3, Group::Generic, "2.6.0", Plan::OneShard(pexpireat))
+        .flags(WRITE | FAST)
+        .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])
+        .docs(
+            "Lets a key expire at a Unix time in milliseconds.",
+            "O(1)",
+            "key#0 unix-time-milliseconds:unix [condition=(NX|XX|GT|LT)]",
+        )
+        .history(&[("7.0.0", "NX, XX, GT and LT.")]),
+    CommandSpec::new("pexpiretime", 2, Group::Generic, "7.0.0", Plan::OneShard(pexpiretime))
+        .flags(READONLY | FAST)
+        .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
+        .docs("Returns the Unix time in milliseconds at which a key expires.", "O(1)", "key#0"),
+    CommandSpec::new("pttl", 2, Group::Generic, "2.6.0", Plan::OneShard(pttl))
+        .flags(READONLY | FAST)
+        .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
+        .tips(&["nondeterministic_output"])
+        .docs("Returns the milliseconds until a key expires.", "O(1)", "key#0"),
+    CommandSpec::new("randomkey", 1, Group::Generic, "1.0.0", Plan::AllShards(randomkey, Gather::Draw))
+        .flags(READONLY | TOUCHES_ARBITRARY_KEYS)
+        .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"])
+        .docs("Returns any key of the database.", "O(1)", ""),
+    CommandSpec::new("rename", 3, Group::Generic, "1.0.0", Plan::TwoPhase { run: rename, home: 2 })
+        .flags(WRITE)
+        .key_specs(&[KeySpec::one(key::RW | key::ACCESS | key::DELETE, 1), KeySpec::one(key::OW | key::UPDATE, 2)])
+        .docs("Renames a key, replacing the target.", "O(1), and freeing a replaced value", "key#0 newkey#1")
+        .history(&[("3.2.0", "The same key twice is no error.")]),
+    CommandSpec::new("renamenx", 3, Group::Generic, "1.0.0", Plan::TwoPhase { run: renamenx, home: 2 })
+        .flags(WRITE | FAST)
+        .key_specs(&[KeySpec::one(key::RW | key::ACCESS | key::DELETE, 1), KeySpec::one(key::OW | key::INSERT, 2)])
+        .docs("Renames a key if the target is not there.", "O(1)", "key#0 newkey#1")
+        .history(&[("3.2.0", "The same key twice is no error.")]),
+    CommandSpec::new("scan", -2, Group::Generic, "2.8.0", Plan::ByCursor(scan))
+        .flags(READONLY | TOUCHES_ARBITRARY_KEYS)
+        .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"])
+        .docs(
+            "Walks the keys of the database, a few per call.",
+            "O(1) per call, O(N) for the whole walk",
+            "cursor:int [MATCH pattern:pattern] [COUNT count:int] [TYPE type]",
+        )
+        .history(&[("6.0.0", "TYPE.")]),
+    CommandSpec::new("touch", -2, Group::Generic, "3.2.1", Plan::Scatter(touch, Gather::Sum))
+        .flags(READONLY | FAST)
+        .key_specs(&[KeySpec::range(key::RO, 1, -1, 1)])
+        .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
+        .docs(
+            "Counts the named keys that are there, and stamps them as used.",
+            "O(N) with N the number of keys",
+            "key#0...",
+        ),
+    CommandSpec::new("ttl", 2, Group::Generic, "1.0.0", Plan::OneShard(ttl))
+        .flags(READONLY | FAST)
+        .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
+        .tips(&["nondeterministic_output"])
+        .docs("Returns the seconds until a key expires.", "O(1)", "key#0"),
+    CommandSpec::new("type", 2, Group::Generic, "1.0.0", Plan::OneShard(type_name))
+        .flags(READONLY | FAST)
+        .key_specs(&[KeySpec::one(key::RO, 1)])
+        .docs("Returns the type of a value.", "O(1)", "key#0"),
+    CommandSpec::new("unlink", -2, Group::Generic, "4.0.0", Plan::Scatter(unlink, Gather::Sum))
+        .flags(WRITE | FAST)
+        .key_specs(&[KeySpec::range(key::RM | key::DELETE, 1, -1, 1)])
+        .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
+        .docs("Deletes keys and frees what they held later.", "O(1) per key; freeing is O(N) off the way", "key#0..."),
+];
