@@ -47,6 +47,15 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The arguments from `start` on, as a request of their own (COMMAND GETKEYS).
+    pub fn tail(&mut self, start: usize) -> Args<'_> {
+        let big = match &mut self.big {
+            Some((at, big)) if *at >= start => Some((*at - start, &mut **big)),
+            _ => None,
+        };
+        Args { buffer: self.buffer, spans: &self.spans[start..], big }
+    }
+
     /// Iterates over arguments from `start` on.
     pub fn from(&self, start: usize) -> impl Iterator<Item = &[u8]> {
         (start..self.len()).map(|i| &self[i])

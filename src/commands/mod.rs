@@ -7,6 +7,7 @@ pub mod connection;
 pub mod context;
 pub mod errors;
 pub mod flags;
+pub mod help;
 pub mod key_args;
 pub mod keys;
 pub mod server;

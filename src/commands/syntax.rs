@@ -11,8 +11,8 @@
 //!            | name "#" number           a key, found by that key specification
 //!            | name "=(" item "|" .. ")" one of these
 //!            | name "={" arguments "}"   all of these
-//!            each with "/text/" after the name where clients show another text, "..." behind if it may be repeated,
-//!            "...+" if the word before it is repeated too
+//!            each with "/text/" behind where clients show that text, not the name; "..." if it may be repeated, "...+"
+//!            if the word before it is repeated too
 //! TOKEN      = upper case letters, digits, "-"; `""` for none where one is expected
 //! ```
 
