@@ -15,3 +15,5 @@ pub mod spec;
 pub mod strings;
 pub mod syntax;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;

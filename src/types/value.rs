@@ -17,6 +17,13 @@ impl Value {
         }
     }
 
+    /// The string, if it is one.
+    pub fn as_string(&self) -> Option<&BigString> {
+        match self {
+            Value::Str(big) => Some(big),
+        }
+    }
+
     /// Heap bytes behind the value, its own box included.
     pub fn heap_bytes(&self) -> usize {
         match self {

@@ -1,0 +1,74 @@
+//! Strings that count: INCR, DECR, INCRBY, DECRBY. Keeps the expiry; a refused count changes nothing.
+
+use super::{Refusal, bytes_of, refuse_short};
+use crate::base::text::parse_i64;
+use crate::commands::args::Args;
+use crate::commands::context::Context;
+use crate::commands::errors;
+use crate::resp::reply::Reply;
+use crate::types::table::Expire;
+use crate::types::value::{NewValue, View};
+
+const OVERFLOW: Refusal = "ERR increment or decrement would overflow";
+const NEGATION: Refusal = "ERR decrement would overflow";
+
+/// `INCR key`
+pub(crate) fn incr(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
+    count(ctx, args, reply, |_| Ok(1));
+}
+
+/// `DECR key`
+pub(crate) fn decr(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
+    count(ctx, args, reply, |_| Ok(-1));
+}
+
+/// `INCRBY key increment`
+pub(crate) fn incrby(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
+    count(ctx, args, reply, step);
+}
+
+/// `DECRBY key decrement`
+pub(crate) fn decrby(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
+    count(ctx, args, reply, |args| step(args)?.checked_neg().ok_or(NEGATION));
+}
+
+fn step(args: &Args<'_>) -> Result<i64, Refusal> {
+    parse_i64(args.get(2).unwrap_or_default()).ok_or(errors::NOT_INTEGER)
+}
+
+#[inline]
+fn count(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    reply: &mut Reply<'_>,
+    step: impl FnOnce(&Args<'_>) -> Result<i64, Refusal>,
+) {
+    if args.len() < 2 {
+        return refuse_short(args, reply);
+    }
+    match step(args).and_then(|step| add(ctx, &args[1], step)) {
+        Ok(sum) => reply.integer(sum),
+        Err(refusal) => reply.error(refusal),
+    }
+}
+
+/// Adds `step` to the integer at `key`; an absent key counts as 0.
+#[inline]
+fn add(ctx: &mut Context<'_>, key: &[u8], step: i64) -> Result<i64, Refusal> {
+    let key = ctx.first_key(key);
+    let (old, expire) = match ctx.shard.write(ctx.db, key) {
+        None => (0, Expire::Clear),
+        Some(View::Int(number)) => (number, Expire::Keep),
+        Some(view) => {
+            let mut digits = itoa::Buffer::new();
+            (parse_i64(bytes_of(view, &mut digits)?).ok_or(errors::NOT_INTEGER)?, Expire::Keep)
+        }
+    };
+    let sum = old.checked_add(step).ok_or(OVERFLOW)?;
+    ctx.shard.set(ctx.db, key, NewValue::Int(sum), expire);
+    Ok(sum)
+}
+
+#[cfg(test)]
+#[path = "counters_tests.rs"]
+mod tests;
