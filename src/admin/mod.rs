@@ -1,4 +1,5 @@
-//! What operators see and set: figures, settings, logs. Nothing here is on a command's way to its key.
+//! What operators see and turn: figures, settings, logs. Nothing here is on a command's way to its key.
 
 pub mod command;
+pub mod config;
 pub mod info;

@@ -6,6 +6,33 @@
 
 use std::ops::{Index, IndexMut};
 
+/// An enum whose variants are words of a setting: the words stand beside the variants and nowhere else.
+macro_rules! words_of_a_setting {
+    ($(#[$about:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$what])* $variant,)+ }
+
+        impl $name {
+            /// The words, in the order of the variants.
+            pub const NAMES: &'static [&'static str] = &[$($word,)+];
+
+            /// Its word.
+            pub fn name(self) -> &'static str {
+                Self::NAMES[self as usize]
+            }
+
+            /// The variant with this word, in lower case.
+            pub fn named(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
 /// A client's kind, as `client-output-buffer-limit` tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientClass {
@@ -54,62 +81,66 @@ pub struct SavePoint {
     pub changes: u64,
 }
 
-/// What to evict when `maxmemory` is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EvictionPolicy {
-    /// Least recently used of the keys with an expiry.
-    VolatileLru,
-    /// Least frequently used of the keys with an expiry.
-    VolatileLfu,
-    /// Any key with an expiry.
-    VolatileRandom,
-    /// The key that expires soonest.
-    VolatileTtl,
-    /// Least recently used of all keys.
-    AllkeysLru,
-    /// Least frequently used of all keys.
-    AllkeysLfu,
-    /// Any key.
-    AllkeysRandom,
-    /// Nothing: commands that need memory fail.
-    Noeviction,
+words_of_a_setting! {
+    /// What to evict when `maxmemory` is reached.
+    EvictionPolicy {
+        /// Least recently used of the keys with an expiry.
+        VolatileLru = "volatile-lru",
+        /// Least frequently used of the keys with an expiry.
+        VolatileLfu = "volatile-lfu",
+        /// Any key with an expiry.
+        VolatileRandom = "volatile-random",
+        /// The key that expires soonest.
+        VolatileTtl = "volatile-ttl",
+        /// Least recently used of all keys.
+        AllkeysLru = "allkeys-lru",
+        /// Least frequently used of all keys.
+        AllkeysLfu = "allkeys-lfu",
+        /// Any key.
+        AllkeysRandom = "allkeys-random",
+        /// Nothing: commands that need memory fail.
+        Noeviction = "noeviction",
+    }
 }
 
-/// How much the log says; each level contains those after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// Rarely useful detail.
-    Verbose,
-    /// What an operator wants to know.
-    Notice,
-    /// Only what needs attention.
-    Warning,
-    /// Silence.
-    Nothing,
+words_of_a_setting! {
+    /// How much the log says; each level contains those after it.
+    LogLevel {
+        /// Everything.
+        Debug = "debug",
+        /// Rarely useful detail.
+        Verbose = "verbose",
+        /// What an operator wants to know.
+        Notice = "notice",
+        /// Only what needs attention.
+        Warning = "warning",
+        /// Silence.
+        Nothing = "nothing",
+    }
 }
 
-/// Who may use a guarded group of commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Allowed {
-    /// Nobody.
-    No,
-    /// Every connection.
-    Yes,
-    /// Connections over loopback or the unix socket.
-    Local,
+words_of_a_setting! {
+    /// Who may use a guarded group of commands.
+    Allowed {
+        /// Nobody.
+        No = "no",
+        /// Every connection.
+        Yes = "yes",
+        /// Connections over loopback or the unix socket.
+        Local = "local",
+    }
 }
 
-/// Which kernel interface moves the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IoDriver {
-    /// io_uring where the kernel permits it, epoll otherwise.
-    Auto,
-    /// io_uring or no start.
-    Uring,
-    /// epoll.
-    Epoll,
+words_of_a_setting! {
+    /// Which kernel interface moves the bytes.
+    IoDriver {
+        /// io_uring where the kernel permits it, epoll otherwise.
+        Auto = "auto",
+        /// io_uring or no start.
+        Uring = "uring",
+        /// epoll.
+        Epoll = "epoll",
+    }
 }
 
 /// How a SIGINT or SIGTERM ends the server; all false is `default`.
@@ -125,15 +156,16 @@ pub struct ShutdownOn {
     pub force: bool,
 }
 
-/// How a log line says when: `log-timestamp-format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogTimestamp {
-    /// `21 Nov 2026 02:53:00.123`.
-    Legacy,
-    /// ISO 8601 with the zone's offset.
-    Iso8601,
-    /// Milliseconds since 1970.
-    Milliseconds,
+words_of_a_setting! {
+    /// How a log line says when: `log-timestamp-format`.
+    LogTimestamp {
+        /// `21 Nov 2026 02:53:00.123`.
+        Legacy = "legacy",
+        /// ISO 8601 with the zone's offset.
+        Iso8601 = "iso8601",
+        /// Milliseconds since 1970.
+        Milliseconds = "milliseconds",
+    }
 }
 
 /// Every setting some part of the server reads. `Default` is what a server without file or arguments runs with.

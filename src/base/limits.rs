@@ -20,3 +20,17 @@ pub const BIG_REPLY_BYTES_MIN: usize = 16 * 1024;
 pub const LAZY_FREE_BYTES_MIN: usize = 64 * 1024;
 /// Commands and subcommands of the table; their numbers are `u16`, the greatest of which means none.
 pub const COMMANDS_MAX: usize = 1024;
+/// Most databases (`databases`). Redis sets no bound; each takes memory on every shard.
+pub const DATABASES_MAX: usize = 16 * 1024;
+/// Most shards (`shards`): the mesh has a queue for every ordered pair of them.
+pub const SHARDS_MAX: usize = 256;
+/// Most messages in one queue of the mesh (`mesh-depth`).
+pub const MESH_DEPTH_MAX: usize = 64 * 1024;
+/// Longest spin before a core sleeps, microseconds (`spin-us`).
+pub const SPIN_US_MAX: i64 = 1_000_000;
+/// Largest configuration file or standard input, bytes.
+pub const CONFIG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Files within files (`include`).
+pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
+/// Files in all that one start reads through `include`.
+pub const CONFIG_FILES_MAX: usize = 1024;
