@@ -81,7 +81,8 @@ fn hex_f64(bits: u128, sticky: bool, exponent: i64) -> f64 {
     kept as f64 * f64::powi(2.0, (lowest / 2) as i32) * f64::powi(2.0, (lowest - lowest / 2) as i32)
 }
 
-/// Reads a size: digits and a unit in any case, `b`, `k` `m` `g` (powers of 1000) or `kb` `mb` `gb` (of 1024).
+/// Reads a size in bytes: digits and a unit in any case, `b`, `k` `m` `g` (powers of 1000) or `kb` `mb` `gb` (of 1024).
+/// No digits are 0, as in Redis; what 64 bits do not hold is refused.
 pub fn parse_memory(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     let (digits, unit) = text.split_at(digits);
@@ -95,7 +96,8 @@ pub fn parse_memory(text: &[u8]) -> Option<u64> {
         b"gb" => 1 << 30,
         _ => return None,
     };
-    parse_u64(digits)?.checked_mul(factor)
+    let number = if digits.is_empty() { 0 } else { parse_u64(digits)? };
+    number.checked_mul(factor)
 }
 
 /// A number of bytes for people, as INFO's `_human` fields have it: `512B`, `1.50M`.
@@ -143,6 +145,9 @@ impl Deref for Short {
 
 /// The shortest decimal form that reads back as the same double, laid out as Redis 7.2 and later do in replies: whole
 /// numbers and numbers with few leading zeros plainly, others with an exponent (`1e+21`); `inf`, `-inf`, `nan`, `-0`.
+///
+/// Of several shortest forms this is the nearest one (Ryu); Redis's algorithm (Grisu2) misses it once in 400 numbers, by
+/// one in the last digit, with a text that reads back equal too.
 pub fn double(value: f64) -> Short {
     let mut text = Short::new();
     if !value.is_finite() {

@@ -111,6 +111,8 @@ fn sizes_in_memory() {
         ("3M", Some(3000000)),
         ("1GB", Some(1073741824)),
         ("2g", Some(2000000000)),
+        ("", Some(0)),
+        ("kb", Some(0)),
         ("1tb", None),
         ("-1", None),
         ("1 kb", None),
