@@ -88,7 +88,7 @@ const CLIENT: &[CommandSpec] = &[
         .docs("Holds the commands of all clients back for a while.", "O(1)", "timeout:int [mode=(WRITE|ALL)]")
         .history(&[("6.2.0", "WRITE and ALL.")]),
     CommandSpec::new("client|reply", 3, Group::Connection, "3.2.0", Plan::Session)
-        .flags(NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
+        .flags(NOSCRIPT | LOADING | STALE | ALLOW_BUSY)
         .docs("Turns replies off and on.", "O(1)", "action=(ON|OFF|SKIP)"),
     CommandSpec::new("client|setinfo", 4, Group::Connection, "7.2.0", Plan::Session)
         .flags(NOSCRIPT | LOADING | STALE | ALLOW_BUSY)
