@@ -177,5 +177,5 @@ pub fn refusal(name: &[u8], why: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "config/config_tests.rs"]
+#[path = "config_tests.rs"]
 mod tests;

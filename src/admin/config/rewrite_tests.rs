@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
-use super::super::load::load_with;
 use super::*;
+use crate::admin::config::ConfigStore;
+use crate::admin::config::load::load_with;
 
 /// The values that `text` and then `sets` (names and values in turn) make.
 fn values(text: &str, sets: &[&str]) -> Vec<Value> {
@@ -133,7 +134,7 @@ fn an_include_further_down_does_not_win_over_what_is_rewritten() {
 
 #[test]
 fn what_is_rewritten_starts_a_server_with_the_same_values() {
-    let mut store = super::super::ConfigStore::default();
+    let mut store = ConfigStore::default();
     for setting in settings() {
         let value: &[u8] = match setting.kind {
             Kind::YesNo if setting.default == "yes" => b"no",

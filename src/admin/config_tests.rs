@@ -14,14 +14,14 @@ fn facts(json: &str) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-const REDIS_7: &str = include_str!("../../../tests/data/config-redis-7.0.json");
-const REDIS_8: &str = include_str!("../../../tests/data/config-redis-8.0.json");
-const VALKEY_9: &str = include_str!("../../../tests/data/config-valkey-9.1.json");
+const REDIS_7: &str = include_str!("../../tests/data/config-redis-7.0.json");
+const REDIS_8: &str = include_str!("../../tests/data/config-redis-8.0.json");
+const VALKEY_9: &str = include_str!("../../tests/data/config-valkey-9.1.json");
 /// `CONFIG GET *` of a redis-server 7.0.15 started with `--save ''` and a port: name, tab, value.
-const REDIS_7_LIVE: &str = include_str!("../../../tests/data/config-redis-7.0.15-live.tsv");
+const REDIS_7_LIVE: &str = include_str!("../../tests/data/config-redis-7.0.15-live.tsv");
 /// What Redis 8.0 (Valkey 9.1 for its own settings) answers to CONFIG SET: name, tab, value, tab, `!` and the reason
 /// it fails or `=` and what CONFIG GET shows then.
-const ANSWERS: &str = include_str!("../../../tests/data/config-answers.tsv");
+const ANSWERS: &str = include_str!("../../tests/data/config-answers.tsv");
 
 /// Defaults that differ from the facts, and why.
 const OTHER_DEFAULTS: [(&str, &str, &str); 4] = [
