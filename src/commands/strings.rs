@@ -349,3 +349,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         )
         .deprecated("2.0.0", "GETRANGE"),
 ];
+
+#[cfg(test)]
+#[path = "strings_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@
 //! A reply reads `+OK`, `-ERR text`, `:6`, `"bytes\r\n\x00"`, `$-1` and `*-1` (RESP2 nulls), `_` (RESP3 null), `#t`,
 //! `,1.5`, `[...]` (array), `%[key value ...]` (map), `~[...]` (set), `>[...]` (push), with one space between elements.
 
-use crate::base::bytes::OutBuf;
+use crate::base::bytes::{BigString, OutBuf};
 use crate::base::limits::BULK_BYTES_MAX;
 use crate::base::words;
 use crate::commands::args::Args;
@@ -67,6 +67,18 @@ impl TestShard {
         render(&self.reply_to(words))
     }
 
+    /// As [`TestShard::run_words`] for a command that exists, with `big` in place of argument `index`, as if that had
+    /// arrived in a buffer of its own.
+    #[track_caller]
+    pub(crate) fn run_with_big(&mut self, words: &[&[u8]], index: usize, big: &mut BigString) -> String {
+        let Some(id) = self.commands.lookup(words[0]) else { panic!("no such command") };
+        let function = one_shard(self.commands.get(id));
+        let mut out = OutBuf::default();
+        let (buffer, spans) = lay_out(words);
+        self.call_with(function, &mut Args::with_big(&buffer, &spans, index, big), &mut out);
+        render(&flat(&out))
+    }
+
     /// The bytes of the reply to one command given as its arguments: checks what a dispatcher would, then runs it.
     #[track_caller]
     pub(crate) fn reply_to(&mut self, words: &[&[u8]]) -> Vec<u8> {
@@ -93,6 +105,10 @@ impl TestShard {
     #[track_caller]
     pub(crate) fn call(&mut self, function: CommandFn, words: &[&[u8]], out: &mut OutBuf) {
         let (buffer, spans) = lay_out(words);
+        self.call_with(function, &mut Args::new(&buffer, &spans), out);
+    }
+
+    fn call_with(&mut self, function: CommandFn, args: &mut Args<'_>, out: &mut OutBuf) {
         let mut ctx = Context {
             shard: &mut self.shard,
             db: self.db,
@@ -101,7 +117,7 @@ impl TestShard {
             bulk_bytes_max: self.bulk_bytes_max,
             foreign: &mut self.foreign,
         };
-        function(&mut ctx, &mut Args::new(&buffer, &spans), &mut Reply::new(out, self.proto));
+        function(&mut ctx, args, &mut Reply::new(out, self.proto));
     }
 }
 

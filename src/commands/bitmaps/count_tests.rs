@@ -1,6 +1,8 @@
 //! BITCOUNT and BITPOS against the replies of a real server.
 
+use super::*;
 use crate::commands::testing::{TestShard, check_script};
+use proptest::prelude::*;
 
 #[test]
 fn bitcount() {
@@ -123,4 +125,34 @@ fn bitpos() {
         BITPOS k => -ERR wrong number of arguments for 'bitpos' command
         "#,
     );
+}
+
+fn bit_at(bytes: &[u8], index: usize) -> bool {
+    bytes[index >> 3] >> (7 - (index & 7)) & 1 == 1
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Long runs of one byte with a few others in between, every range, bit by bit.
+    #[test]
+    fn counting_and_finding_agree_with_single_bits(
+        fill in prop::sample::select(vec![0x00_u8, 0xff, 0x5a]),
+        len in 1_usize..400,
+        spots in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        ends in any::<(prop::sample::Index, prop::sample::Index)>(),
+    ) {
+        let mut bytes = vec![fill; len];
+        for (index, byte) in spots {
+            bytes[index.index(len)] = byte;
+        }
+        let (a, b) = (ends.0.index(len * 8), ends.1.index(len * 8));
+        let (first, last) = (a.min(b), a.max(b));
+        let ones = (first..=last).filter(|index| bit_at(&bytes, *index)).count();
+        prop_assert_eq!(count_ones(&bytes, first, last), ones as u64);
+        for bit in [false, true] {
+            let found = (first..=last).find(|index| bit_at(&bytes, *index) == bit);
+            prop_assert_eq!(find_bit(&bytes, bit, first, last), found);
+        }
+    }
 }

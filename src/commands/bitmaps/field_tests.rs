@@ -1,6 +1,8 @@
 //! BITFIELD and BITFIELD_RO against the replies of a real server.
 
+use super::*;
 use crate::commands::testing::{TestShard, check_script};
+use proptest::prelude::*;
 
 #[test]
 fn bitfield() {
@@ -171,4 +173,46 @@ fn bitfield_ro() {
         BITFIELD_RO => -ERR wrong number of arguments for 'bitfield_ro' command
         "#,
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// What is saved is loaded again, and no bit beside it changes.
+    #[test]
+    fn integers_keep_to_their_place(
+        signed in any::<bool>(),
+        width in 1_u32..=64,
+        offset in 0_usize..100,
+        value in any::<i64>(),
+        fill in any::<u8>(),
+    ) {
+        let kind = Kind { signed, bits: if signed { width } else { width.min(63) } };
+        let operation = Operation { kind, offset, action: Action::Get };
+        let mut bytes = vec![fill; 24];
+        let before: Vec<bool> = (0..192).map(|i| bytes[i / 8] >> (7 - i % 8) & 1 == 1).collect();
+        save(&mut bytes, &operation, value);
+        prop_assert_eq!(load(&bytes, &operation), kind.wrap(value as u64));
+        for (i, bit) in before.into_iter().enumerate() {
+            if !(offset..offset + kind.bits as usize).contains(&i) {
+                prop_assert_eq!(bytes[i / 8] >> (7 - i % 8) & 1 == 1, bit);
+            }
+        }
+        // Beyond the end of the string there are zeros.
+        let cut = &bytes[..(offset / 8).min(bytes.len())];
+        prop_assert_eq!(load(cut, &Operation { offset: cut.len() * 8, ..operation }), 0);
+    }
+
+    /// INCRBY in 128 bits.
+    #[test]
+    fn sums_agree_with_wide_arithmetic(signed in any::<bool>(), width in 1_u32..=64, a in any::<i64>(), b in any::<i64>()) {
+        let kind = Kind { signed, bits: if signed { width } else { width.min(63) } };
+        let value = kind.wrap(a as u64);
+        let (max, min) = (i128::from(kind.max()), if signed { -i128::from(kind.max()) - 1 } else { 0 });
+        let sum = i128::from(value) + i128::from(b);
+        let fits = (min..=max).contains(&sum);
+        prop_assert_eq!(kind.add(value, b, Overflow::Fail), fits.then_some(sum as i64));
+        prop_assert_eq!(kind.add(value, b, Overflow::Saturate), Some(sum.clamp(min, max) as i64));
+        prop_assert_eq!(kind.add(value, b, Overflow::Wrap), Some(kind.wrap(sum as u64)));
+    }
 }

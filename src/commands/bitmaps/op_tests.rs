@@ -1,6 +1,8 @@
 //! BITOP against the replies of a real server.
 
+use super::*;
 use crate::commands::testing::{TestShard, check_script};
+use proptest::prelude::*;
 
 #[test]
 fn bitop() {
@@ -61,4 +63,35 @@ fn bitop() {
         EXISTS a => :0
         "#,
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Sources that are absent, short, and longer than a block, byte by byte.
+    #[test]
+    fn combining_agrees_with_single_bytes(lens in prop::collection::vec(prop::sample::select(
+        vec![0, 1, 7, 8, 100, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 2 * BLOCK_BYTES + 9],
+    ), 1..5), seed in any::<u8>()) {
+        let texts: Vec<Vec<u8>> = lens
+            .iter()
+            .enumerate()
+            .map(|(turn, len)| (0..*len).map(|i| (i * (7 + turn)) as u8 ^ seed.rotate_left(turn as u32)).collect())
+            .collect();
+        let sources: Vec<Held> = texts.iter().map(|text| Held::Big(Arc::new(text.clone()))).collect();
+        let len = lens.iter().copied().max().unwrap_or(0);
+        for (operation, combined) in [
+            (Operation::And, (|a, b| a & b) as fn(u8, u8) -> u8),
+            (Operation::Or, |a, b| a | b),
+            (Operation::Xor, |a, b| a ^ b),
+        ] {
+            let byte = |index: usize| {
+                texts.iter().map(|text| text.get(index).copied().unwrap_or(0)).reduce(combined).unwrap_or(0)
+            };
+            let expected: Vec<u8> = (0..len).map(byte).collect();
+            prop_assert_eq!(combine(operation, &sources), expected);
+        }
+        let inverted: Vec<u8> = texts[0].iter().map(|byte| !byte).collect();
+        prop_assert_eq!(combine(Operation::Not, &sources[..1]), inverted);
+    }
 }

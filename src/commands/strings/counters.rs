@@ -14,36 +14,34 @@ const NEGATION: Refusal = "ERR decrement would overflow";
 
 /// `INCR key`
 pub(crate) fn incr(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    count(ctx, args, reply, |_| Ok(1));
+    count(ctx, args, reply, 2, |_| Ok(1));
 }
 
 /// `DECR key`
 pub(crate) fn decr(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    count(ctx, args, reply, |_| Ok(-1));
+    count(ctx, args, reply, 2, |_| Ok(-1));
 }
 
 /// `INCRBY key increment`
 pub(crate) fn incrby(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    count(ctx, args, reply, step);
+    count(ctx, args, reply, 3, |args| parse_i64(&args[2]).ok_or(errors::NOT_INTEGER));
 }
 
 /// `DECRBY key decrement`
 pub(crate) fn decrby(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    count(ctx, args, reply, |args| step(args)?.checked_neg().ok_or(NEGATION));
+    count(ctx, args, reply, 3, |args| parse_i64(&args[2]).ok_or(errors::NOT_INTEGER)?.checked_neg().ok_or(NEGATION));
 }
 
-fn step(args: &Args<'_>) -> Result<i64, Refusal> {
-    parse_i64(args.get(2).unwrap_or_default()).ok_or(errors::NOT_INTEGER)
-}
-
+/// The frame of the four: reads the step, of a command with `arity` arguments, and answers the sum.
 #[inline]
 fn count(
     ctx: &mut Context<'_>,
     args: &Args<'_>,
     reply: &mut Reply<'_>,
+    arity: usize,
     step: impl FnOnce(&Args<'_>) -> Result<i64, Refusal>,
 ) {
-    if args.len() < 2 {
+    if args.len() < arity {
         return refuse_short(args, reply);
     }
     match step(args).and_then(|step| add(ctx, &args[1], step)) {

@@ -1,6 +1,8 @@
 //! LCS against the replies of a real server.
 
-use crate::commands::testing::{TestShard, check_script};
+use super::*;
+use crate::commands::testing::{TestShard, check, check_script};
+use proptest::prelude::*;
 
 #[test]
 fn lcs() {
@@ -58,4 +60,52 @@ fn resp3_index_is_a_map() {
         LCS a b IDX WITHMATCHLEN => %["matches" [[[:4 :7] [:5 :8] :4] [[:2 :3] [:0 :1] :2]] "len" :6]
         "#,
     );
+}
+
+#[test]
+fn the_table_is_bounded_as_a_string_is() {
+    let mut shard = TestShard::new();
+    shard.bulk_bytes_max = 4 * 11 * 6;
+    shard.run("MSET a 1234567890 b 12345 c 123456");
+    check(&mut shard, "LCS a b", r#""12345""#);
+    let refusal = "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
+    check(&mut shard, "LCS a c", refusal);
+    check(&mut shard, "LCS a c LEN", refusal);
+    check(&mut shard, "LCS c c", r#""123456""#);
+}
+
+/// Whether `part` is a subsequence of `whole`.
+fn is_subsequence(part: &[u8], whole: &[u8]) -> bool {
+    let mut rest = whole.iter();
+    part.iter().all(|byte| rest.any(|other| other == byte))
+}
+
+/// The length by plain recursion.
+fn naive(a: &[u8], b: &[u8]) -> u32 {
+    match (a, b) {
+        ([x, a @ ..], [y, b @ ..]) if x == y => 1 + naive(a, b),
+        ([_, short_a @ ..], [_, short_b @ ..]) => naive(short_a, b).max(naive(a, short_b)),
+        _ => 0,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn the_three_answers_agree_with_recursion(a in "[abc]{0,9}", b in "[abc]{0,9}") {
+        let (a, b) = (a.as_bytes(), b.as_bytes());
+        let len = naive(a, b);
+        let table = Lengths::new(a, b);
+        prop_assert_eq!(length(a, b), len);
+        prop_assert_eq!(table.at(a.len(), b.len()), len);
+        let found = common(&table, a, b);
+        prop_assert_eq!(found.len(), len as usize);
+        prop_assert!(is_subsequence(&found, a) && is_subsequence(&found, b));
+        let joined: Vec<u8> = runs(&table, a, b).iter().rev().flat_map(|(in_a, _)| a[in_a.clone()].to_vec()).collect();
+        prop_assert_eq!(joined, found);
+        for (in_a, in_b) in runs(&table, a, b) {
+            prop_assert_eq!(&a[in_a], &b[in_b]);
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! MGET, MSET, MSETNX, MSETEX against the replies of a real server.
 
-use crate::commands::testing::{TestShard, check_script};
+use super::*;
+use crate::base::bytes::OutBuf;
+use crate::commands::context::CommandFn;
+use crate::commands::testing::{TestShard, check, check_script, flat, render};
 
 #[test]
 fn mget() {
@@ -113,4 +116,43 @@ fn msetex() {
         MSETEX => -ERR wrong number of arguments for 'msetex' command
         "#,
     );
+}
+
+#[test]
+fn more_keys_than_a_group() {
+    let mut shard = TestShard::new();
+    let pairs: Vec<String> = (0..100).flat_map(|i| [format!("k{i}"), i.to_string()]).collect();
+    check(&mut shard, &format!("MSET {}", pairs.join(" ")), "+OK");
+    let keys: Vec<String> = (0..101).rev().map(|i| format!("k{i}")).collect();
+    let values: Vec<String> = (0..100).rev().map(|i| format!("\"{i}\"")).collect();
+    check(&mut shard, &format!("MGET {}", keys.join(" ")), &format!("[$-1 {}]", values.join(" ")));
+    check(&mut shard, &format!("MSETEX 100 {} XX EX 50", pairs.join(" ")), ":1");
+    check(&mut shard, &format!("MSETEX 101 {} k100 v XX", pairs.join(" ")), ":0");
+    check(&mut shard, &format!("MSETNX k100 v {}", pairs.join(" ")), ":0");
+    check(&mut shard, "TTL k99", ":50");
+    check(&mut shard, "EXISTS k100", ":0");
+}
+
+#[test]
+fn checks_answer_for_their_part_and_change_nothing() {
+    let mut shard = TestShard::new();
+    shard.run("MSET a 1 b 2");
+    let before = shard.shard.dirty;
+    let mut ask = |function: CommandFn, line: &str| {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let mut out = OutBuf::default();
+        shard.call(function, &words, &mut out);
+        render(&flat(&out))
+    };
+    assert_eq!(ask(msetnx_check, "MSETNX a 1 c 2"), ":0");
+    assert_eq!(ask(msetnx_check, "MSETNX c 1 d 2"), ":1");
+    assert_eq!(ask(msetex_check, "MSETEX 2 a 1 b 2 NX"), ":0");
+    assert_eq!(ask(msetex_check, "MSETEX 2 a 1 b 2 XX EX 10"), ":1");
+    assert_eq!(ask(msetex_check, "MSETEX 2 a 1 c 2 XX"), ":0");
+    assert_eq!(ask(msetex_check, "MSETEX 1 c 1 XX"), ":0");
+    assert_eq!(ask(msetex_check, "MSETEX 2 a 1 c 2"), ":1");
+    assert_eq!(ask(msetex_check, "MSETEX 1 a 1 NX XX"), "-ERR syntax error");
+    assert_eq!(ask(msetex_check, "MSETEX 0 a 1"), "-ERR invalid numkeys value or out of range");
+    assert_eq!(ask(msetex_check, "MSETEX 1 a 1 EX 0"), "-ERR invalid expire time in 'msetex' command");
+    assert_eq!(shard.shard.dirty, before);
 }
