@@ -26,21 +26,6 @@ use value::Value;
 pub use load::{Loaded, StartError, load};
 pub use reference::reference;
 
-/// CONFIG HELP, line by line.
-pub const HELP: [&str; 11] = [
-    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "GET <pattern>",
-    "    Return parameters matching the glob-like <pattern> and their values.",
-    "SET <directive> <value>",
-    "    Set the configuration <directive> to <value>.",
-    "RESETSTAT",
-    "    Reset statistics reported by the INFO command.",
-    "REWRITE",
-    "    Rewrite the configuration file.",
-    "HELP",
-    "    Print this help.",
-];
-
 /// All settings with their values. One per process, on the core that runs CONFIG.
 #[derive(Debug, Clone)]
 pub struct ConfigStore {
