@@ -32,6 +32,11 @@ impl SleepFlag {
         self.0.0.store(false, Ordering::Relaxed);
     }
 
+    /// Whether it is up.
+    pub fn is_raised(&self) -> bool {
+        self.0.0.load(Ordering::Relaxed)
+    }
+
     /// For a sender that has published and fenced: whether it must ring; at most one of several senders does.
     fn take(&self) -> bool {
         self.0.0.load(Ordering::Relaxed) && self.0.0.swap(false, Ordering::Relaxed)

@@ -75,6 +75,8 @@ pub struct EpollDriver {
     /// To be read in the next tick.
     later: Vec<u32>,
     to_send: Vec<u32>,
+    /// Events are to be reported at once, not only when something else ends the wait.
+    hurry: bool,
     reports: Box<[libc::epoll_event; REPORTS]>,
     sleeping: Option<SleepFlag>,
     statistics: Statistics,
@@ -106,6 +108,7 @@ impl EpollDriver {
             next_read: 0,
             later: Vec::new(),
             to_send: Vec::new(),
+            hurry: false,
             reports: Box::new([libc::epoll_event { events: 0, u64: 0 }; REPORTS]),
             sleeping: None,
             statistics: Statistics::default(),
@@ -189,7 +192,7 @@ impl EpollDriver {
         }
     }
 
-    pub(super) fn send(&mut self, conn: Token, buffer: OutBuf) {
+    pub(super) fn send(&mut self, conn: Token, buffer: OutBuf, hurry: bool) {
         assert!(!buffer.is_empty(), "nothing to send");
         let state = self.live(conn);
         assert!(state.sending.is_none(), "a send is under way");
@@ -197,6 +200,7 @@ impl EpollDriver {
         state.scatter = if buffer.bigs.is_empty() { None } else { Some(Scatter::new()) };
         state.sending = Some(buffer);
         self.to_send.push(conn.0);
+        self.hurry |= hurry;
     }
 
     pub(super) fn close(&mut self, conn: Token) {
@@ -235,20 +239,25 @@ impl EpollDriver {
     }
 
     pub(super) fn submit_and_reap(&mut self, wait: Wait, ready: &dyn Fn() -> bool) -> io::Result<()> {
-        for index in mem::take(&mut self.to_send) {
+        self.hurry |= !self.events.is_empty();
+        let mut to_send = mem::take(&mut self.to_send);
+        for index in to_send.drain(..) {
             self.continue_send(index);
         }
+        self.to_send = to_send;
         debug_assert!(self.next_read == self.reading.len(), "events of the last tick were left");
         self.reading.clear();
         self.next_read = 0;
         self.retry_accepts();
         mem::swap(&mut self.reading, &mut self.later);
-        let idle = self.events.is_empty() && self.reading.is_empty() && wait.timeout != Some(Duration::ZERO);
+        let hurry = mem::take(&mut self.hurry) || !self.reading.is_empty();
+        let idle = !hurry && wait.timeout != Some(Duration::ZERO);
         let count = if idle { self.wait_for_reports(wait, ready)? } else { self.take_reports(Some(Duration::ZERO))? };
         for at in 0..count {
             let report = self.reports[at];
             self.on_report(report);
         }
+        self.hurry = false;
         // What the reports made readable is read in this tick.
         self.reading.append(&mut self.later);
         Ok(())
@@ -495,6 +504,7 @@ impl EpollDriver {
         };
         state.scatter = None;
         let buffer = state.sending.take().expect("just seen");
+        self.hurry |= result.is_err();
         self.events.push_back(Event::Sent { conn, buffer, result });
     }
 

@@ -58,6 +58,11 @@ impl Pool {
         self.part_bytes
     }
 
+    /// Parts held by [`RecvBuf`]s.
+    pub(super) fn out(&self) -> usize {
+        self.out
+    }
+
     /// Where part `index` starts.
     #[inline]
     pub(super) fn part(&self, index: u16) -> *mut u8 {

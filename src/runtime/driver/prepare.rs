@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::epoll::EpollDriver;
+use super::uring::{self, Capabilities, UringDriver};
 use super::{Driver, DriverKind};
 
 /// Which driver runs.
@@ -55,6 +57,8 @@ pub struct Doorbells(Arc<[Bell]>);
 #[derive(Debug)]
 struct Bell {
     event: File,
+    /// The descriptor of the core's ring, or -1 while there is none to post into.
+    ring: AtomicI32,
 }
 
 impl Doorbells {
@@ -66,7 +70,7 @@ impl Doorbells {
                 return Err(resource("eventfd")(io::Error::last_os_error()));
             }
             // SAFETY: the descriptor was just made and belongs to nobody else.
-            Ok(Bell { event: File::from(unsafe { OwnedFd::from_raw_fd(fd) }) })
+            Ok(Bell { event: File::from(unsafe { OwnedFd::from_raw_fd(fd) }), ring: AtomicI32::new(-1) })
         });
         Ok(Doorbells(bells.collect::<Result<_, _>>()?))
     }
@@ -76,6 +80,15 @@ impl Doorbells {
     pub fn ring(&self, core: usize) {
         // The only failure is a counter at its maximum, and then the bell is ringing already.
         let _ = (&self.0[core].event).write(&1u64.to_ne_bytes());
+    }
+
+    /// Where peers may post to `core`, from now on or no longer.
+    pub(super) fn announce_ring(&self, core: usize, ring: Option<RawFd>) {
+        self.0[core].ring.store(ring.unwrap_or(-1), Ordering::Release);
+    }
+
+    pub(super) fn ring_of(&self, core: usize) -> Option<RawFd> {
+        Some(self.0[core].ring.load(Ordering::Acquire)).filter(|fd| *fd >= 0)
     }
 
     pub(super) fn event_fd(&self, core: usize) -> RawFd {
@@ -88,12 +101,17 @@ impl Doorbells {
 pub struct DriverSeed {
     core: usize,
     bells: Doorbells,
+    /// `None`: epoll.
+    uring: Option<Capabilities>,
 }
 
 impl DriverSeed {
-    /// Builds the driver. Call it on the thread that will use it.
+    /// Builds the driver. Call it on the thread that will use it: a ring serves the thread that made it only.
     pub fn build(self) -> Result<Driver, StartError> {
-        Ok(Driver::Epoll(EpollDriver::new(self.core, self.bells)?))
+        Ok(match self.uring {
+            Some(capabilities) => Driver::Uring(Box::new(UringDriver::new(self.core, self.bells, capabilities)?)),
+            None => Driver::Epoll(Box::new(EpollDriver::new(self.core, self.bells)?)),
+        })
     }
 }
 
@@ -102,11 +120,14 @@ pub type Prepared = (Vec<DriverSeed>, Doorbells, ChosenKind, Option<String>);
 
 /// Chooses the driver and makes `cores` seeds for it; see [`Prepared`].
 pub fn prepare(cores: usize, kind: DriverKind) -> Result<Prepared, StartError> {
-    let bells = Doorbells::new(cores)?;
-    let (chosen, reason) = match kind {
-        DriverKind::Epoll => (ChosenKind::Epoll, None),
-        DriverKind::Auto | DriverKind::Uring => (ChosenKind::Epoll, Some("not built yet".to_string())),
+    let (uring, reason) = match (kind, if kind == DriverKind::Epoll { None } else { Some(uring::probe()) }) {
+        (_, None) => (None, None),
+        (_, Some(Ok(capabilities))) => (Some(capabilities), None),
+        (DriverKind::Uring, Some(Err(reason))) => return Err(StartError::Uring(reason)),
+        (_, Some(Err(reason))) => (None, Some(reason)),
     };
-    let seeds = (0..cores).map(|core| DriverSeed { core, bells: bells.clone() }).collect();
+    let bells = Doorbells::new(cores)?;
+    let seeds = (0..cores).map(|core| DriverSeed { core, bells: bells.clone(), uring }).collect();
+    let chosen = if uring.is_some() { ChosenKind::Uring } else { ChosenKind::Epoll };
     Ok((seeds, bells, chosen, reason))
 }
