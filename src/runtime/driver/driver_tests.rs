@@ -654,10 +654,14 @@ fn running_out_of_descriptors_rests_and_recovers() {
 fn takes_a_burst_of_ten_thousand_connections() {
     for kind in [DriverKind::Epoll, DriverKind::Uring] {
         in_child(|| {
-            let limit = libc::rlimit { rlim_cur: 30_000, rlim_max: 30_000 };
-            // SAFETY: reads a struct that lives through the call.
-            let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0;
-            let count = if raised { 10_000 } else { 400 };
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: writes to, then reads, a struct that lives through the calls.
+            unsafe {
+                assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+                limit.rlim_cur = limit.rlim_max;
+                assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+            }
+            let count = 10_000.min(limit.rlim_cur as u32 / 2 - 100);
             let Ok((mut seeds, ..)) = prepare(1, kind) else { return };
             let mut driver = seeds.remove(0).build().unwrap();
             let address = listening(&mut driver, 0);
