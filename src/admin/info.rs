@@ -7,6 +7,7 @@
 pub mod data;
 mod sections;
 
+use crate::base::text::human_bytes;
 use data::InfoData;
 use std::fmt::{Display, Write as _};
 
@@ -181,16 +182,7 @@ impl Page {
     }
 
     fn human(&mut self, name: &str, bytes: u64) {
-        let _ = write!(self.text, "{name}_human:{}\r\n", human(bytes));
-    }
-}
-
-/// Bytes as people read them: `512B`, `1.50K`, `23.54G`.
-pub fn human(bytes: u64) -> String {
-    const UNITS: [(u64, char); 5] = [(50, 'P'), (40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
-    match UNITS.iter().find(|(shift, _)| bytes >> shift > 0) {
-        Some((shift, unit)) => format!("{:.2}{unit}", bytes as f64 / (1u64 << shift) as f64),
-        None => format!("{bytes}B"),
+        let _ = write!(self.text, "{name}_human:{}\r\n", human_bytes(bytes));
     }
 }
 

@@ -10,6 +10,7 @@ mod scan;
 
 use copy::{copy, move_key};
 use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
+pub(crate) use object::encoding_name;
 use object::{object_encoding, object_freq, object_idletime, object_refcount};
 use presence::{del, exists, touch, type_name, unlink};
 use rename::{rename, renamenx};

@@ -5,6 +5,7 @@ pub mod args;
 pub mod bitmaps;
 pub mod connection;
 pub mod context;
+pub mod debug;
 pub mod errors;
 pub mod flags;
 pub mod help;

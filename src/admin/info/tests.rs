@@ -192,22 +192,6 @@ fn a_replica_tells_of_its_primary() {
 }
 
 #[test]
-fn bytes_for_people() {
-    for (bytes, text) in [
-        (0, "0B"),
-        (1023, "1023B"),
-        (1024, "1.00K"),
-        (914_744, "893.30K"),
-        (104_857_600, "100.00M"),
-        (25_276_502_016, "23.54G"),
-        (1 << 40, "1.00T"),
-        (u64::MAX, "16384.00P"),
-    ] {
-        assert_eq!(human(bytes), text);
-    }
-}
-
-#[test]
 fn memory_adds_up() {
     let memory = MemoryInfo {
         used: 1000,
