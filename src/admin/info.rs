@@ -187,5 +187,5 @@ impl Page {
 }
 
 #[cfg(test)]
-#[path = "info/tests.rs"]
+#[path = "info_tests.rs"]
 mod tests;

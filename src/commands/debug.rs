@@ -156,7 +156,7 @@ fn protocol(kind: &[u8], reply: &mut Reply<'_>) {
     match kind.to_ascii_lowercase().as_slice() {
         b"string" => reply.bulk(b"Hello World"),
         b"integer" => reply.integer(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(3141.0 / 1000.0),
         b"null" => reply.null(),
         b"bignum" => reply.big_number(b"1234567999999999999999999999999999999"),
         b"true" => reply.boolean(true),
@@ -261,5 +261,5 @@ fn help(reply: &mut Reply<'_>) {
 }
 
 #[cfg(test)]
-#[path = "debug/tests.rs"]
+#[path = "debug_tests.rs"]
 mod tests;

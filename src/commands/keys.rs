@@ -192,3 +192,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
         .docs("Deletes keys and frees what they held later.", "O(1) per key; freeing is O(N) off the way", "key#0..."),
 ];
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

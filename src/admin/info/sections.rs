@@ -42,7 +42,7 @@ pub(super) fn server(page: &mut Page, server: &ServerInfo) {
     page.field("configured_hz", server.hz);
     page.field("clients_hz", server.hz);
     // Seconds modulo 2^24, as Redis keeps them.
-    page.field("lru_clock", server.time_us / 1_000_000 & 0xff_ffff);
+    page.field("lru_clock", (server.time_us / 1_000_000) & 0xff_ffff);
     page.field("executable", &server.executable);
     page.field("config_file", &server.config_file);
     page.flag("io_threads_active", false);

@@ -32,7 +32,7 @@ impl Digest {
 
     fn mix(&mut self, data: &[u8]) {
         self.xor(data);
-        self.0 = Sha1::from(&self.0).digest().bytes();
+        self.0 = Sha1::from(self.0).digest().bytes();
     }
 
     fn hex(&self) -> String {

@@ -62,10 +62,8 @@ pub(super) fn sdslen(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
         Some(View::Str { bytes, .. }) => (bytes.len(), 0),
         Some(View::Boxed(Value::Str(string))) => (string.len(), string.capacity() - string.len()),
     };
-    reply.simple(&format!(
-        "key_sds_len:{}, key_sds_avail:0, key_zmalloc: 0, val_sds_len:{len}, val_sds_avail:{spare}, val_zmalloc: {bytes}",
-        key.bytes.len()
-    ));
+    let name = format!("key_sds_len:{}, key_sds_avail:0, key_zmalloc: 0", key.bytes.len());
+    reply.simple(&format!("{name}, val_sds_len:{len}, val_sds_avail:{spare}, val_zmalloc: {bytes}"));
 }
 
 /// Answers an error: the key is missing, or its value is not what was asked for.

@@ -3,8 +3,8 @@
 use super::data::*;
 use super::*;
 
-const REDIS: &str = include_str!("../../../tests/data/info-fields-redis-8.0.json");
-const VALKEY: &str = include_str!("../../../tests/data/info-fields-valkey-9.1.json");
+const REDIS: &str = include_str!("../../tests/data/info-fields-redis-8.0.json");
+const VALKEY: &str = include_str!("../../tests/data/info-fields-valkey-9.1.json");
 
 /// Fields of theirs that we do not print, and why.
 const ABSENT: &[(&str, &[&str])] = &[
