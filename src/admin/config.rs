@@ -19,6 +19,8 @@ use std::path::PathBuf;
 
 use crate::base::config::{Allowed, Config};
 use crate::base::glob;
+use crate::commands::args::Args;
+use crate::resp::reply::Reply;
 
 use table::{Change, Setting, find, names, settings};
 use value::Value;
@@ -128,6 +130,48 @@ impl ConfigStore {
         };
         rewrite::rewrite(file, &self.values)
             .map_err(|error| format!("ERR Rewriting config file: {}", special::os_error(&error)))
+    }
+
+    /// Answers `CONFIG GET pattern...`; `args` are the whole request.
+    pub fn answer_get(&self, args: &Args<'_>, reply: &mut Reply<'_>) {
+        let patterns: Vec<&[u8]> = args.from(2).collect();
+        let found = self.get(&patterns);
+        reply.map(found.len());
+        for (name, value) in found {
+            reply.bulk(name.as_bytes());
+            reply.bulk(&value);
+        }
+    }
+
+    /// Answers `CONFIG SET name value...`. `apply` puts the changes into effect before the client hears of them; if it
+    /// fails, they are taken back and its error (the name of the setting, the reason) is the answer.
+    pub fn answer_set(
+        &mut self,
+        args: &Args<'_>,
+        local: bool,
+        reply: &mut Reply<'_>,
+        apply: impl FnOnce(&Config, &[&'static str]) -> Result<(), (&'static str, String)>,
+    ) {
+        let pairs: Vec<&[u8]> = args.from(2).collect();
+        let changes = match self.set(&pairs, local) {
+            Ok(changes) => changes,
+            Err(error) => return reply.error(&error),
+        };
+        match apply(&self.current, &changes.names) {
+            Ok(()) => reply.ok(),
+            Err((name, why)) => {
+                self.undo(changes);
+                reply.error(&refusal(name.as_bytes(), &why));
+            }
+        }
+    }
+
+    /// Answers `CONFIG REWRITE`.
+    pub fn answer_rewrite(&self, reply: &mut Reply<'_>) {
+        match self.rewrite() {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(&error),
+        }
     }
 
     fn may_change(&self, setting: &Setting, local: bool) -> Result<(), &'static str> {

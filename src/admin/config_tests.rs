@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::table::{Change, Status, find, names, settings};
 use super::value::Kind;
 use super::*;
+use crate::base::bytes::OutBuf;
+use crate::resp::parse::Span;
+use crate::resp::reply::Proto;
 
 /// Setting names and defaults of one server, from a flat JSON object with one pair per line.
 fn facts(json: &str) -> BTreeMap<&str, &str> {
@@ -289,4 +292,41 @@ fn values_become_typed() {
     assert_eq!(config.requirepass, b"a b\x01");
     assert_eq!(config.maxmemory_policy, crate::base::config::EvictionPolicy::AllkeysLfu);
     assert_eq!(config.hz, 500);
+}
+
+/// Answers one request with `answer`, in RESP3, as the bytes that leave.
+fn asked(words: &[&str], answer: impl FnOnce(&Args<'_>, &mut Reply<'_>)) -> String {
+    let mut buffer = Vec::new();
+    let mut spans = Vec::new();
+    for word in words {
+        spans.push(Span { start: buffer.len() as u32, len: word.len() as u32 });
+        buffer.extend_from_slice(word.as_bytes());
+    }
+    let mut out = OutBuf::default();
+    answer(&Args::new(&buffer, &spans), &mut Reply::new(&mut out, Proto::Resp3));
+    String::from_utf8(out.bytes).expect("text")
+}
+
+#[test]
+fn requests_are_answered_and_a_change_that_can_not_be_made_is_taken_back() {
+    let mut store = ConfigStore::default();
+    let get = |store: &ConfigStore| asked(&["CONFIG", "GET", "hz"], |args, reply| store.answer_get(args, reply));
+    assert_eq!(get(&store), "%1\r\n$2\r\nhz\r\n$2\r\n10\r\n");
+
+    let words = ["CONFIG", "SET", "hz", "20"];
+    let refused = asked(&words, |args, reply| {
+        store.answer_set(args, true, reply, |config, names| {
+            assert_eq!((config.hz, names), (20, &["hz"][..]));
+            Err(("hz", "no more ticks".into()))
+        });
+    });
+    assert_eq!(refused, "-ERR CONFIG SET failed (possibly related to argument 'hz') - no more ticks\r\n");
+    assert_eq!(get(&store), "%1\r\n$2\r\nhz\r\n$2\r\n10\r\n");
+
+    let done = asked(&words, |args, reply| store.answer_set(args, true, reply, |_, _| Ok(())));
+    assert_eq!((done.as_str(), store.current.hz), ("+OK\r\n", 20));
+    let wrong = asked(&["CONFIG", "SET", "hz"], |args, reply| store.answer_set(args, true, reply, |_, _| Ok(())));
+    assert_eq!(wrong, "-ERR syntax error\r\n");
+    let unfiled = asked(&["CONFIG", "REWRITE"], |_, reply| store.answer_rewrite(reply));
+    assert_eq!(unfiled, "-ERR The server is running without a config file\r\n");
 }

@@ -9,9 +9,9 @@ use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::base::config::Config;
 use crate::base::limits::{CONFIG_BYTES_MAX, CONFIG_FILES_MAX, CONFIG_INCLUDE_DEPTH_MAX};
 use crate::base::{glob, words};
+use crate::commands::table::CommandTable;
 
 use super::ConfigStore;
 use super::special::os_error;
@@ -26,6 +26,8 @@ const SHOWN_CHARS_MAX: usize = 120;
 pub struct Loaded {
     /// All settings; `store.current` is what the server runs with, `store.file` what CONFIG REWRITE writes.
     pub store: ConfigStore,
+    /// All commands, under the names that `rename-command` gave them.
+    pub commands: CommandTable,
     /// For the log: settings that were given a value and have no effect, a line each.
     pub notes: Vec<String>,
 }
@@ -205,6 +207,7 @@ pub(super) struct Loader {
     pub(super) store: ConfigStore,
     /// For each setting: where it was last set, as an error would show it.
     pub(super) set_at: Vec<Option<String>>,
+    commands: CommandTable,
     /// Skip what is faulty instead of failing: CONFIG REWRITE meets files edited since the start.
     lenient: bool,
     files_left: usize,
@@ -215,6 +218,7 @@ impl Loader {
         Loader {
             store: ConfigStore::default(),
             set_at: vec![None; settings().len()],
+            commands: CommandTable::new(),
             lenient,
             files_left: CONFIG_FILES_MAX,
         }
@@ -299,17 +303,9 @@ impl Loader {
     }
 
     fn rename(&mut self, old: &[u8], new: &[u8]) -> Result<(), String> {
-        let text =
-            |word: &[u8]| String::from_utf8(word.to_ascii_lowercase()).map_err(|_| "argument must be valid UTF-8");
-        let (old, new) = (text(old)?, text(new)?);
-        let Config { rename_command, .. } = &mut self.store.current;
-        if rename_command.iter().any(|(renamed, _)| *renamed == old) {
-            return Err("No such command in rename-command".into());
-        }
-        if !new.is_empty() && rename_command.iter().any(|(_, taken)| *taken == new) {
-            return Err("Target command name already exists".into());
-        }
-        rename_command.push((old, new));
+        self.commands.rename(old, new).map_err(|error| error.to_string())?;
+        let text = |word: &[u8]| String::from_utf8_lossy(word).to_ascii_lowercase();
+        self.store.current.rename_command.push((text(old), text(new)));
         Ok(())
     }
 
@@ -343,7 +339,7 @@ impl Loader {
                 notes.push(format!("'{}' has no effect: {why}", setting.name));
             }
         }
-        Ok(Loaded { store: self.store, notes })
+        Ok(Loaded { store: self.store, commands: self.commands, notes })
     }
 }
 

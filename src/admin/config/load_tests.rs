@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::config::Config;
 
 /// A folder of its own for one test, removed at the end.
 struct Folder(PathBuf);
@@ -133,8 +134,8 @@ fn a_faulty_line_is_named_with_file_number_and_reason() {
         ("dir /nonexistent", 1, "dir /nonexistent", "No such file or directory"),
         ("dbfilename a/b", 1, "dbfilename a/b", "dbfilename can't be a path, just a filename"),
         ("rename-command GET", 1, "rename-command GET", "Bad directive or wrong number of arguments"),
-        ("rename-command A B\nrename-command a C", 2, "rename-command a C", "No such command in rename-command"),
-        ("rename-command A B\nrename-command C b", 2, "rename-command C b", "Target command name already exists"),
+        ("rename-command get B\nrename-command GET C", 2, "rename-command GET C", "No such command in rename-command"),
+        ("rename-command get SET", 1, "rename-command get SET", "Target command name already exists"),
         ("sentinel monitor a b 1 2", 1, "sentinel monitor a b 1 2", "sentinel directive while not in sentinel mode"),
         ("include", 1, "include", "Bad directive or wrong number of arguments"),
         ("user x on", 1, "user x on", "there are no ACL users yet, only requirepass"),

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::base::config::{ClientClass, OutputLimit, SavePoint};
+use crate::base::text::{parse_i64, parse_memory};
 
-use super::value::{Value, canonical_integer, one_of, size};
+use super::value::{Value, one_of};
 
 /// `shutdown-on-sigint` and `-sigterm`; the first means none of the others.
 pub const SHUTDOWN_OPTIONS: &[&str] = &["default", "save", "nosave", "now", "force"];
@@ -67,8 +68,7 @@ pub(super) fn save_points(words: &[&[u8]]) -> Result<Value, String> {
     if !words.len().is_multiple_of(2) || words.len() > 2 * LIST_MAX {
         return Err(wrong());
     }
-    let number =
-        |word: &[u8], min: i64| canonical_integer(word).filter(|n| *n >= min).map(|n| n as u64).ok_or_else(wrong);
+    let number = |word: &[u8], min: i64| parse_i64(word).filter(|n| *n >= min).map(|n| n as u64).ok_or_else(wrong);
     words
         .chunks_exact(2)
         .map(|pair| Ok(SavePoint { seconds: number(pair[0], 1)?, changes: number(pair[1], 0)? }))
@@ -87,7 +87,7 @@ pub(super) fn output_limits(words: &[&[u8]], old: &Value) -> Result<Value, Strin
             .find(|(_, shown, filed)| [shown, filed].iter().any(|name| name.as_bytes().eq_ignore_ascii_case(group[0])))
             .ok_or("Invalid client class specified in buffer limit configuration.")?
             .0;
-        let (hard, soft, seconds) = (size(group[1]), size(group[2]), canonical_integer(group[3]));
+        let (hard, soft, seconds) = (parse_memory(group[1]), parse_memory(group[2]), parse_i64(group[3]));
         let (Some(hard), Some(soft), Some(seconds @ 0..)) = (hard, soft, seconds) else {
             return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
         };
@@ -126,7 +126,7 @@ pub(super) fn oom_scores(words: &[&[u8]]) -> Result<Value, String> {
     if words.len() != 3 {
         return Err("wrong number of arguments".into());
     }
-    let valid = |word: &&[u8]| canonical_integer(word).is_some_and(|n| (-2000..=2000).contains(&n));
+    let valid = |word: &&[u8]| parse_i64(word).is_some_and(|n| (-2000..=2000).contains(&n));
     if !words.iter().all(valid) {
         return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".into());
     }
@@ -138,7 +138,7 @@ pub(super) fn primary(words: &[&[u8]]) -> Result<Value, String> {
     match words {
         [] | [[]] => Ok(Value::Words(Vec::new())),
         [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one") => Ok(Value::Words(Vec::new())),
-        [_, port] if !canonical_integer(port).is_some_and(|port| (0..=65535).contains(&port)) => {
+        [_, port] if !parse_i64(port).is_some_and(|port| (0..=65535).contains(&port)) => {
             Err("Invalid master port".into())
         }
         [_, _] => utf8(words),

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::base::config::{OutputLimits, SavePoint, ShutdownOn};
+use crate::base::text::{parse_i64, parse_memory};
 
 use super::special;
 
@@ -150,7 +151,7 @@ impl Kind {
             Kind::IntOrAuto { min, max } => integer(word, min, max).map(Value::Int),
             Kind::Hz => integer(word, 0, i32::MAX.into()).map(|hz| Value::Int(hz.clamp(1, 500))),
             Kind::Octal => octal(word),
-            Kind::Size { min, max } => match size(word) {
+            Kind::Size { min, max } => match parse_memory(word) {
                 Some(bytes) if (min..=max).contains(&bytes) => Ok(Value::Size(bytes)),
                 Some(_) => Err(out_of_range(min, max)),
                 None => Err("argument must be a memory value".into()),
@@ -158,7 +159,7 @@ impl Kind {
             Kind::SizeOrPercent => size_or_percent(word),
             Kind::SizeOrMinusOne => match word {
                 b"-1" => Ok(Value::Int(-1)),
-                _ => match size(word).map(i64::try_from) {
+                _ => match parse_memory(word).map(i64::try_from) {
                     Some(Ok(bytes)) => Ok(Value::Int(bytes)),
                     Some(Err(_)) => Err(out_of_range(-1, i64::MAX)),
                     None => Err("argument must be a memory value".into()),
@@ -181,15 +182,8 @@ fn out_of_range(min: impl std::fmt::Display, max: impl std::fmt::Display) -> Str
     format!("argument must be between {min} and {max} inclusive")
 }
 
-/// A whole number in its one canonical form: no sign but `-`, no blanks, no leading zeros.
-pub(super) fn canonical_integer(word: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(word).ok()?;
-    let number: i64 = text.parse().ok()?;
-    (itoa::Buffer::new().format(number) == text).then_some(number)
-}
-
 fn integer(word: &[u8], min: i64, max: i64) -> Result<i64, String> {
-    let number = canonical_integer(word).ok_or("argument couldn't be parsed into an integer")?;
+    let number = parse_i64(word).ok_or("argument couldn't be parsed into an integer")?;
     if (min..=max).contains(&number) { Ok(number) } else { Err(out_of_range(min, max)) }
 }
 
@@ -202,35 +196,16 @@ fn octal(word: &[u8]) -> Result<Value, String> {
     if bits > 0o777 { Err(out_of_range(0, 777)) } else { Ok(Value::Octal(bits as u32)) }
 }
 
-/// Bytes: digits, then `b`, `k`, `m`, `g` (decimal) or `kb`, `mb`, `gb` (binary) in any case. `None` if it is neither
-/// or does not fit 64 bits. No digits mean 0, as in Redis.
-pub(super) fn size(word: &[u8]) -> Option<u64> {
-    let digits = word.iter().take_while(|b| b.is_ascii_digit()).count();
-    let unit: u64 = match word[digits..].to_ascii_lowercase().as_slice() {
-        b"" | b"b" => 1,
-        b"k" => 1000,
-        b"m" => 1_000_000,
-        b"g" => 1_000_000_000,
-        b"kb" => 1 << 10,
-        b"mb" => 1 << 20,
-        b"gb" => 1 << 30,
-        _ => return None,
-    };
-    let number =
-        word[..digits].iter().try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
-    number.checked_mul(unit)
-}
-
 fn size_or_percent(word: &[u8]) -> Result<Value, String> {
     let wrong = "argument must be a memory or percent value";
     let Some(percent) = word.strip_suffix(b"%") else {
-        let bytes = size(word).ok_or(wrong)?;
+        let bytes = parse_memory(word).ok_or(wrong)?;
         return match i64::try_from(bytes) {
             Ok(_) => Ok(Value::Size(bytes)),
             Err(_) => Err(out_of_range(0, i64::MAX)),
         };
     };
-    match canonical_integer(percent) {
+    match parse_i64(percent) {
         Some(0) => Ok(Value::Size(0)),
         Some(percent @ 1..=100) => Ok(Value::Percent(percent as u8)),
         Some(101..) => Err("percentage argument must be less or equal to 100".into()),
