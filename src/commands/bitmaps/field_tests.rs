@@ -205,7 +205,12 @@ proptest! {
 
     /// INCRBY in 128 bits.
     #[test]
-    fn sums_agree_with_wide_arithmetic(signed in any::<bool>(), width in 1_u32..=64, a in any::<i64>(), b in any::<i64>()) {
+    fn sums_agree_with_wide_arithmetic(
+        signed in any::<bool>(),
+        width in 1_u32..=64,
+        a in any::<i64>(),
+        b in any::<i64>(),
+    ) {
         let kind = Kind { signed, bits: if signed { width } else { width.min(63) } };
         let value = kind.wrap(a as u64);
         let (max, min) = (i128::from(kind.max()), if signed { -i128::from(kind.max()) - 1 } else { 0 });
