@@ -3,3 +3,5 @@
 pub mod command;
 pub mod config;
 pub mod info;
+pub mod memory;
+pub mod metrics;

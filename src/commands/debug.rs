@@ -10,6 +10,7 @@ use crate::base::text;
 use crate::commands::args::Args;
 use crate::commands::context::CommandFn;
 use crate::commands::errors;
+use crate::commands::help;
 use crate::commands::spec::Gather;
 use crate::resp::reply::{Proto, Reply};
 
@@ -77,7 +78,7 @@ fn answer(name: &[u8], args: &Args<'_>, reply: &mut Reply<'_>) {
     match (name, args.len()) {
         (b"error", 3) => reply.error_bytes(&args[2]),
         (b"protocol", 3) => protocol(&args[2], reply),
-        (b"help", 2) => help(reply),
+        (b"help", 2) => help::frame("debug", HELP.iter().copied(), reply),
         (b"reload", _) => {
             let known = |word: &[u8]| {
                 [b"merge".as_slice(), b"noflush", b"nosave"].iter().any(|option| word.eq_ignore_ascii_case(option))
@@ -234,8 +235,11 @@ const HELP: &[(&str, &str)] = &[
     ("OBJECT <key> [fast]", "Print how a value is kept; `fast` leaves out what takes time."),
     ("PANIC", "Abort the process."),
     ("POPULATE <count> [<prefix>] [<size>]", "Make keys <prefix>:0 and on (default prefix: key), <size> bytes each."),
-    ("PROTOCOL <type>", "Reply with a value of a type: string, integer, double, bignum, null, array, set, map,"),
-    ("", "attrib, push, verbatim, true, false."),
+    (
+        "PROTOCOL <type>",
+        "Reply with a value of a type: string, integer, double, bignum, null, array, set, map,\nattrib, push, verbatim, \
+         true, false.",
+    ),
     ("QUICKLIST <key> [<0|1>]", "Print how a list is laid out."),
     ("QUICKLIST-PACKED-THRESHOLD <size>", "Accepted without effect."),
     ("REPLYBUFFER <option> <value>", "Accepted without effect: reply buffers are not resized by a timer."),
@@ -245,20 +249,7 @@ const HELP: &[(&str, &str)] = &[
     ("SLEEP <seconds>", "Stop every shard for <seconds>, which may have a fraction."),
     ("STRINGMATCH-TEST", "Match random patterns against random texts."),
     ("STRUCTSIZE", "Print the sizes of some structures."),
-    ("HELP", "Print this help."),
 ];
-
-fn help(reply: &mut Reply<'_>) {
-    let named = HELP.iter().filter(|(usage, _)| !usage.is_empty()).count();
-    reply.array(1 + HELP.len() + named);
-    reply.simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
-    for (usage, text) in HELP {
-        if !usage.is_empty() {
-            reply.simple(usage);
-        }
-        reply.simple(&format!("    {text}"));
-    }
-}
 
 #[cfg(test)]
 #[path = "debug_tests.rs"]

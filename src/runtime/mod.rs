@@ -1,8 +1,10 @@
 //! One ring per core: sockets, timers, doorbells and queues between cores. Knows no RESP and no keys.
 
 pub mod affinity;
+pub mod alloc;
 pub mod driver;
 pub mod executor;
 pub mod mesh;
 pub mod sockets;
 pub mod timer;
+pub mod usage;

@@ -1,6 +1,8 @@
 //! What INFO and MEMORY print, as plain numbers and texts that the server hands in. Computes nothing but what follows
 //! from other fields here; `Default` is a server that has just started.
 
+use crate::runtime::usage::CpuTime;
+
 /// Everything at once.
 #[derive(Debug, Clone, Default)]
 pub struct InfoData {
@@ -483,15 +485,6 @@ pub struct ReplicaInfo {
     pub offset: u64,
     /// Seconds since it did.
     pub lag_s: u64,
-}
-
-/// Processor time in microseconds, user and system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CpuTime {
-    /// In our code.
-    pub user_us: u64,
-    /// In the kernel.
-    pub sys_us: u64,
 }
 
 /// Processor time of the process.
