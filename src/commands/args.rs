@@ -39,6 +39,27 @@ impl<'a> Args<'a> {
         if index < self.spans.len() { Some(&self[index]) } else { None }
     }
 
+    /// The first eight bytes of argument `index` as a little-endian word, zero-padded, and the argument's length. Reads
+    /// the buffer beyond a shorter argument where it can: a copy of unknown length would cost more.
+    #[inline]
+    pub fn word(&self, index: usize) -> (u64, usize) {
+        let Span { start, len } = self.spans[index];
+        let (start, len) = (start as usize, len as usize);
+        match self.buffer.get(start..start + 8) {
+            Some(eight) if self.big.is_none() => {
+                let word = u64::from_le_bytes(eight.try_into().expect("the range has eight bytes"));
+                (if len >= 8 { word } else { word & ((1 << (len * 8)) - 1) }, len)
+            }
+            _ => self.slow_word(index),
+        }
+    }
+
+    #[cold]
+    fn slow_word(&self, index: usize) -> (u64, usize) {
+        let bytes = &self[index];
+        (bytes.iter().take(8).rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), bytes.len())
+    }
+
     /// Takes argument `index` without a copy if it arrived in a buffer of its own; it reads as empty afterwards.
     pub fn take_big(&mut self, index: usize) -> Option<BigString> {
         match &mut self.big {

@@ -240,31 +240,34 @@ pub enum KeyShape {
 /// Flags of the keys of one call, for commands whose options change what they do to a key (SET with GET).
 pub type KeyFlagsFn = fn(&Args<'_>) -> KeyFlags;
 
-/// A command or subcommand.
+/// A command or subcommand. What every request looks at comes first, in one cache line.
 #[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
 pub struct CommandSpec {
-    /// Lower case; a subcommand's is `parent|name`.
-    pub name: &'static str,
-    /// Number of arguments, the name included; negative: at least that many.
-    pub arity: i16,
+    /// How it travels.
+    pub plan: Plan,
+    /// Worked out from `key_specs`.
+    pub key_shape: KeyShape,
     /// See [`flag`].
     pub flags: Flags,
     /// See [`acl`].
     pub acl: Categories,
+    /// Number of arguments, the name included; negative: at least that many.
+    pub arity: i16,
+    /// Fixed key positions, worked out from `key_specs`.
+    pub keys: KeyRange,
+    /// Whether there are `subcommands`.
+    pub has_subcommands: bool,
+    /// Where the keys are, and what happens to them.
+    pub key_specs: &'static [KeySpec],
+    /// For keys marked [`key::VARIABLE_FLAGS`].
+    pub key_flags: Option<KeyFlagsFn>,
+    /// Lower case; a subcommand's is `parent|name`.
+    pub name: &'static str,
     /// Family.
     pub group: Group,
     /// Version of Redis (or Valkey) that had it first.
     pub since: &'static str,
-    /// Fixed key positions, worked out from `key_specs`.
-    pub keys: KeyRange,
-    /// Where the keys are, and what happens to them.
-    pub key_specs: &'static [KeySpec],
-    /// Worked out from `key_specs`.
-    pub key_shape: KeyShape,
-    /// For keys marked [`key::VARIABLE_FLAGS`].
-    pub key_flags: Option<KeyFlagsFn>,
-    /// How it travels.
-    pub plan: Plan,
     /// What follows the name, for commands that are only a prefix (CONFIG GET).
     pub subcommands: &'static [CommandSpec],
     /// Command tips for clients and proxies (`request_policy:all_shards` ...).
@@ -283,6 +286,8 @@ pub struct CommandSpec {
     pub internal: bool,
 }
 
+const _: () = assert!(std::mem::offset_of!(CommandSpec, key_specs) <= 64, "what every request looks at is one line");
+
 impl CommandSpec {
     /// A command without flags or keys, in its group's ACL category and `@slow`.
     pub const fn new(name: &'static str, arity: i16, group: Group, since: &'static str, plan: Plan) -> Self {
@@ -298,6 +303,7 @@ impl CommandSpec {
             key_shape: KeyShape::None,
             key_flags: None,
             plan,
+            has_subcommands: false,
             subcommands: &[],
             tips: &[],
             summary: "",
@@ -317,14 +323,8 @@ impl CommandSpec {
         summary: &'static str,
         subcommands: &'static [CommandSpec],
     ) -> Self {
-        let mut i = 0;
-        while i < subcommands.len() {
-            assert!(is_sub_of(subcommands[i].name, name), "a subcommand is called parent|name");
-            i += 1;
-        }
-        let mut spec = Self::new(name, -2, group, since, Plan::Session);
+        let mut spec = Self::new(name, -2, group, since, Plan::Session).subcommands(subcommands);
         spec.acl = acl::SLOW;
-        spec.subcommands = subcommands;
         spec.summary = summary;
         spec.complexity = "Depends on subcommand.";
         spec
@@ -414,7 +414,13 @@ impl CommandSpec {
 
     /// Sets what may follow the name of a command that also stands alone.
     pub const fn subcommands(mut self, subcommands: &'static [CommandSpec]) -> Self {
+        let mut i = 0;
+        while i < subcommands.len() {
+            assert!(is_sub_of(subcommands[i].name, self.name), "a subcommand is called parent|name");
+            i += 1;
+        }
         self.subcommands = subcommands;
+        self.has_subcommands = !subcommands.is_empty();
         self
     }
 

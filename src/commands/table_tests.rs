@@ -105,3 +105,15 @@ fn a_command_can_be_renamed_and_taken_away() {
     assert_eq!(table.commands().map(|(id, _)| id).collect::<Vec<_>>(), [get, CommandId(4)]);
     assert_eq!(table.rename(b"one", b"two"), Err(RenameError::NoSuchCommand));
 }
+
+#[test]
+fn a_name_is_read_the_same_from_a_request_and_from_a_slice() {
+    let name = b"GeTrangeX\xff\x00";
+    for len in 0..=name.len() {
+        for behind in [0, 20] {
+            let buffer = [&name[..len], &vec![b'z'; behind]].concat();
+            let spans = [Span { start: 0, len: len as u32 }];
+            assert_eq!(Args::new(&buffer, &spans).word(0), (word(&name[..len.min(8)]), len));
+        }
+    }
+}
