@@ -110,8 +110,8 @@ pub fn doctor(memory: &MemoryInfo, clients: u64, replicas: u64) -> String {
 fn peak(memory: &MemoryInfo) -> Option<String> {
     (ratio(memory.peak, memory.used) > 1.5).then(|| {
         format!(
-            " * Peak: at some time {} bytes were in use, {:.0}% more than now. The process may keep part of what it got \
-             then, so that a high mem_fragmentation_ratio can be harmless. MEMORY PURGE gives free pages back.\n",
+            " * Peak: at some time {} bytes were in use, {:.0}% more than now. The process may keep part of what it \
+             got then, so that a high mem_fragmentation_ratio can be harmless. MEMORY PURGE gives free pages back.\n",
             memory.peak,
             percent(memory.peak - memory.used, memory.used)
         )
@@ -134,8 +134,8 @@ fn buffers(memory: &MemoryInfo, clients: u64, replicas: u64) -> Option<String> {
     let (client, replica) = (each(memory.clients_normal, clients), each(memory.clients_replicas, replicas));
     if client > DOCTOR_CLIENT_BYTES {
         return Some(format!(
-            " * Client buffers: {client} bytes for each client on average. Some client sends long pipelines or does not \
-             read its replies; CLIENT LIST shows which (qbuf, omem).\n"
+            " * Client buffers: {client} bytes for each client on average. Some client sends long pipelines or does \
+             not read its replies; CLIENT LIST shows which (qbuf, omem).\n"
         ));
     }
     (replica > DOCTOR_REPLICA_BYTES).then(|| {

@@ -237,8 +237,8 @@ const HELP: &[(&str, &str)] = &[
     ("POPULATE <count> [<prefix>] [<size>]", "Make keys <prefix>:0 and on (default prefix: key), <size> bytes each."),
     (
         "PROTOCOL <type>",
-        "Reply with a value of a type: string, integer, double, bignum, null, array, set, map,\nattrib, push, verbatim, \
-         true, false.",
+        "Reply with a value of a type: string, integer, double, bignum, null, array, set, map,\n\
+         attrib, push, verbatim, true, false.",
     ),
     ("QUICKLIST <key> [<0|1>]", "Print how a list is laid out."),
     ("QUICKLIST-PACKED-THRESHOLD <size>", "Accepted without effect."),

@@ -70,7 +70,7 @@ pub fn block_bytes(bytes: usize) -> usize {
         0..=8 => 8,
         9..=64 => (bytes + 15) & !15,
         65..=CLASS_BYTES_MAX => {
-            let words = (bytes + 7) / 8 - 1;
+            let words = bytes.div_ceil(8) - 1;
             let step = words.ilog2() - 2;
             ((words >> step) + 1) << step << 3
         }
