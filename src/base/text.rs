@@ -164,23 +164,28 @@ pub fn double(value: f64) -> Short {
         text.put(itoa::Buffer::new().format(value as i64).as_bytes());
         return text;
     }
-    if value.is_sign_negative() {
-        text.put(b"-");
-    }
     if value == 0.0 {
-        text.put(b"0");
+        text.put(b"-0");
         return text;
     }
-    let (digits, exponent) = shortest_digits(value.abs());
-    lay_out(&mut text, &digits, exponent, value.is_sign_negative());
+    let mut buffer = ryu::Buffer::new();
+    let shortest = buffer.format_finite(value);
+    if (0.001..10_000.0).contains(&value.abs()) {
+        text.put(shortest.as_bytes()); // plain in Ryu's layout too
+        return text;
+    }
+    if value < 0.0 {
+        text.put(b"-");
+    }
+    let (digits, exponent) = digits_of(shortest.trim_start_matches('-'));
+    lay_out(&mut text, &digits, exponent, value < 0.0);
     text
 }
 
-/// Decimal digits without leading or trailing zeros (but at least one digit) and the power of ten of the last one.
-fn shortest_digits(value: f64) -> (Short, i32) {
-    let mut buffer = ryu::Buffer::new();
-    let text = buffer.format_finite(value);
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+/// Of a number as Ryu writes it, above 0: the decimal digits without leading or trailing zeros, and the power of ten of
+/// the last one.
+fn digits_of(shortest: &str) -> (Short, i32) {
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let mut all = Short::new();

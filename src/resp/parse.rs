@@ -239,20 +239,31 @@ impl Parser {
         }
         let mut counted = start;
         let mut searched = std::mem::take(&mut self.progress.searched);
+        let short_max = if limits.unauthenticated { UNAUTHENTICATED_ARGS_MAX } else { limits.args_max };
         while batch.commands.len() < commands_max {
-            let Some(&marker) = buffer.get(start) else {
-                return (start, Stop::NeedMore { hint: 0 });
-            };
             let first = batch.spans.len();
-            let mut progress = Progress { at: start, searched: std::mem::take(&mut searched), ..Progress::default() };
-            let step = if marker == b'*' {
-                array(&mut progress, buffer, limits, &mut batch.spans)
-            } else {
-                inline(&mut progress, buffer, limits, batch)
-            };
-            let Step::Whole(source) = step else {
-                self.suspend(progress, start, batch.spans.drain(first..));
-                return (start, self.stop(step, start));
+            let mut progress = Progress { at: start, searched, ..Progress::default() };
+            searched = 0;
+            // Nearly all commands are wholly here, with few and short arguments.
+            if let Some((count @ 1.., width)) = short_header(&buffer[start..], b'*')
+                && count as i64 <= short_max
+            {
+                progress.searched = 0;
+                (progress.at, progress.missing) =
+                    short_arguments(buffer, start + width, count as u32, &mut batch.spans);
+                if progress.missing == 0 {
+                    batch.push(first, counted, progress.at, Source::Buffer);
+                    start = progress.at;
+                    counted = start;
+                    continue;
+                }
+            }
+            let source = match command(&mut progress, buffer, limits, batch) {
+                Step::Whole(source) => source,
+                step => {
+                    self.suspend(progress, start, batch.spans.drain(first..));
+                    return (start, self.stop(step, start));
+                }
             };
             start = progress.at;
             if batch.spans.len() > first {
@@ -302,53 +313,72 @@ impl Parser {
     }
 }
 
+/// Goes on with the command that `progress` is in, of any kind, or begins one at `progress.at`.
+#[inline(never)]
+fn command(progress: &mut Progress, buffer: &[u8], limits: &Limits, batch: &mut Batch) -> Step {
+    if progress.missing > 0 {
+        return arguments(progress, buffer, limits, &mut batch.spans);
+    }
+    match buffer.get(progress.at) {
+        None => Step::More { hint: 0 },
+        Some(b'*') => array(progress, buffer, limits, &mut batch.spans),
+        Some(_) => inline(progress, buffer, limits, batch),
+    }
+}
+
 /// Parses the command that starts at `progress.at` with a `*`.
-#[inline]
 fn array(progress: &mut Progress, buffer: &[u8], limits: &Limits, spans: &mut Vec<Span>) -> Step {
-    let args_max = if limits.unauthenticated { UNAUTHENTICATED_ARGS_MAX } else { limits.args_max };
-    let (count, width) = match short_header(&buffer[progress.at..]) {
-        Some((count, width)) if count as i64 <= args_max => (count as u32, width),
-        _ => match long_header(progress, buffer, limits, ProtocolError::MultibulkLineTooBig) {
-            Header::Value(count, _) if count > limits.args_max => {
-                return Step::Error(ProtocolError::MultibulkLength);
-            }
-            Header::Value(count, _) if count > args_max => {
-                return Step::Error(ProtocolError::UnauthenticatedMultibulkLength);
-            }
-            Header::Value(count, width) => (count.max(0) as u32, width),
-            Header::Invalid => return Step::Error(ProtocolError::MultibulkLength),
-            Header::More => return Step::More { hint: 0 },
-            Header::TooBig(error) => return Step::Error(error),
-        },
+    let (count, width) = match long_header(progress, buffer, limits, ProtocolError::MultibulkLineTooBig) {
+        Header::Value(count, width) => (count, width),
+        Header::Invalid => return Step::Error(ProtocolError::MultibulkLength),
+        Header::More => return Step::More { hint: 0 },
+        Header::TooBig(error) => return Step::Error(error),
     };
+    if count > limits.args_max {
+        return Step::Error(ProtocolError::MultibulkLength);
+    }
+    if limits.unauthenticated && count > UNAUTHENTICATED_ARGS_MAX {
+        return Step::Error(ProtocolError::UnauthenticatedMultibulkLength);
+    }
     progress.at += width;
-    progress.searched = 0;
-    progress.missing = count;
+    progress.missing = count.max(0) as u32;
     arguments(progress, buffer, limits, spans)
 }
 
 /// Parses the arguments still missing.
-#[inline]
 fn arguments(progress: &mut Progress, buffer: &[u8], limits: &Limits, spans: &mut Vec<Span>) -> Step {
-    while progress.missing > 0 {
+    loop {
         if progress.bulk.is_none() {
-            let rest = &buffer[progress.at..];
-            if let Some((len, width)) = short_header(rest)
-                && rest[0] == b'$'
-                && rest.len() >= width + len + 2
-            {
-                spans.push(Span { start: (progress.at + width) as u32, len: len as u32 });
-                progress.at += width + len + 2;
-                progress.searched = 0;
-                progress.missing -= 1;
-                continue;
+            let (at, missing) = short_arguments(buffer, progress.at, progress.missing, spans);
+            if at > progress.at {
+                (progress.at, progress.missing, progress.searched) = (at, missing, 0);
             }
+        }
+        if progress.missing == 0 {
+            return Step::Whole(progress.big.map_or(Source::Buffer, Source::Big));
         }
         if let Some(step) = argument(progress, buffer, limits, spans) {
             return step;
         }
     }
-    Step::Whole(progress.big.map_or(Source::Buffer, Source::Big))
+}
+
+/// Parses up to `missing` arguments from `at` on, as long as they are wholly there and shorter than 100 bytes; answers
+/// where the next one starts, and how many are still missing.
+#[inline]
+fn short_arguments(buffer: &[u8], mut at: usize, mut missing: u32, spans: &mut Vec<Span>) -> (usize, u32) {
+    while missing > 0 {
+        let rest = &buffer[at..];
+        let Some((len, width)) = short_header(rest, b'$') else { break };
+        let whole = width + len + 2;
+        if rest.len() < whole {
+            break;
+        }
+        spans.push(Span { start: (at + width) as u32, len: len as u32 });
+        at += whole;
+        missing -= 1;
+    }
+    (at, missing)
 }
 
 /// Parses one argument, whatever its length and however much of it is there; answers why it could not.
@@ -403,12 +433,12 @@ fn bulk_header(progress: &mut Progress, buffer: &[u8], limits: &Limits) -> Resul
     }
 }
 
-/// Number of a header of one or two digits, and the header's width: nearly all there are.
+/// Number of a header of one or two digits behind `marker`, and the header's width: nearly all there are.
 #[inline]
-fn short_header(rest: &[u8]) -> Option<(usize, usize)> {
-    let [_, first, second, third, _] = *rest.first_chunk::<5>()?;
+fn short_header(rest: &[u8], marker: u8) -> Option<(usize, usize)> {
+    let [mark, first, second, third, _] = *rest.first_chunk::<5>()?;
     let first = first.wrapping_sub(b'0');
-    if first > 9 {
+    if mark != marker || first > 9 {
         return None;
     }
     if second == b'\r' {
