@@ -15,8 +15,8 @@
 //! The first ring wraps after 640 s, so every stamp must be swept at least every 140 s ([`SWEEP_ROUND_MS`]).
 //!
 //! **LFU**: 8 bits of logarithmic counter above 2 bits of decay clock (the count of decay periods, modulo 4), as in
-//! Redis's LFU (redis.conf, `lfu-log-factor`, `lfu-decay-time`), which keeps 16 bits of minutes instead; the same sweep applies the decay
-//! before the 2 bits wrap.
+//! Redis's LFU (redis.conf, `lfu-log-factor`, `lfu-decay-time`), which keeps 16 bits of minutes instead; the same sweep
+//! applies the decay before the 2 bits wrap.
 
 use crate::shard::settings::{AccessClock, ShardSettings};
 

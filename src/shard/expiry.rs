@@ -35,11 +35,11 @@ impl Shard {
             removed += swept.expired as u64;
             self.expiry.note_ttl(db, swept.alive as u64, swept.ttl_ms_sum);
             self.expiry.note_stale(swept.expired as u64, swept.alive as u64);
+            self.expiry.next_db = db + 1;
             left = left.saturating_sub(swept.visited);
             if left == 0 {
                 break;
             }
-            self.expiry.next_db = db + 1;
         }
         self.stats.expired += removed;
         self.stats.expired_active += removed;

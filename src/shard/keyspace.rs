@@ -5,7 +5,7 @@ use crate::base::hash::Position;
 use crate::shard::access;
 use crate::shard::expiry::ActiveExpiry;
 use crate::shard::lazyfree::LazyFree;
-use crate::shard::settings::{AccessClock, ShardSettings};
+use crate::shard::settings::ShardSettings;
 use crate::types::table::{EntryView, Expire, Inserted, Key, Live, Table};
 use crate::types::value::{NewValue, Owned, Value, View};
 use std::ops::Range;
@@ -48,7 +48,8 @@ pub struct Shard {
 /// Every method takes the database index (the caller has checked it) and answers as if expired keys were gone, unless
 /// it says otherwise.
 impl Shard {
-    /// A shard with `databases` empty databases that owns `slots`; `seed` feeds its dice (RANDOMKEY, LFU), which need not be secret.
+    /// A shard with `databases` empty databases that owns `slots`; `seed` feeds its dice (RANDOMKEY, LFU), which need
+    /// not be secret.
     pub fn new(databases: usize, slots: Range<u16>, seed: u64) -> Self {
         Shard {
             tables: (0..databases).map(|_| Table::default()).collect(),
@@ -187,13 +188,13 @@ impl Shard {
         self.write(db, key).is_some()
     }
 
-    /// `OBJECT IDLETIME`, seconds; meaningless under [`AccessClock::Frequency`].
+    /// `OBJECT IDLETIME`, seconds; meaningless under [`crate::shard::settings::AccessClock::Frequency`].
     pub fn idle_s(&mut self, db: usize, key: Key<'_>) -> Option<u64> {
         let code = self.peek(db, key)?.access;
         Some(access::idle_s(code, self.now_ms))
     }
 
-    /// `OBJECT FREQ`; meaningful under [`AccessClock::Frequency`] only.
+    /// `OBJECT FREQ`; meaningful under [`crate::shard::settings::AccessClock::Frequency`] only.
     pub fn frequency(&mut self, db: usize, key: Key<'_>) -> Option<u8> {
         let code = self.peek(db, key)?.access;
         Some(access::frequency(&self.settings, code, self.now_ms))

@@ -1,6 +1,7 @@
 //! The shard through its own door: expiry, flushing, drawing, scanning, counters.
 
 use super::*;
+use crate::shard::settings::AccessClock;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,11 +1,50 @@
-//! The keyspace's table: position = (slot, hash) to entry. Never reads a clock.
+//! The keyspace's table: position = (slot, hash) to entry, in bounded segments that split and merge. Never reads a
+//! clock, never touches more than one segment at a time but to walk all.
 //!
-//! First version: an ordered map, correct and slow, so that everything above can be built and tested.
+//! ```text
+//! position --directory--> segment --index bucket--> log page --> entry
+//!  64 bits    one word      128 B     one cache        4 KB       header, expiry, key, value
+//!           per range                   line
+//! ```
+//! - [`directory`]: as many words as the finest segment needs, at most one per slot, then sub-directories by hash bits;
+//! - [`segment`]: an aligned power-of-two range of positions, at most 4096 entries, so a split (0.2 ms) is the longest
+//!   pause there is: one hashbrown table of 10 million entries pauses 1.5 s to grow;
+//! - [`index`], [`bucket`]: 16-bit tags and 32-bit words in cache lines, about 90% full;
+//! - [`log`], [`entry`]: entries byte-exact, one behind the other;
+//! - [`pool`]: the 4 KB pages of all that.
+//!
+//! A lookup misses the cache twice: the bucket and the entry. A batch of lookups hides both: [`Table::prefetch_bucket`]
+//! for all, [`Table::prefetch_entry`] for all, then the lookups.
+//!
+//! A word of the index keeps 10 bits for its user ([`EntryView::access`]), so that reads note themselves without
+//! dirtying the entry.
+
+mod bucket;
+mod directory;
+mod entry;
+mod index;
+mod log;
+mod pool;
+mod scan;
+mod segment;
+mod sweep;
+
+pub use scan::{cursor_at_slot, cursor_slot};
+pub use sweep::Swept;
 
 use crate::base::hash::Position;
 use crate::types::value::{NewValue, Owned, Value, View};
-use std::collections::BTreeMap;
-use std::ops::Range;
+use directory::{DEPTH_MAX, Directory};
+use pool::Pool;
+use segment::{Found, Segment, Tally, access};
+use std::fmt;
+use sweep::Sweeps;
+
+/// Key and value together live in the entry up to this; beyond, the value lives out of line.
+pub const INLINE_BYTES_MAX: usize = 1024;
+
+/// Largest value of the opaque access bits.
+pub const ACCESS_MAX: u16 = (1 << segment::ACCESS_BITS) - 1;
 
 /// A key with its position, computed once per command.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +70,7 @@ pub struct EntryView<'a> {
     pub key: &'a [u8],
     /// The value.
     pub value: View<'a>,
-    /// Absolute expiry, Unix milliseconds.
+    /// Absolute expiry, Unix milliseconds; at most 2^48 - 1 (the year 10889).
     pub expire_ms: Option<u64>,
     /// 10 opaque bits for the eviction clock (LRU stamp or LFU counter).
     pub access: u16,
@@ -68,138 +107,169 @@ pub enum Inserted {
     Replaced(Option<Box<Value>>),
 }
 
-/// What one call of [`Table::sweep_expired`] did.
+/// A boxed value that was lent for an edit, by address, and its heap bytes as last counted.
+#[derive(Debug, Clone, Copy)]
+struct Lent {
+    address: usize,
+    counted: usize,
+}
+
+impl Lent {
+    fn heap_bytes(self) -> usize {
+        // SAFETY: the table settles a loan before it lets go of any boxed value, so the box is still there; the
+        // borrow that lent it has ended, because this needs the table.
+        unsafe { &*std::ptr::with_exposed_provenance::<Value>(self.address) }.heap_bytes()
+    }
+}
+
+/// Figures for DEBUG HTSTATS.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Swept {
-    /// Entries looked at, expiring or not.
-    pub visited: usize,
-    /// Entries removed.
-    pub expired: usize,
-    /// Expiring entries seen that are not due, and the sum of their times to live in milliseconds.
-    pub alive: usize,
-    /// See `alive`.
-    pub ttl_ms_sum: u64,
+pub struct TableStats {
+    /// Segments, empty ones included.
+    pub segments: usize,
+    /// Entries of the smallest and the largest segment.
+    pub segment_len_min: usize,
+    /// See `segment_len_min`.
+    pub segment_len_max: usize,
+    /// Deepest prefix of a segment, bits.
+    pub depth_max: u32,
+    /// Index slots.
+    pub slots: usize,
+    /// Entries that stand away from their home bucket, and the sum of their places in their probe sequences.
+    pub displaced: usize,
+    /// See `displaced`.
+    pub displaced_by: usize,
+    /// Bytes of live and of dead entries in the logs.
+    pub live_bytes: usize,
+    /// See `live_bytes`.
+    pub dead_bytes: usize,
+    /// Bytes of 4 KB pages in use, and of all the chunks they come from.
+    pub page_bytes: usize,
+    /// See `page_bytes`.
+    pub chunk_bytes: usize,
 }
-
-#[derive(Debug)]
-struct Slot {
-    key: Box<[u8]>,
-    value: Stored,
-    expire_ms: Option<u64>,
-    access: u16,
-}
-
-#[derive(Debug)]
-enum Stored {
-    Int(i64),
-    Str { bytes: Box<[u8]>, raw: bool },
-    Boxed(Box<Value>),
-}
-
-impl Stored {
-    fn into_boxed(self) -> Option<Box<Value>> {
-        match self {
-            Stored::Boxed(v) => Some(v),
-            _ => None,
-        }
-    }
-}
-
-impl Slot {
-    fn view(&self) -> EntryView<'_> {
-        let value = match &self.value {
-            Stored::Int(n) => View::Int(*n),
-            Stored::Str { bytes, raw } => View::Str { bytes, raw: *raw },
-            Stored::Boxed(v) => View::Boxed(v),
-        };
-        EntryView { key: &self.key, value, expire_ms: self.expire_ms, access: self.access }
-    }
-}
-
-/// Strings longer than this live out of line.
-pub const INLINE_BYTES_MAX: usize = 1024;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Table {
-    map: BTreeMap<u64, Vec<Slot>>,
-    len: usize,
-    expiring: usize,
-    sweep: u64,
+    directory: Directory,
+    /// By number; the numbers in `vacant` are in use by nobody.
+    segments: Vec<Segment>,
+    vacant: Vec<u32>,
+    pool: Pool,
+    tally: Tally,
+    lent: Option<Lent>,
+    sweeps: Sweeps,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("len", &self.len())
+            .field("segments", &self.segments.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Table {
     /// Keys, those that are due but still there included.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        self.tally.len
     }
+
     /// No keys.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.tally.len == 0
     }
+
     /// Keys that carry an expiry.
     pub fn expiring(&self) -> usize {
-        self.expiring
+        self.tally.expiring
     }
-    /// Bytes of heap behind the table, out-of-line values included.
-    pub fn memory(&self) -> usize {
-        self.map.values().flatten().map(slot_bytes).sum()
-    }
-    /// Bytes that one entry takes, its out-of-line value and its share of the index included.
-    pub fn entry_bytes(&self, key: Key<'_>) -> Option<usize> {
-        self.slot(key).map(slot_bytes)
-    }
-    /// First step of a batch lookup: brings the key's index bucket into the cache.
-    pub fn prefetch_bucket(&self, _pos: Position) {}
-    /// Second step of a batch lookup: reads the bucket and brings the entry into the cache.
-    pub fn prefetch_entry(&self, _pos: Position) {}
 
-    fn slot(&self, key: Key<'_>) -> Option<&Slot> {
-        self.map.get(&key.pos.0)?.iter().find(|s| *s.key == *key.bytes)
+    #[inline(always)]
+    fn segment(&self, pos: Position) -> Option<&Segment> {
+        self.directory.get(pos.0).map(|number| &self.segments[number as usize])
     }
-    fn slot_mut(&mut self, key: Key<'_>) -> Option<&mut Slot> {
-        self.map.get_mut(&key.pos.0)?.iter_mut().find(|s| *s.key == *key.bytes)
-    }
-    fn cut(&mut self, key: Key<'_>) -> Option<Slot> {
-        let slots = self.map.get_mut(&key.pos.0)?;
-        let at = slots.iter().position(|s| *s.key == *key.bytes)?;
-        let slot = slots.swap_remove(at);
-        if slots.is_empty() {
-            self.map.remove(&key.pos.0);
+
+    /// First step of a batch lookup: brings the key's index bucket into the cache.
+    #[inline]
+    pub fn prefetch_bucket(&self, pos: Position) {
+        if let Some(segment) = self.segment(pos)
+            && let Some(bucket) = segment.index.prefetch_address(&self.pool, segment::tag(pos.0))
+        {
+            prefetch(bucket);
         }
-        self.len -= 1;
-        self.expiring -= usize::from(slot.expire_ms.is_some());
-        Some(slot)
+    }
+
+    /// Second step of a batch lookup: reads the bucket and brings the entry into the cache.
+    #[inline]
+    pub fn prefetch_entry(&self, pos: Position) {
+        if let Some(segment) = self.segment(pos)
+            && let Some(entry) = segment.candidate(&self.pool, pos.0)
+        {
+            prefetch(entry);
+            // Most entries do not end where their first cache line does.
+            prefetch(entry.wrapping_add(64));
+        }
     }
 
     /// The entry, due or not; leaves no trace.
+    #[inline]
     pub fn find(&self, key: Key<'_>) -> Option<EntryView<'_>> {
-        self.slot(key).map(Slot::view)
+        let found = self.segment(key.pos)?.find(&self.pool, key)?;
+        // SAFETY: the view borrows the table, and only methods with `&mut self` change its pages.
+        Some(unsafe { found.entry.view(access(found.word)) })
     }
+
+    /// Number of the segment that covers the key, and the entry.
+    #[inline(always)]
+    fn locate(&self, key: Key<'_>) -> Option<(usize, Found)> {
+        let number = self.directory.get(key.pos.0)? as usize;
+        let found = self.segments[number].find(&self.pool, key)?;
+        Some((number, found))
+    }
+
     /// Lookup that removes an entry that is due at `now_ms`, and sets the access bits of one that is not to
     /// what `stamp` makes of them.
+    #[inline]
     pub fn find_live(&mut self, key: Key<'_>, now_ms: u64, stamp: impl FnOnce(u16) -> u16) -> Live<'_> {
-        match self.slot_mut(key) {
-            None => Live::Missing,
-            Some(slot) if slot.expire_ms.is_some_and(|at| at <= now_ms) => {
-                Live::Expired(self.cut(key).and_then(|s| s.value.into_boxed()))
-            }
-            Some(slot) => {
-                slot.access = stamp(slot.access);
-                match self.slot(key) {
-                    Some(slot) => Live::Found(slot.view()),
-                    None => Live::Missing,
-                }
-            }
+        let Some((number, found)) = self.locate(key) else { return Live::Missing };
+        // SAFETY: the entry is live.
+        if unsafe { found.entry.expire_ms() }.is_some_and(|at| at <= now_ms) {
+            return Live::Expired(self.remove_found(number, &found));
         }
+        let old = access(found.word);
+        let new = stamp(old);
+        if new != old {
+            self.segments[number].set_access(&self.pool, &found, new);
+        }
+        // SAFETY: the view borrows the table, and only methods with `&mut self` change its pages.
+        Live::Found(unsafe { found.entry.view(new) })
     }
+
     /// The out-of-line value of an entry, for an edit in place; `None` if absent or inline.
     pub fn boxed_mut(&mut self, key: Key<'_>) -> Option<&mut Value> {
-        match &mut self.slot_mut(key)?.value {
-            Stored::Boxed(v) => Some(v),
-            _ => None,
+        self.settle();
+        let (_, found) = self.locate(key)?;
+        // SAFETY: the entry is live.
+        let boxed = unsafe { found.entry.boxed() }?;
+        // SAFETY: the entry owns its box; the loan borrows the table, so nothing else reaches it.
+        let value = unsafe { &mut *boxed };
+        self.lent = Some(Lent { address: boxed.addr(), counted: value.heap_bytes() });
+        Some(value)
+    }
+
+    /// Counts what an edit in place did to the heap bytes of the value that was lent.
+    #[inline]
+    fn settle(&mut self) {
+        if let Some(lent) = self.lent.take() {
+            self.tally.boxed_bytes = self.tally.boxed_bytes + lent.heap_bytes() - lent.counted;
         }
     }
+
     /// Inserts or replaces. `stamp` makes the access bits, from those of the entry that is replaced.
     pub fn insert(
         &mut self,
@@ -208,182 +278,274 @@ impl Table {
         expire: Expire,
         stamp: impl FnOnce(Option<u16>) -> u16,
     ) -> Inserted {
-        let value = match value {
-            NewValue::Int(n) => Stored::Int(n),
-            NewValue::Str { bytes, .. } if bytes.len() > INLINE_BYTES_MAX => {
-                Stored::Boxed(Box::new(Value::Str(std::sync::Arc::new(bytes.to_vec()))))
+        self.settle();
+        let number = self.make_room(key.pos);
+        let Table { segments, pool, tally, sweeps, .. } = self;
+        let segment = &mut segments[number];
+        if let Expire::At(at) = expire {
+            sweeps.note_expiry(at);
+        }
+        match segment.find(pool, key) {
+            Some(found) => {
+                let stamped = stamp(Some(access(found.word)));
+                Inserted::Replaced(segment.replace(pool, tally, &found, value, expire, stamped))
             }
-            NewValue::Str { bytes, raw } => Stored::Str { bytes: bytes.into(), raw },
-            NewValue::Boxed(v) => Stored::Boxed(v),
-        };
-        let old = self.cut(key);
-        let expire_ms = match expire {
-            Expire::Clear => None,
-            Expire::Keep => old.as_ref().and_then(|s| s.expire_ms),
-            Expire::At(at) => Some(at),
-        };
-        let access = stamp(old.as_ref().map(|s| s.access));
-        self.map.entry(key.pos.0).or_default().push(Slot { key: key.bytes.into(), value, expire_ms, access });
-        self.len += 1;
-        self.expiring += usize::from(expire_ms.is_some());
-        match old {
-            None => Inserted::New,
-            Some(old) => Inserted::Replaced(old.value.into_boxed()),
+            None => {
+                let expire_ms = if let Expire::At(at) = expire { Some(at) } else { None };
+                segment.insert(pool, tally, key, value, expire_ms, stamp(None));
+                Inserted::New
+            }
         }
     }
+
+    /// The segment that covers `pos`, split first if it is full.
+    #[inline]
+    fn make_room(&mut self, pos: Position) -> usize {
+        loop {
+            let number = match self.directory.get(pos.0) {
+                Some(number) => number as usize,
+                None => self.begin(),
+            };
+            if !self.segments[number].is_full() || !self.split(number) {
+                return number;
+            }
+        }
+    }
+
+    #[cold]
+    fn begin(&mut self) -> usize {
+        let number = self.add_segment(Segment::new(0, 0));
+        self.directory.begin(number);
+        number as usize
+    }
+
+    fn add_segment(&mut self, segment: Segment) -> u32 {
+        if let Some(number) = self.vacant.pop() {
+            self.segments[number as usize] = segment;
+            return number;
+        }
+        self.segments.push(segment);
+        self.segments.len() as u32 - 1
+    }
+
+    /// Splits a segment where its entries first part, however deep that is; what lies beside the way there becomes
+    /// empty segments. False if 46 bits do not tell its entries apart: then it goes on growing.
+    #[cold]
+    fn split(&mut self, number: usize) -> bool {
+        let entries = self.segments[number].positions(&self.pool);
+        let (first, _) = entries[0];
+        let differing = entries.iter().fold(0, |bits, (pos, _)| bits | (pos ^ first));
+        let common = differing.leading_zeros();
+        if common >= DEPTH_MAX {
+            return false;
+        }
+        let old_depth = self.segments[number].depth;
+        self.directory.count(old_depth, -1);
+        for depth in old_depth + 1..=common {
+            self.place(None, prefix(first, depth) ^ bit(depth), depth);
+        }
+        let depth = common + 1;
+        let left_start = prefix(first, common);
+        let right = self.place(None, left_start | bit(depth), depth);
+        let left = Segment::new(left_start, depth);
+        let old = std::mem::replace(&mut self.segments[number], left);
+        self.place(Some(number as u32), left_start, depth);
+        let rights = entries.iter().filter(|(pos, _)| pos & bit(depth) != 0).count();
+        let pool = &mut self.pool;
+        self.segments[number].reserve(pool, entries.len() - rights);
+        self.segments[right as usize].reserve(pool, rights);
+        for &(pos, word) in &entries {
+            let into = if pos & bit(depth) != 0 { right as usize } else { number };
+            self.segments[into].adopt(pool, &old, pos, word);
+        }
+        old.abandon(pool);
+        true
+    }
+
+    /// Enters a segment, a new empty one unless `number` says which, for the range of `depth` bits at `start`.
+    fn place(&mut self, number: Option<u32>, start: u64, depth: u32) -> u32 {
+        let number = number.unwrap_or_else(|| self.add_segment(Segment::new(start, depth)));
+        self.directory.set(start, depth, number);
+        self.directory.count(depth, 1);
+        number
+    }
+
+    /// Merges a segment with its buddy while both are small enough, the smaller into the larger.
+    #[cold]
+    fn merge(&mut self, mut number: usize) {
+        let mut moved = 0;
+        while moved < segment::SPLIT_LEN / 4 {
+            let Segment { start, depth, .. } = self.segments[number];
+            if depth == 0 {
+                return;
+            }
+            let Some(buddy) = self.directory.get(start ^ bit(depth)) else { return };
+            let mut buddy = buddy as usize;
+            if !self.segments[number].may_merge(&self.segments[buddy]) {
+                return;
+            }
+            if self.segments[buddy].len() > self.segments[number].len() {
+                (number, buddy) = (buddy, number);
+            }
+            moved += self.absorb(number, buddy);
+        }
+    }
+
+    /// Moves the entries of `smaller` into its buddy; returns how many.
+    fn absorb(&mut self, number: usize, smaller: usize) -> usize {
+        let pool = &mut self.pool;
+        let entries = self.segments[smaller].positions(pool);
+        let from = std::mem::replace(&mut self.segments[smaller], Segment::new(0, 0));
+        let depth = from.depth;
+        let into = &mut self.segments[number];
+        into.reserve(pool, entries.len());
+        for &(pos, word) in &entries {
+            into.adopt(pool, &from, pos, word);
+        }
+        from.abandon(pool);
+        into.depth = depth - 1;
+        into.start = prefix(into.start, depth - 1);
+        let start = into.start;
+        self.vacant.push(smaller as u32);
+        self.directory.count(depth, -2);
+        self.place(Some(number as u32), start, depth - 1);
+        self.directory.shrink();
+        entries.len()
+    }
+
     /// Sets or clears the expiry of an entry; false if it is not there.
     pub fn set_expire(&mut self, key: Key<'_>, at_ms: Option<u64>) -> bool {
-        let Some(slot) = self.slot_mut(key) else { return false };
-        let had = usize::from(slot.expire_ms.is_some());
-        slot.expire_ms = at_ms;
-        self.expiring = self.expiring - had + usize::from(at_ms.is_some());
+        let Some((number, found)) = self.locate(key) else { return false };
+        self.segments[number].set_expire(&mut self.pool, &mut self.tally, &found, at_ms);
+        if let Some(at) = at_ms {
+            self.sweeps.note_expiry(at);
+        }
         true
     }
+
     /// Sets the access bits of an entry; false if it is not there.
     pub fn set_access(&mut self, key: Key<'_>, access: u16) -> bool {
-        let Some(slot) = self.slot_mut(key) else { return false };
-        slot.access = access & ACCESS_MAX;
+        let Some((number, found)) = self.locate(key) else { return false };
+        self.segments[number].set_access(&self.pool, &found, access);
         true
     }
+
     /// Removes an entry and returns its value and expiry.
     pub fn remove(&mut self, key: Key<'_>) -> Option<(Owned, Option<u64>)> {
-        let slot = self.cut(key)?;
-        let owned = match slot.value {
-            Stored::Int(n) => Owned::Int(n),
-            Stored::Str { bytes, raw } => Owned::Str { bytes: bytes.into_vec(), raw },
-            Stored::Boxed(v) => Owned::Boxed(v),
-        };
-        Some((owned, slot.expire_ms))
+        let (number, found) = self.locate(key)?;
+        let (inline, expire_ms) = self.segments[number].copy_out(&found);
+        let boxed = self.remove_found(number, &found).map(Owned::Boxed);
+        Some((inline.or(boxed)?, expire_ms))
     }
+
     /// Removes an entry without copying it; `Some(out-of-line value)` if it was there.
     pub fn discard(&mut self, key: Key<'_>) -> Option<Option<Box<Value>>> {
-        self.cut(key).map(|s| s.value.into_boxed())
+        let (number, found) = self.locate(key)?;
+        Some(self.remove_found(number, &found))
     }
 
-    /// One step of a scan over the slots in `slots`: visits about `count` entries, due ones included, and returns the
-    /// next cursor; 0 starts and 0 says that it is finished. An entry that is there from the first step to the last
-    /// is visited at least once, whatever is inserted and removed between steps. See [`cursor_slot`].
-    pub fn scan(&self, cursor: u64, count: usize, slots: Range<u16>, mut visit: impl FnMut(EntryView<'_>)) -> u64 {
-        let start = (cursor << CURSOR_SHIFT).max(u64::from(slots.start) << 50);
-        let mut visited = 0;
-        let mut last = None;
-        for (&pos, entries) in self.map.range(start..) {
-            if pos >> 50 >= u64::from(slots.end) {
-                return 0;
-            }
-            let unit = pos >> CURSOR_SHIFT;
-            if visited >= count && last.is_some_and(|l| l != unit) {
-                return unit;
-            }
-            last = Some(unit);
-            entries.iter().for_each(|s| visit(s.view()));
-            visited += entries.len();
+    fn remove_found(&mut self, number: usize, found: &Found) -> Option<Box<Value>> {
+        self.settle();
+        let segment = &mut self.segments[number];
+        let boxed = segment.remove(&mut self.pool, &mut self.tally, found);
+        let len = segment.len();
+        if len.is_multiple_of(128) && len < segment::SPLIT_LEN / 2 {
+            self.merge(number);
         }
-        0
+        boxed
     }
-    /// An entry drawn at random, each with about the same chance.
-    pub fn random_entry(&self, mut random: impl FnMut() -> u64) -> Option<EntryView<'_>> {
-        let from = random();
-        let (_, slots) = self.map.range(from..).next().or_else(|| self.map.iter().next())?;
-        Some(slots[random() as usize % slots.len()].view())
-    }
-    /// Entries in one slot.
-    pub fn count_in_slot(&self, slot: u16) -> usize {
-        self.slot_range(slot).map(|(_, s)| s.len()).sum()
-    }
-    /// Visits the entries of one slot until `visit` answers false.
-    pub fn for_each_in_slot(&self, slot: u16, mut visit: impl FnMut(EntryView<'_>) -> bool) {
-        for s in self.slot_range(slot).flat_map(|(_, s)| s) {
-            if !visit(s.view()) {
-                return;
-            }
-        }
-    }
-    fn slot_range(&self, slot: u16) -> impl Iterator<Item = (&u64, &Vec<Slot>)> {
-        let start = u64::from(slot) << 50;
-        self.map.range(start..=start | ((1 << 50) - 1))
-    }
-    /// Visits all entries until `visit` answers false.
-    pub fn for_each(&self, mut visit: impl FnMut(EntryView<'_>) -> bool) {
-        for s in self.map.values().flatten() {
-            if !visit(s.view()) {
-                return;
-            }
-        }
-    }
-    /// Removes entries that are due, looking at no more than about `budget` entries; goes on where it stopped.
-    /// `expired` gets each removed key and its out-of-line value.
-    pub fn sweep_expired(
-        &mut self,
-        now_ms: u64,
-        budget: usize,
-        mut expired: impl FnMut(&[u8], Option<Box<Value>>),
-    ) -> Swept {
-        let mut swept = Swept::default();
-        let mut due = Vec::new();
-        let mut next = 0;
-        for (&pos, slots) in self.map.range(self.sweep..) {
-            if swept.visited >= budget {
-                next = pos;
-                break;
-            }
-            swept.visited += slots.len();
-            for s in slots {
-                match s.expire_ms {
-                    Some(at) if at <= now_ms => due.push((pos, s.key.clone())),
-                    Some(at) => {
-                        swept.alive += 1;
-                        swept.ttl_ms_sum += at - now_ms;
-                    }
-                    None => {}
-                }
-            }
-        }
-        self.sweep = next;
-        for (pos, key) in due {
-            if let Some(boxed) = self.discard(Key { bytes: &key, pos: Position(pos) }) {
-                swept.expired += 1;
-                expired(&key, boxed);
-            }
-        }
-        swept
-    }
-    /// Lets `age` rewrite the access bits of about `budget` entries; goes on where it stopped. True when a round over
-    /// the whole table has ended.
-    pub fn sweep_access(&mut self, _budget: usize, mut age: impl FnMut(u16) -> u16) -> bool {
-        self.map.values_mut().flatten().for_each(|s| s.access = age(s.access) & ACCESS_MAX);
-        true
-    }
-    /// Drops about `budget` entries of a table that nobody reads any more; true when it is empty.
+
+    /// Drops about `budget` entries of a table that nobody reads any more; true when it is empty. Until then it must
+    /// not be used for anything else.
     pub fn free_step(&mut self, budget: usize) -> bool {
-        for _ in 0..budget {
-            let Some((_, slots)) = self.map.pop_first() else { break };
-            self.len -= slots.len();
+        self.settle();
+        let before = self.len();
+        while before - self.len() < budget
+            && let Some(mut segment) = self.segments.pop()
+        {
+            segment.drop_entries(&mut self.pool, &mut self.tally);
         }
-        self.map.is_empty()
+        if self.segments.is_empty() {
+            *self = Table::default();
+        }
+        self.segments.is_empty()
+    }
+
+    /// Bytes of heap behind the table, out-of-line values included. Walks the segments, not the entries.
+    pub fn memory(&self) -> usize {
+        let lists: usize = self.segments.iter().map(Segment::list_bytes).sum();
+        let segments = self.segments.capacity() * size_of::<Segment>() + self.vacant.capacity() * size_of::<u32>();
+        let lent = self.lent.map_or(0, |lent| lent.heap_bytes().wrapping_sub(lent.counted));
+        (lists + segments + self.directory.bytes() + self.pool.bytes() + self.tally.boxed_bytes).wrapping_add(lent)
+    }
+
+    /// Bytes that one entry takes, its out-of-line value and its share of the index included.
+    pub fn entry_bytes(&self, key: Key<'_>) -> Option<usize> {
+        let segment = self.segment(key.pos)?;
+        let found = segment.find(&self.pool, key)?;
+        // SAFETY: the entry is live.
+        let (value, outside) = unsafe { (found.entry.value(), found.entry.boxed_key().is_some()) };
+        let boxed = if let View::Boxed(value) = value { value.heap_bytes() } else { 0 };
+        let key_bytes = if outside { key.bytes.len() } else { 0 };
+        Some(found.entry.bytes() + boxed + key_bytes + segment.index.bytes() / segment.len())
+    }
+
+    /// Figures over all segments; visits every bucket.
+    pub fn stats(&self) -> TableStats {
+        let mut stats = TableStats { segment_len_min: usize::MAX, ..TableStats::default() };
+        let mut position = Some(0);
+        while let Some(segment) = position.and_then(|at| self.segment(Position(at))) {
+            let (displaced, displaced_by) = segment.index.displacement(&self.pool);
+            let (live, dead) = segment.log_bytes();
+            stats.segments += 1;
+            stats.segment_len_min = stats.segment_len_min.min(segment.len());
+            stats.segment_len_max = stats.segment_len_max.max(segment.len());
+            stats.depth_max = stats.depth_max.max(segment.depth);
+            stats.slots += segment.index.buckets() * bucket::SLOTS;
+            stats.displaced += displaced;
+            stats.displaced_by += displaced_by;
+            stats.live_bytes += live;
+            stats.dead_bytes += dead;
+            position = segment.last().checked_add(1);
+        }
+        stats.segment_len_min = stats.segment_len_min.min(stats.segment_len_max);
+        stats.page_bytes = self.pool.pages_used() * pool::PAGE_BYTES;
+        stats.chunk_bytes = self.pool.bytes();
+        stats
     }
 }
 
-const CURSOR_SHIFT: u32 = 2;
-
-/// Largest value of the opaque access bits.
-pub const ACCESS_MAX: u16 = 1023;
-
-/// The slot that a cursor of [`Table::scan`] continues in: its shard runs the next step.
-pub fn cursor_slot(cursor: u64) -> u16 {
-    (cursor >> (50 - CURSOR_SHIFT)) as u16 & 0x3fff
+impl Drop for Table {
+    fn drop(&mut self) {
+        self.settle();
+        if self.tally.boxed_bytes > 0 {
+            let Table { segments, pool, tally, .. } = self;
+            segments.iter_mut().for_each(|segment| segment.drop_entries(pool, tally));
+        }
+    }
 }
 
-/// The cursor that starts a scan at `slot`.
-pub fn cursor_at_slot(slot: u16) -> u64 {
-    u64::from(slot) << (50 - CURSOR_SHIFT)
+/// The first `depth` bits of a position.
+fn prefix(pos: u64, depth: u32) -> u64 {
+    pos & !u64::MAX.checked_shr(depth).unwrap_or(0)
 }
 
-fn slot_bytes(slot: &Slot) -> usize {
-    let value = match &slot.value {
-        Stored::Int(_) => 0,
-        Stored::Str { bytes, .. } => bytes.len(),
-        Stored::Boxed(v) => v.heap_bytes(),
-    };
-    size_of::<Slot>() + slot.key.len() + value
+/// The last of the first `depth` bits.
+fn bit(depth: u32) -> u64 {
+    1 << (64 - depth)
 }
+
+/// Asks for a cache line.
+#[inline(always)]
+fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing; any address will do.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+#[cfg(test)]
+mod table_tests;

@@ -1,0 +1,222 @@
+//! The pages of one segment, filled from front to back, and how many live bytes each holds. Never decides what is live.
+
+use super::entry::{ENTRY_BYTES_MAX, Entry};
+use super::pool::{PAGE_BYTES, PageId, Pool};
+
+/// A reference to an entry: page number in the log, offset in the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ref(pub(super) u32);
+
+/// Bits of a [`Ref`].
+pub(super) const REF_BITS: u32 = 22;
+const OFFSET_BITS: u32 = PAGE_BYTES.trailing_zeros();
+/// Pages of a log, at the most.
+const PAGES_MAX: usize = 1 << (REF_BITS - OFFSET_BITS);
+const _: () = assert!(ENTRY_BYTES_MAX <= PAGE_BYTES);
+
+impl Ref {
+    fn new(page: usize, offset: usize) -> Self {
+        Ref((page << OFFSET_BITS | offset) as u32)
+    }
+    #[inline(always)]
+    fn page(self) -> usize {
+        (self.0 >> OFFSET_BITS) as usize
+    }
+    #[inline(always)]
+    fn offset(self) -> usize {
+        self.0 as usize % PAGE_BYTES
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct LogPage {
+    id: PageId,
+    /// Bytes written.
+    used: u16,
+    /// Of those, bytes of entries that are not dead.
+    live: u16,
+}
+
+impl LogPage {
+    const VACANT: LogPage = LogPage { id: PageId::NONE, used: 0, live: 0 };
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct Log {
+    pages: Vec<LogPage>,
+    /// Sums over the pages.
+    used: u32,
+    live: u32,
+    /// Pages that exist.
+    count: u16,
+    /// The page that is being filled; there is one if there is any.
+    open: u16,
+}
+
+impl Log {
+    /// Bytes of entries that are not dead.
+    #[inline]
+    pub(super) fn live(&self) -> usize {
+        self.live as usize
+    }
+
+    /// Bytes of dead entries.
+    #[inline]
+    pub(super) fn dead(&self) -> usize {
+        (self.used - self.live) as usize
+    }
+
+    /// Pages in use.
+    #[inline]
+    pub(super) fn pages(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Heap bytes of the list of pages.
+    pub(super) fn list_bytes(&self) -> usize {
+        self.pages.capacity() * size_of::<LogPage>()
+    }
+
+    /// Where an entry begins.
+    #[inline(always)]
+    pub(super) fn address(&self, pool: &Pool, at: Ref) -> *mut u8 {
+        pool.page(self.pages[at.page()].id).wrapping_add(at.offset())
+    }
+
+    /// Takes `bytes` bytes at the end of the open page, or of a new one.
+    #[inline]
+    pub(super) fn alloc(&mut self, pool: &mut Pool, bytes: usize) -> Ref {
+        debug_assert!(bytes <= ENTRY_BYTES_MAX);
+        let open = usize::from(self.open);
+        let number = match self.pages.get(open) {
+            Some(page) if page.id != PageId::NONE && usize::from(page.used) + bytes <= PAGE_BYTES => open,
+            _ => self.open_page(pool),
+        };
+        let page = &mut self.pages[number];
+        let offset = usize::from(page.used);
+        page.used += bytes as u16;
+        page.live += bytes as u16;
+        self.used += bytes as u32;
+        self.live += bytes as u32;
+        Ref::new(number, offset)
+    }
+
+    #[cold]
+    fn open_page(&mut self, pool: &mut Pool) -> usize {
+        let vacant = if usize::from(self.count) == self.pages.len() {
+            None
+        } else {
+            self.pages.iter().position(|p| p.id == PageId::NONE)
+        };
+        let number = vacant.unwrap_or(self.pages.len());
+        assert!(number < PAGES_MAX, "a segment's log is full");
+        if number == self.pages.len() {
+            if number == self.pages.capacity() {
+                self.pages.reserve_exact(1 + number / 8);
+            }
+            self.pages.push(LogPage::VACANT);
+        }
+        self.pages[number].id = pool.take();
+        self.count += 1;
+        self.open = number as u16;
+        number
+    }
+
+    /// Marks an entry as dead; a page without live entries goes back to the pool.
+    ///
+    /// # Safety
+    /// A live entry begins at `at`, and nothing refers into its page.
+    pub(super) unsafe fn kill(&mut self, pool: &mut Pool, at: Ref) {
+        let address = self.address(pool, at);
+        // SAFETY: the caller's.
+        let mut entry = unsafe { Entry::at(address) };
+        let bytes = entry.bytes();
+        let page = &mut self.pages[at.page()];
+        page.live -= bytes as u16;
+        self.live -= bytes as u32;
+        if page.live > 0 {
+            // SAFETY: the caller's.
+            unsafe { entry.kill() };
+        } else if at.page() == usize::from(self.open) {
+            self.used -= u32::from(page.used);
+            page.used = 0;
+        } else {
+            self.drop_page(pool, at.page());
+        }
+    }
+
+    fn drop_page(&mut self, pool: &mut Pool, number: usize) {
+        let page = std::mem::replace(&mut self.pages[number], LogPage::VACANT);
+        self.used -= u32::from(page.used);
+        self.live -= u32::from(page.live);
+        self.count -= 1;
+        pool.put(page.id);
+    }
+
+    /// The page with the fewest live bytes, if at least an eighth of it is not live. Never the open one.
+    pub(super) fn emptiest(&self) -> Option<usize> {
+        let pages = self.pages.iter().enumerate();
+        let closed = pages.filter(|(n, p)| p.id != PageId::NONE && *n != usize::from(self.open));
+        let (number, page) = closed.min_by_key(|(_, p)| p.live)?;
+        (usize::from(page.live) <= PAGE_BYTES / 8 * 7).then_some(number)
+    }
+
+    /// The live entries of a page, with their references.
+    pub(super) fn live_entries(&self, pool: &Pool, number: usize) -> impl Iterator<Item = (Ref, Entry)> + use<> {
+        let LogPage { id, used, .. } = self.pages[number];
+        let base = pool.page(id);
+        let mut offset = 0;
+        std::iter::from_fn(move || {
+            while offset < usize::from(used) {
+                // SAFETY: entries stand one behind the other from the page's first byte to `used`.
+                let entry = unsafe { Entry::at(base.add(offset)) };
+                let at = Ref::new(number, offset);
+                offset += entry.bytes();
+                if !entry.is_dead() {
+                    return Some((at, entry));
+                }
+            }
+            None
+        })
+    }
+
+    /// Gives a page back whose live entries have all been copied elsewhere.
+    pub(super) fn discard_page(&mut self, pool: &mut Pool, number: usize) {
+        debug_assert!(number != usize::from(self.open));
+        self.drop_page(pool, number);
+    }
+
+    /// Gives all pages back. What entries own out of line must have been taken care of.
+    pub(super) fn clear(&mut self, pool: &mut Pool) {
+        for page in self.pages.drain(..).filter(|p| p.id != PageId::NONE) {
+            pool.put(page.id);
+        }
+        *self = Log::default();
+    }
+
+    /// Numbers of the pages that exist.
+    pub(super) fn page_numbers(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.pages.len()).filter(|&n| self.pages[n].id != PageId::NONE)
+    }
+
+    /// Panics if counters and pages contradict each other; returns the number of live entries. Visits everything.
+    #[cfg(test)]
+    pub(super) fn check(&self, pool: &Pool) -> usize {
+        let (mut used, mut live, mut entries) = (0, 0, 0);
+        for number in self.page_numbers() {
+            let page = self.pages[number];
+            let bytes: usize = self.live_entries(pool, number).map(|(_, e)| e.bytes()).sum();
+            assert_eq!(bytes, usize::from(page.live));
+            assert!(usize::from(page.used) <= PAGE_BYTES);
+            assert!(page.live > 0 || number == usize::from(self.open));
+            entries += self.live_entries(pool, number).count();
+            used += u32::from(page.used);
+            live += u32::from(page.live);
+        }
+        assert_eq!((used, live), (self.used, self.live));
+        assert_eq!(self.page_numbers().count(), self.pages());
+        entries
+    }
+}

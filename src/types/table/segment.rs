@@ -1,0 +1,439 @@
+//! A run of positions: its index, its log, and what is counted about them. Never knows its neighbours.
+
+use super::entry::{Draft, EXPIRE_MS_MAX, Entry, Stored, key_outside};
+use super::index::{At, ENTRIES_MAX, Index};
+use super::log::{Log, REF_BITS, Ref};
+use super::pool::{PAGE_BYTES, Pool};
+use super::{EntryView, Expire, Key};
+use crate::base::hash;
+use crate::types::value::{NewValue, Owned, Value};
+use std::ops::Range;
+
+/// Entries at which a segment splits. More save memory (less of an open page and of a last index page per entry) and
+/// lengthen the split; see `benches/table.rs`.
+pub(super) const SPLIT_LEN: usize = 4096;
+/// Pages of log at which it splits: 768 KB to copy.
+const SPLIT_PAGES: usize = 192;
+/// Two buddies merge when they have at most this many entries together, and this many bytes.
+const MERGE_LEN: usize = SPLIT_LEN / 2;
+const MERGE_BYTES: usize = SPLIT_PAGES * PAGE_BYTES / 2;
+const _: () = assert!(SPLIT_LEN <= ENTRIES_MAX);
+
+/// Low bits of an index word: opaque to the table.
+pub(super) const ACCESS_BITS: u32 = 32 - REF_BITS;
+const ACCESS_MASK: u32 = (1 << ACCESS_BITS) - 1;
+
+fn word(at: Ref, access: u16) -> u32 {
+    at.0 << ACCESS_BITS | u32::from(access) & ACCESS_MASK
+}
+
+#[inline(always)]
+fn reference(word: u32) -> Ref {
+    Ref(word >> ACCESS_BITS)
+}
+
+#[inline(always)]
+pub(super) fn access(word: u32) -> u16 {
+    (word & ACCESS_MASK) as u16
+}
+
+/// The tag of a position: its low 16 bits, the ones that no segment is split by.
+#[inline(always)]
+pub(super) fn tag(pos: u64) -> u16 {
+    pos as u16
+}
+
+/// What a table counts over all its segments.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) len: usize,
+    pub(super) expiring: usize,
+    /// Heap bytes behind boxed values and out-of-line keys.
+    pub(super) boxed_bytes: usize,
+}
+
+/// An entry that was found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) at: At,
+    pub(super) entry: Entry,
+    pub(super) word: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Segment {
+    pub(super) index: Index,
+    log: Log,
+    /// First position it covers.
+    pub(super) start: u64,
+    /// Bits of `start` that all its positions share.
+    pub(super) depth: u32,
+    pub(super) expiring: u32,
+    /// No entry is due before this.
+    pub(super) next_expire_ms: u64,
+    /// How long the expiry sweep leaves it alone, at the least.
+    pub(super) sweep_gap_ms: u32,
+}
+
+impl Segment {
+    /// Without entries, and without pages.
+    pub(super) fn new(start: u64, depth: u32) -> Self {
+        let (index, log) = (Index::default(), Log::default());
+        Segment { index, log, start, depth, expiring: 0, next_expire_ms: u64::MAX, sweep_gap_ms: 0 }
+    }
+
+    /// Entries.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// The positions it covers, without the last.
+    pub(super) fn last(&self) -> u64 {
+        self.start | u64::MAX.checked_shr(self.depth).unwrap_or(0)
+    }
+
+    /// Whether the next new entry should find it split.
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= SPLIT_LEN || self.log.pages() >= SPLIT_PAGES
+    }
+
+    /// Whether it and its buddy should be one.
+    pub(super) fn may_merge(&self, buddy: &Segment) -> bool {
+        self.depth == buddy.depth
+            && self.len() + buddy.len() <= MERGE_LEN
+            && self.log.live() + buddy.log.live() <= MERGE_BYTES
+    }
+
+    /// Heap bytes beside the pool's pages.
+    pub(super) fn list_bytes(&self) -> usize {
+        self.log.list_bytes()
+    }
+
+    /// Live and dead bytes of entries.
+    pub(super) fn log_bytes(&self) -> (usize, usize) {
+        (self.log.live(), self.log.dead())
+    }
+
+    #[inline(always)]
+    fn entry(&self, pool: &Pool, word: u32) -> Entry {
+        // SAFETY: words of the index refer to live entries of this segment's log.
+        unsafe { Entry::at(self.log.address(pool, reference(word))) }
+    }
+
+    /// Looks a key up.
+    #[inline(always)]
+    pub(super) fn find(&self, pool: &Pool, key: Key<'_>) -> Option<Found> {
+        let mut found = None;
+        let at = self.index.find(pool, tag(key.pos.0), |word| {
+            let entry = self.entry(pool, word);
+            // SAFETY: nothing changes the page while the key is compared.
+            let same = unsafe { entry.key() } == key.bytes;
+            if same {
+                found = Some((entry, word));
+            }
+            same
+        })?;
+        found.map(|(entry, word)| Found { at, entry, word })
+    }
+
+    /// Brings what a lookup of `pos` reads after the bucket into the cache.
+    #[inline(always)]
+    pub(super) fn candidate(&self, pool: &Pool, pos: u64) -> Option<*const u8> {
+        let mut first = None;
+        self.index.find(pool, tag(pos), |word| {
+            first = Some(word);
+            true
+        });
+        first.map(|word| self.log.address(pool, reference(word)).cast_const())
+    }
+
+    /// The entry at a place in the index.
+    #[inline]
+    pub(super) fn view(&self, pool: &Pool, at: At) -> EntryView<'_> {
+        let word = self.index.word(pool, at);
+        // SAFETY: the view borrows the segment, and only methods with `&mut self` change its pages.
+        unsafe { self.entry(pool, word).view(access(word)) }
+    }
+
+    /// Sets the access bits.
+    #[inline(always)]
+    pub(super) fn set_access(&mut self, pool: &Pool, found: &Found, access: u16) {
+        self.index.set_word(pool, found.at, word(reference(found.word), access));
+    }
+
+    /// Adds an entry for a key that is not there.
+    pub(super) fn insert(
+        &mut self,
+        pool: &mut Pool,
+        tally: &mut Tally,
+        key: Key<'_>,
+        value: NewValue<'_>,
+        expire_ms: Option<u64>,
+        access: u16,
+    ) {
+        let (value, boxed_bytes) = Stored::new(value, key.bytes.len());
+        let outside = key_outside(key.bytes);
+        let key_field = outside.as_ref().map_or(key.bytes, |field| &field[..]);
+        let expire_ms = expire_ms.map(|at| at.min(EXPIRE_MS_MAX));
+        let draft = Draft { key: key_field, key_outside: outside.is_some(), expire_ms, value };
+        let at = self.write(pool, &draft);
+        self.index.insert(pool, tag(key.pos.0), word(at, access));
+        tally.len += 1;
+        tally.boxed_bytes += boxed_bytes + if outside.is_some() { key.bytes.len() } else { 0 };
+        self.count_expiry(tally, None, expire_ms);
+    }
+
+    fn write(&mut self, pool: &mut Pool, draft: &Draft<'_>) -> Ref {
+        let at = self.log.alloc(pool, draft.bytes());
+        // SAFETY: the log gave these bytes to this draft.
+        unsafe { draft.write(self.log.address(pool, at)) };
+        at
+    }
+
+    /// Replaces value, expiry and access bits of an entry; hands the old boxed value over.
+    pub(super) fn replace(
+        &mut self,
+        pool: &mut Pool,
+        tally: &mut Tally,
+        found: &Found,
+        value: NewValue<'_>,
+        expire: Expire,
+        access: u16,
+    ) -> Option<Box<Value>> {
+        let mut entry = found.entry;
+        // SAFETY: the entry is live and no reference into its page exists; its boxed value changes hands here, once.
+        let (old, old_expire, key_len) = unsafe {
+            let old = entry.boxed().map(|boxed| Box::from_raw(boxed));
+            (old, entry.expire_ms(), entry.key().len())
+        };
+        let expire_ms = match expire {
+            Expire::Clear => None,
+            Expire::Keep => old_expire,
+            Expire::At(at) => Some(at.min(EXPIRE_MS_MAX)),
+        };
+        let (value, boxed_bytes) = Stored::new(value, key_len);
+        tally.boxed_bytes += boxed_bytes;
+        tally.boxed_bytes -= old.as_ref().map_or(0, |v| v.heap_bytes());
+        // SAFETY: as above.
+        let in_place = unsafe { entry.overwrite(&value, expire_ms) };
+        let mut at = reference(found.word);
+        if !in_place {
+            // SAFETY: the old entry stays where it is until the draft is written.
+            let draft = Draft { value, expire_ms, ..unsafe { entry.draft() } };
+            at = self.rewrite(pool, at, &draft);
+        }
+        self.index.set_word(pool, found.at, word(at, access));
+        self.count_expiry(tally, old_expire, expire_ms);
+        if !in_place {
+            self.compact(pool);
+        }
+        old
+    }
+
+    /// Writes `draft` and marks the entry at `old` as dead; what that owned now belongs to the new one.
+    fn rewrite(&mut self, pool: &mut Pool, old: Ref, draft: &Draft<'_>) -> Ref {
+        let at = self.write(pool, draft);
+        // SAFETY: `old` is live; the draft that may point into its page is not used any more.
+        unsafe { self.log.kill(pool, old) };
+        at
+    }
+
+    /// Sets or clears the expiry of an entry.
+    pub(super) fn set_expire(&mut self, pool: &mut Pool, tally: &mut Tally, found: &Found, expire_ms: Option<u64>) {
+        let expire_ms = expire_ms.map(|at| at.min(EXPIRE_MS_MAX));
+        let mut entry = found.entry;
+        // SAFETY: the entry is live, no reference into its page exists, and the old one stays until the draft is
+        // written.
+        let (old_expire, draft) = unsafe { (entry.expire_ms(), entry.draft()) };
+        if old_expire == expire_ms {
+            return;
+        }
+        self.count_expiry(tally, old_expire, expire_ms);
+        if let (Some(_), Some(at)) = (old_expire, expire_ms) {
+            // SAFETY: as above.
+            unsafe { entry.set_expiry(at) };
+            return;
+        }
+        let at = self.rewrite(pool, reference(found.word), &Draft { expire_ms, ..draft });
+        self.index.set_word(pool, found.at, word(at, access(found.word)));
+        self.compact(pool);
+    }
+
+    /// A copy of an entry's value, unless that is boxed, and its expiry.
+    pub(super) fn copy_out(&self, found: &Found) -> (Option<Owned>, Option<u64>) {
+        // SAFETY: the entry is live, and no reference into its page outlives this.
+        unsafe {
+            let inline = found.entry.boxed().is_none().then(|| Owned::from(found.entry.value()));
+            (inline, found.entry.expire_ms())
+        }
+    }
+
+    /// Removes an entry; hands its boxed value over.
+    pub(super) fn remove(&mut self, pool: &mut Pool, tally: &mut Tally, found: &Found) -> Option<Box<Value>> {
+        // SAFETY: the entry is live and no reference into its page exists; what it owns changes hands here, once.
+        let (value, key, expire_ms) = unsafe {
+            let value = found.entry.boxed().map(|boxed| Box::from_raw(boxed));
+            let key = found.entry.boxed_key().map(|boxed| Box::from_raw(boxed));
+            (value, key, found.entry.expire_ms())
+        };
+        tally.boxed_bytes -= value.as_ref().map_or(0, |v| v.heap_bytes()) + key.map_or(0, |k| k.len());
+        tally.len -= 1;
+        self.count_expiry(tally, expire_ms, None);
+        self.index.remove(pool, found.at);
+        // SAFETY: as above; the index does not refer to it any more.
+        unsafe { self.log.kill(pool, reference(found.word)) };
+        if self.len() == 0 {
+            self.index.clear(pool);
+            self.log.clear(pool);
+        } else {
+            self.compact(pool);
+        }
+        value
+    }
+
+    fn count_expiry(&mut self, tally: &mut Tally, old: Option<u64>, new: Option<u64>) {
+        if old.is_some() {
+            self.expiring -= 1;
+            tally.expiring -= 1;
+        }
+        if let Some(at) = new {
+            self.expiring += 1;
+            tally.expiring += 1;
+            self.next_expire_ms = self.next_expire_ms.min(at);
+        }
+    }
+
+    /// Moves the live entries of the emptiest page or two, if more than an eighth of the log is dead, and gives the
+    /// pages back.
+    #[inline]
+    fn compact(&mut self, pool: &mut Pool) {
+        for _ in 0..2 {
+            if self.log.dead() <= self.log.live() / 8 + PAGE_BYTES / 2 {
+                return;
+            }
+            let Some(page) = self.log.emptiest() else { return };
+            self.move_page(pool, page);
+        }
+    }
+
+    #[cold]
+    fn move_page(&mut self, pool: &mut Pool, page: usize) {
+        for (from, entry) in self.log.live_entries(pool, page) {
+            // SAFETY: the entry is live and its page stays until all of it has moved.
+            let key = unsafe { entry.key() };
+            let at = self.index.find(pool, (hash::hash(key) >> 14) as u16, |word| reference(word) == from);
+            let at = at.expect("a live entry is indexed");
+            let access = access(self.index.word(pool, at));
+            let to = self.copy_entry(pool, entry);
+            self.index.set_word(pool, at, word(to, access));
+        }
+        self.log.discard_page(pool, page);
+    }
+
+    /// Copies an entry's bytes to the end of the log; what it owns must from then on be reached through the copy only.
+    fn copy_entry(&mut self, pool: &mut Pool, entry: Entry) -> Ref {
+        let bytes = entry.bytes();
+        let to = self.log.alloc(pool, bytes);
+        // SAFETY: a live entry is `bytes` long; the log gave as many elsewhere.
+        unsafe { std::ptr::copy_nonoverlapping(entry.address(), self.log.address(pool, to), bytes) };
+        to
+    }
+
+    /// Position and index word of every entry. Reads all keys, a few entries ahead of itself.
+    pub(super) fn positions(&self, pool: &Pool) -> Vec<(u64, u32)> {
+        const AHEAD: usize = 8;
+        let mut out = Vec::with_capacity(self.len());
+        self.index.for_each(pool, 0..super::index::TAGS, |_, _, word| out.push((0, word)));
+        for i in 0..out.len() {
+            if let Some(&(_, word)) = out.get(i + AHEAD) {
+                super::prefetch(self.log.address(pool, reference(word)));
+            }
+            // SAFETY: the key is read before anything changes.
+            out[i].0 = hash::Position::of(unsafe { self.entry(pool, out[i].1).key() }).0;
+        }
+        out
+    }
+
+    /// Makes room for `len` more entries in the index.
+    pub(super) fn reserve(&mut self, pool: &mut Pool, len: usize) {
+        self.index.reserve(pool, self.len() + len);
+    }
+
+    /// Copies an entry of `from` into this segment. `from` must then be given to [`Segment::abandon`].
+    pub(super) fn adopt(&mut self, pool: &mut Pool, from: &Segment, pos: u64, from_word: u32) {
+        let entry = from.entry(pool, from_word);
+        let at = self.copy_entry(pool, entry);
+        self.index.insert(pool, tag(pos), word(at, access(from_word)));
+        // SAFETY: the entry is live.
+        if let Some(expire_ms) = unsafe { entry.expire_ms() } {
+            self.expiring += 1;
+            self.next_expire_ms = self.next_expire_ms.min(expire_ms);
+        }
+    }
+
+    /// Gives the pages of a segment back whose entries live elsewhere now.
+    pub(super) fn abandon(mut self, pool: &mut Pool) {
+        self.index.clear(pool);
+        self.log.clear(pool);
+    }
+
+    /// Drops what the entries own out of line, and all pages.
+    pub(super) fn drop_entries(&mut self, pool: &mut Pool, tally: &mut Tally) {
+        if tally.boxed_bytes > 0 {
+            for number in self.log.page_numbers() {
+                for (_, entry) in self.log.live_entries(pool, number) {
+                    // SAFETY: live entries own their boxes, and none is reached again: the pages go next.
+                    let (value, key) = unsafe {
+                        let value = entry.boxed().map(|boxed| Box::from_raw(boxed));
+                        (value, entry.boxed_key().map(|boxed| Box::from_raw(boxed)))
+                    };
+                    tally.boxed_bytes -= value.map_or(0, |v| v.heap_bytes()) + key.map_or(0, |k| k.len());
+                }
+            }
+        }
+        tally.len -= self.len();
+        tally.expiring -= self.expiring as usize;
+        self.index.clear(pool);
+        self.log.clear(pool);
+        self.expiring = 0;
+    }
+
+    /// Visits the entries whose tags are in `tags`.
+    pub(super) fn for_each<'a>(&'a self, pool: &'a Pool, tags: Range<u32>, mut visit: impl FnMut(EntryView<'a>)) {
+        self.index.for_each(pool, tags, |_, _, word| {
+            // SAFETY: the view borrows the segment, and only methods with `&mut self` change its pages.
+            visit(unsafe { self.entry(pool, word).view(access(word)) });
+        });
+    }
+
+    /// Lets `age` rewrite the access bits of every entry.
+    pub(super) fn rewrite_access(&mut self, pool: &Pool, mut age: impl FnMut(u16) -> u16) {
+        self.index.rewrite(pool, |old| word(reference(old), age(access(old))));
+    }
+
+    /// Panics if counters, index and log contradict each other. Visits everything.
+    #[cfg(test)]
+    pub(super) fn check(&self, pool: &Pool) {
+        self.index.check(pool);
+        assert_eq!(self.log.check(pool), self.len());
+        let (mut expiring, mut soonest, mut bytes) = (0, u64::MAX, 0);
+        self.index.for_each(pool, 0..super::index::TAGS, |_, tag_there, word| {
+            let entry = self.entry(pool, word);
+            assert!(!entry.is_dead());
+            bytes += entry.bytes();
+            // SAFETY: nothing changes meanwhile.
+            let (key, expire_ms) = unsafe { (entry.key(), entry.expire_ms()) };
+            let pos = hash::Position::of(key).0;
+            assert_eq!(tag(pos), tag_there);
+            assert!((self.start..=self.last()).contains(&pos));
+            expiring += u32::from(expire_ms.is_some());
+            soonest = soonest.min(expire_ms.unwrap_or(u64::MAX));
+        });
+        assert_eq!(bytes, self.log.live());
+        assert_eq!(expiring, self.expiring);
+    }
+}
