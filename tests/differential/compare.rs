@@ -1,0 +1,163 @@
+//! When two replies count as equal. Exactly, but for the listed commands, each with its reason.
+
+use crate::common::Value;
+
+/// How the replies of one command are compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum How {
+    /// Equal after sorting the elements.
+    Sorted,
+    /// Both null, or both a string.
+    SameKind,
+    /// Both errors with the same text, or both no errors.
+    BothAnswer,
+    /// Integers that differ by this much at most; negative ones (-1, -2) exactly.
+    Within(i64),
+    /// Maps that agree in all fields but those named here.
+    MapBut(&'static [&'static str]),
+}
+
+/// Command (with its subcommand where that matters), how, and why.
+const RULES: &[(&str, How, &str)] = &[
+    ("KEYS", How::Sorted, "the order of keys follows a hash that differs from server to server"),
+    ("RANDOMKEY", How::SameKind, "random"),
+    ("TIME", How::BothAnswer, "the two servers are asked one after the other"),
+    ("LASTSAVE", How::BothAnswer, "start times differ"),
+    ("LOLWUT", How::BothAnswer, "art, with the server's version"),
+    ("ROLE", How::BothAnswer, "the replication offset differs"),
+    ("INFO", How::BothAnswer, "counters and versions"),
+    ("TTL", How::Within(3), "the clock runs between the two servers"),
+    ("PTTL", How::Within(3000), "the clock runs between the two servers"),
+    ("EXPIRETIME", How::Within(3), "relative expiry starts from each server's own clock"),
+    ("PEXPIRETIME", How::Within(3000), "relative expiry starts from each server's own clock"),
+    ("OBJECT IDLETIME", How::SameKind, "Redis shares small integers, and with them the time of their last use"),
+    ("OBJECT REFCOUNT", How::SameKind, "Redis shares small integers; Pinion shares no object"),
+    ("OBJECT HELP", How::BothAnswer, "help is our own text"),
+    ("MEMORY USAGE", How::SameKind, "the layout of memory is what differs"),
+    ("MEMORY HELP", How::BothAnswer, "help is our own text"),
+    ("MEMORY DOCTOR", How::BothAnswer, "advice is our own text"),
+    ("MEMORY PURGE", How::BothAnswer, "says whether the allocator can"),
+    ("CLIENT ID", How::SameKind, "counts connections since the start"),
+    ("CLIENT INFO", How::SameKind, "addresses, ages and ids"),
+    ("CLIENT LIST", How::BothAnswer, "addresses, ages and ids"),
+    ("CLIENT HELP", How::BothAnswer, "help is our own text"),
+    ("CONFIG HELP", How::BothAnswer, "help is our own text"),
+    ("CONFIG GET", How::Sorted, "the order of settings is that of a hash in Redis"),
+    ("COMMAND ", How::BothAnswer, "the sets of commands differ"), // without a subcommand
+    ("COMMAND INFO", How::BothAnswer, "compared with the documented tables elsewhere"),
+    ("COMMAND DOCS", How::BothAnswer, "documentation is our own text"),
+    ("COMMAND HELP", How::BothAnswer, "help is our own text"),
+    ("COMMAND COUNT", How::BothAnswer, "the sets of commands differ"),
+    ("COMMAND LIST", How::BothAnswer, "the sets of commands differ"),
+    ("SLOWLOG HELP", How::BothAnswer, "help is our own text"),
+    ("SLOWLOG LEN", How::SameKind, "whether a command was slow depends on the machine"),
+    ("SLOWLOG GET", How::BothAnswer, "whether a command was slow depends on the machine"),
+    ("COMMANDLOG LEN", How::SameKind, "whether a command was slow depends on the machine"),
+    ("COMMANDLOG GET", How::BothAnswer, "whether a command was slow depends on the machine"),
+    ("LATENCY HELP", How::BothAnswer, "help is our own text"),
+    ("LATENCY LATEST", How::BothAnswer, "whether a command was slow depends on the machine"),
+    ("LATENCY RESET", How::SameKind, "whether a command was slow depends on the machine"),
+    ("LATENCY HISTORY", How::BothAnswer, "whether a command was slow depends on the machine"),
+    ("LATENCY HISTOGRAM", How::BothAnswer, "durations"),
+    ("HELLO", How::MapBut(&["id", "version", "server", "modules"]), "who answers is what differs"),
+];
+
+/// Replies that may differ from those of Redis 7.0, because newer servers answer so too: the command, what Redis 7.0
+/// answers, what we may answer, which server does. Replies are written as in a failure's report; a `*` at the end
+/// stands for anything.
+const NEWER: &[(&str, &str, &str, &str)] = &[
+    ("BITCOUNT", ":0", "-ERR *", "Redis 8 and Valkey 9 look at the arguments before the key"),
+    ("BITCOUNT", "-ERR *", "-ERR *", "Valkey 9 looks at the unit first"),
+    ("BITCOUNT", "-ERR syntax error", ":*", "Valkey 9 takes a start without an end"),
+    ("BITPOS", ":*", "-ERR *", "Redis 8 and Valkey 9 look at the arguments before the key"),
+    ("COMMAND GETKEYS", "-ERR wrong number *", "-ERR *", "Redis 8 and Valkey 9 take a lone command name"),
+    ("COMMAND GETKEYSANDFLAGS", "-ERR wrong number *", "-ERR *", "Redis 8 and Valkey 9 take a lone command name"),
+    ("SCAN", "-ERR syntax error", "-ERR invalid cursor", "Redis 8 looks at the cursor first"),
+    ("SCAN", "[]", "-ERR unknown type name *", "Valkey 9 knows which types there are"),
+    ("SCAN", "-ERR syntax error", "-ERR unknown type name *", "Valkey 9 knows which types there are"),
+    ("CLIENT LIST", "-ERR Invalid client ID", "-ERR *", "Valkey 9 says what is wrong with an id"),
+    ("CLIENT LIST", "*", "-ERR client-id should be greater than 0", "Valkey 9 refuses the id 0"),
+    ("CLIENT LIST", "-ERR syntax error", "-ERR Unknown client type *", "Valkey 9 reads filters one after the other"),
+    ("CLIENT KILL", "-ERR *", "-ERR syntax error", "Valkey 9 reads filters one after the other"),
+    ("CLIENT UNBLOCK", "-ERR unknown subcommand *", "*", "Valkey 9 takes more arguments"),
+    ("GETEX", "(null*", "-ERR *", "Valkey 9 looks at the expiry before the key"),
+    ("LOLWUT", "*", "-ERR *", "Valkey 9 draws other art, with other arguments"),
+    ("HELLO", "-WRONGPASS *", "-ERR Client names cannot *", "Redis 8 looks at the name before the password"),
+];
+
+/// Settings whose value may differ.
+const SETTINGS: &[&str] = &[];
+
+/// Says why the replies differ; `None` if they count as equal.
+pub(crate) fn difference(args: &[Vec<u8>], theirs: &Value, ours: &Value) -> Option<String> {
+    if theirs == ours || as_newer_servers(args, theirs, ours) {
+        return None;
+    }
+    if theirs.is_error() || ours.is_error() {
+        return Some("an error on one side, or another error".into());
+    }
+    let rule = rule(args);
+    let equal = match rule {
+        None => false,
+        Some(How::Sorted) => sorted(args, theirs) == sorted(args, ours),
+        Some(How::SameKind) => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
+        Some(How::BothAnswer) => true,
+        Some(How::Within(most)) => match (theirs, ours) {
+            (Value::Int(a), Value::Int(b)) => *a >= 0 && *b >= 0 && (a - b).abs() <= most,
+            _ => false,
+        },
+        Some(How::MapBut(fields)) => without(theirs, fields) == without(ours, fields),
+    };
+    if equal { None } else { Some(rule.map_or("not equal".into(), |rule| format!("not equal by the rule {rule:?}"))) }
+}
+
+/// The command's name, and the name with the first argument: a subcommand, if there are such.
+fn names(args: &[Vec<u8>]) -> [String; 2] {
+    let name = String::from_utf8_lossy(&args[0]).to_uppercase();
+    let both = format!("{name} {}", String::from_utf8_lossy(args.get(1).map_or(b"", |a| a)).to_uppercase());
+    [name, both]
+}
+
+fn rule(args: &[Vec<u8>]) -> Option<How> {
+    let names = names(args);
+    RULES.iter().find(|(command, ..)| names.iter().any(|n| n == command)).map(|(_, how, _)| *how)
+}
+
+fn as_newer_servers(args: &[Vec<u8>], theirs: &Value, ours: &Value) -> bool {
+    let names = names(args);
+    let matches = |pattern: &str, value: &Value| {
+        let text = format!("{value:?}");
+        pattern.strip_suffix('*').map_or(text == pattern, |prefix| text.starts_with(prefix))
+    };
+    let known = |(command, a, b, _): &&(&str, &str, &str, &str)| {
+        names.iter().any(|n| n == command) && matches(a, theirs) && matches(b, ours)
+    };
+    NEWER.iter().find(known).is_some()
+}
+
+/// The elements in an order of their own; of CONFIG GET, the pairs without the values that may differ.
+fn sorted(args: &[Vec<u8>], value: &Value) -> Vec<String> {
+    let is_config = args[0].eq_ignore_ascii_case(b"CONFIG");
+    let mut elements: Vec<String> = match value {
+        Value::Map(pairs) => pairs.iter().map(|(k, v)| setting(k, v)).collect(),
+        Value::Array(items) if is_config => items.chunks(2).map(|pair| setting(&pair[0], &pair[1])).collect(),
+        Value::Array(items) | Value::Set(items) => items.iter().map(|v| format!("{v:?}")).collect(),
+        other => vec![format!("{other:?}")],
+    };
+    elements.sort();
+    elements
+}
+
+fn setting(name: &Value, value: &Value) -> String {
+    if SETTINGS.contains(&name.text().as_str()) { format!("{name:?}") } else { format!("{name:?}={value:?}") }
+}
+
+/// Name and value pairs of a map or of an array in RESP2, without the fields named.
+fn without(value: &Value, fields: &[&str]) -> Option<Vec<(Value, Value)>> {
+    let pairs: Vec<(Value, Value)> = match value {
+        Value::Map(pairs) => pairs.clone(),
+        Value::Array(items) => items.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect(),
+        _ => return None,
+    };
+    Some(pairs.into_iter().filter(|(name, _)| !fields.contains(&name.text().as_str())).collect())
+}
