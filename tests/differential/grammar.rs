@@ -4,9 +4,9 @@
 //! SET key value [NX|XX] [GET] [EX ttl|KEEPTTL]
 //! ```
 //!
-//! A word with an upper-case letter or a digit stands for itself, any other names a pool of arguments. `[..]` may be left out,
-//! `(..)` groups, `|` separates choices, `+` behind a group or word repeats it one to four times, `*` none to three
-//! times. Never knows what a command means.
+//! A word with an upper-case letter or a digit stands for itself, any other names a pool of arguments. `[..]` may be
+//! left out, `(..)` groups, `|` separates choices, `+` behind a group or word repeats it one to four times, `*` none
+//! to three times. Never knows what a command means.
 
 use crate::common::Random;
 use crate::pools::Pools;

@@ -3,8 +3,8 @@
 //!
 //! `PINION_DIFF_SECONDS` and `PINION_DIFF_CASES` bound the run (60 seconds by default), `PINION_DIFF_SEED` is the
 //! first seed, or `random`, `PINION_DIFF_WITHOUT` names commands to leave out (comma-separated), and
-//! `PINION_DIFF_FAILURES` says after how many different failures to stop. `PINION_PEERS` is a root folder that holds newer valkey-server and redis-server; without
-//! it, what only those answer is not compared.
+//! `PINION_DIFF_FAILURES` says after how many different failures to stop. `PINION_PEERS` is a root folder that holds
+//! newer valkey-server and redis-server; without it, what only those answer is not compared.
 
 #[path = "../common/mod.rs"]
 mod common;

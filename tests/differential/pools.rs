@@ -152,14 +152,14 @@ impl Pools {
             "key" if random.chance(50) => random.one(&self.keys[..6]).clone(),
             "key" => random.one(&self.keys).clone(),
             "value" if random.chance(35) => integer(random),
-            "value" if random.chance(15) => text(*random.one(&FLOATS)),
+            "value" if random.chance(15) => word(random, &FLOATS),
             "value" => random.one(&self.values).clone(),
             "int" if random.chance(88) => integer(random),
-            "int" => text(*random.one(&NOT_INTEGERS)),
-            "float" if random.chance(88) => text(*random.one(&FLOATS)),
-            "float" => text(*random.one(&NOT_FLOATS)),
-            "junk" => text(*random.one(&JUNK)),
-            "numkeys" => text(*random.one(&["0", "1", "2", "3", "-1", "abc", "9223372036854775807"])),
+            "int" => word(random, &NOT_INTEGERS),
+            "float" if random.chance(88) => word(random, &FLOATS),
+            "float" => word(random, &NOT_FLOATS),
+            "junk" => word(random, &JUNK),
+            "numkeys" => word(random, &["0", "1", "2", "3", "-1", "abc", "9223372036854775807"]),
             "index" => self.index(random),
             "offset" => mostly(random, 200, &["-1", "536870912", "9223372036854775807", "abc", "-0", "5000"]),
             "bitoffset" => mostly(random, 400, &["-1", "4294967296", "9223372036854775807", "abc", "30000", "1.5"]),
@@ -234,14 +234,14 @@ impl Pools {
             "clientaddr" => &["127.0.0.1:1", "nobody", "[::1]:1"],
             other => panic!("no pool is called {other:?}"),
         };
-        text(*random.one(words))
+        word(random, words)
     }
 
     fn index(&self, random: &mut Random) -> Vec<u8> {
         match random.below(10) {
             0..8 => (random.below(40) as i64 - 20).to_string().into_bytes(),
             8 => integer(random),
-            _ => text(*random.one(&NOT_INTEGERS)),
+            _ => word(random, &NOT_INTEGERS),
         }
     }
 
@@ -250,11 +250,9 @@ impl Pools {
         match random.below(10) {
             // Never the same time twice: whether NX, GT or LT holds would depend on the millisecond.
             0..7 => ((100 + random.below(10_000_000) as i64) * unit).to_string().into_bytes(),
-            7 => text(*random.one(&["0", "-1", "-100000", "-9223372036854775808"])),
-            8 => {
-                text(*random.one(&["9223372036854775807", "9223372036854775", "9223372036854776", "9223370000000000"]))
-            }
-            _ => text(*random.one(&NOT_INTEGERS)),
+            7 => word(random, &["0", "-1", "-100000", "-9223372036854775808"]),
+            8 => word(random, &["9223372036854775807", "9223372036854775", "9223372036854776", "9223370000000000"]),
+            _ => word(random, &NOT_INTEGERS),
         }
     }
 
@@ -262,29 +260,24 @@ impl Pools {
     fn absolute(&self, random: &mut Random, unit: i64) -> Vec<u8> {
         match random.below(10) {
             0..7 => ((self.now_s + 500 + random.below(10_000_000) as i64) * unit).to_string().into_bytes(),
-            7 => text(*random.one(&["0", "1", "-1", "1000000000"])),
-            8 => text(*random.one(&[
-                "9223372036854775807",
-                "9223372036854775",
-                "9223372036854776",
-                "-9223372036854775808",
-            ])),
-            _ => text(*random.one(&NOT_INTEGERS)),
+            7 => word(random, &["0", "1", "-1", "1000000000"]),
+            8 => word(random, &["9223372036854775807", "9223372036854775", "9223372036854776", "-9223372036854775808"]),
+            _ => word(random, &NOT_INTEGERS),
         }
     }
 }
 
-fn text(text: &str) -> Vec<u8> {
-    text.as_bytes().to_vec()
+fn word(random: &mut Random, words: &[&str]) -> Vec<u8> {
+    words[random.below(words.len())].as_bytes().to_vec()
 }
 
 fn integer(random: &mut Random) -> Vec<u8> {
-    text(*random.one(&INTEGERS))
+    word(random, &INTEGERS)
 }
 
 /// A number below `bound`, or now and then one of `odd`.
 fn mostly(random: &mut Random, bound: usize, odd: &[&str]) -> Vec<u8> {
-    if random.chance(85) { random.below(bound).to_string().into_bytes() } else { text(*random.one(odd)) }
+    if random.chance(85) { random.below(bound).to_string().into_bytes() } else { word(random, odd) }
 }
 
 /// Values around every size at which an encoding or a way of copying changes.
