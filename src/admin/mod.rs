@@ -3,5 +3,9 @@
 pub mod command;
 pub mod config;
 pub mod info;
+pub mod latency;
 pub mod memory;
 pub mod metrics;
+pub mod slowlog;
+#[cfg(test)]
+pub(crate) mod testing;
