@@ -32,6 +32,7 @@ fn parsing(c: &mut Criterion) {
         let (mut parser, mut batch, limits) = (Parser::default(), Batch::default(), Limits::default());
         group.bench_function(name, |b| {
             b.iter(|| {
+                batch.clear();
                 let (consumed, _) = parser.parse(black_box(&wire), &limits, &mut batch, 1024);
                 assert!(consumed == wire.len() && batch.commands.len() == COUNT);
                 black_box(&batch.spans);
@@ -57,6 +58,7 @@ fn torn(c: &mut Criterion) {
     group.throughput(Throughput::Elements(COUNT as u64));
     group.bench_function("get", |b| {
         b.iter(|| {
+            batch.clear();
             let (first, _) = parser.parse(black_box(&wire[..middle]), &limits, &mut batch, 1024);
             let (second, _) = parser.parse(black_box(&wire[first..]), &limits, &mut batch, 1024);
             assert_eq!(first + second, wire.len());

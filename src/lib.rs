@@ -2,10 +2,20 @@
 //!
 //! Modules in reading order, lowest layer first; each imports only from layers above it in this list.
 
-pub mod admin;
 pub mod base;
-pub mod commands;
+
 pub mod resp;
 pub mod runtime;
-pub mod shard;
 pub mod types;
+
+pub mod shard;
+
+pub mod commands;
+
+pub mod txn;
+
+pub mod net;
+
+pub mod admin;
+
+pub mod server;

@@ -2,10 +2,12 @@
 
 pub mod command;
 pub mod config;
+pub mod files;
+pub mod handlers;
 pub mod info;
 pub mod latency;
+pub mod log;
 pub mod memory;
 pub mod metrics;
 pub mod slowlog;
-#[cfg(test)]
-pub(crate) mod testing;
+pub mod state;

@@ -34,3 +34,31 @@ pub const CONFIG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
 /// Files in all that one start reads through `include`.
 pub const CONFIG_FILES_MAX: usize = 1024;
+/// Argument bytes gathered for one other core before they are sent ahead of the tick's end.
+pub const HOP_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// A connection whose unsent replies pass this is not read from until it drains.
+pub const OUTPUT_PAUSE_BYTES: usize = 64 * 1024 * 1024;
+/// A connection whose commands have to wait is not read from once it holds this many bytes of input.
+pub const INPUT_PAUSE_BYTES: usize = 1024 * 1024;
+/// Commands parsed from one connection before others get their turn.
+pub const COMMANDS_PER_TURN: usize = 4096;
+/// Output buffers a core keeps for reuse.
+pub const SPARE_OUTPUTS_MAX: usize = 256;
+/// An output buffer that grew beyond this is freed after it was sent.
+pub const SPARE_OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// What a fresh output buffer holds without growing.
+pub const OUTPUT_BYTES_START: usize = 16 * 1024;
+/// Connections that one cron step looks at.
+pub const CRON_CONNECTIONS: usize = 1024;
+/// Largest output of a connection that is being told why it is closed.
+pub const MESSAGES_PER_PEER: usize = 256;
+/// Distinct error codes that INFO errorstats counts.
+pub const ERROR_CODES_MAX: usize = 128;
+/// Arguments of a command that a log keeps.
+pub const NOTED_ARGS_MAX: usize = 32;
+/// Memory reserved at once for an announced argument; beyond it the buffer grows as bytes arrive.
+pub const BIG_ARG_RESERVE_MAX: usize = 64 * 1024 * 1024;
+/// Objects freed lazily in one tick.
+pub const FREE_STEP_OBJECTS: usize = 64;
+/// Entries that one step of active expiry looks at.
+pub const EXPIRE_STEP_ENTRIES: usize = 4096;

@@ -77,6 +77,11 @@ impl<'a> Args<'a> {
         Args { buffer: self.buffer, spans: &self.spans[start..], big }
     }
 
+    /// Index of the argument that [`Args::take_big`] gives away.
+    pub fn big_index(&self) -> Option<usize> {
+        self.big.as_ref().map(|(at, _)| *at)
+    }
+
     /// Iterates over arguments from `start` on.
     pub fn from(&self, start: usize) -> impl Iterator<Item = &[u8]> {
         (start..self.len()).map(|i| &self[i])

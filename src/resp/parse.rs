@@ -218,10 +218,10 @@ pub struct Parser {
 
 impl Parser {
     /// Parses whole commands from the front of `buffer`, which begins where the last call's `consumed` ended (and ends
-    /// where [`Stop::Big`] said to cut, plus what came since). Fills `batch` anew with at most `commands_max` (at least
-    /// 1) commands; answers how many bytes of `buffer` are done with, and why it stopped. Looks at 4 GiB at most.
+    /// where [`Stop::Big`] said to cut, plus what came since). Appends at most `commands_max` (at least 1) commands to
+    /// `batch`, which may hold those of other buffers; answers how many bytes of `buffer` are done with, and why it stopped. Looks at 4 GiB at most.
     pub fn parse(&mut self, buffer: &[u8], limits: &Limits, batch: &mut Batch, commands_max: usize) -> (usize, Stop) {
-        batch.clear();
+        let begun = batch.commands.len();
         let buffer = &buffer[..buffer.len().min(u32::MAX as usize)];
         let commands_max = if limits.unauthenticated { 1 } else { commands_max.max(1) };
         let mut start = 0;
@@ -231,8 +231,9 @@ impl Parser {
                 return (0, self.stop(step, 0));
             };
             start = self.progress.at;
+            let first = batch.spans.len();
             batch.spans.extend_from_slice(&self.partial);
-            batch.push(0, 0, start, source);
+            batch.push(first, 0, start, source);
             self.partial.clear();
             self.partial.shrink_to(PARTIAL_KEPT_MAX);
             self.progress = Progress::default();
@@ -240,7 +241,7 @@ impl Parser {
         let mut counted = start;
         let mut searched = std::mem::take(&mut self.progress.searched);
         let short_max = if limits.unauthenticated { UNAUTHENTICATED_ARGS_MAX } else { limits.args_max };
-        while batch.commands.len() < commands_max {
+        while batch.commands.len() - begun < commands_max {
             let first = batch.spans.len();
             let mut progress = Progress { at: start, searched, ..Progress::default() };
             searched = 0;

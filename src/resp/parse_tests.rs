@@ -45,6 +45,7 @@ impl Connection {
         }
         self.buffer.extend_from_slice(bytes);
         while self.error.is_none() {
+            self.batch.clear();
             let (consumed, stop) = self.parser.parse(&self.buffer, limits, &mut self.batch, commands_max);
             self.take_commands(consumed);
             match stop {
@@ -56,6 +57,7 @@ impl Connection {
                 }
                 Stop::Error(error) => {
                     self.error = Some(String::from_utf8_lossy(&error.text()).into_owned());
+                    self.batch.clear();
                     let again = self.parser.parse(&self.buffer[consumed..], limits, &mut self.batch, commands_max);
                     assert_eq!(again, (0, Stop::Error(error)), "an error stays");
                 }
@@ -306,6 +308,7 @@ fn the_unauthenticated_may_send_little() {
     let input = format!("*2\r\n$4\r\nAUTH\r\n$1\r\nx\r\n*12\r\n{}", "$3\r\nDEL\r\n".repeat(12));
     let (consumed, stop) = parser.parse(input.as_bytes(), &limits, &mut batch, 100);
     assert_eq!((batch.commands.len(), stop), (1, Stop::Full));
+    batch.clear();
     let (_, stop) = parser.parse(&input.as_bytes()[consumed..], &Limits::default(), &mut batch, 100);
     assert_eq!((batch.commands[0].count, stop), (12, Stop::NeedMore { hint: 0 }));
 }
@@ -336,6 +339,7 @@ fn large_arguments_are_collected_apart() {
         Stop::Big { index: 2, len: 100_000, payload: rest.len() }
     );
     parser.big_done();
+    batch.clear();
     assert_eq!(parser.parse(rest, &Limits::default(), &mut batch, 100), (rest.len(), Stop::NeedMore { hint: 0 }));
     assert_eq!(batch.commands[0].source, Source::Big(2));
 }

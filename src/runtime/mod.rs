@@ -5,6 +5,7 @@ pub mod alloc;
 pub mod driver;
 pub mod executor;
 pub mod mesh;
+pub mod signals;
 pub mod sockets;
 pub mod timer;
 pub mod usage;

@@ -267,6 +267,11 @@ impl Shard {
         None
     }
 
+    /// 64 random bits, for choices that need no secrecy.
+    pub fn random_u64(&mut self) -> u64 {
+        access::splitmix(&mut self.random)
+    }
+
     /// One step of SCAN over the slots in `slots`; due entries are not visited. See [`Table::scan`] for the cursor and
     /// the guarantee.
     pub fn scan(

@@ -1,0 +1,156 @@
+//! The filters of CLIENT LIST and CLIENT KILL: parsing them, and telling whether a connection is meant.
+
+use crate::base::text;
+use crate::commands::args::Args;
+use crate::commands::errors;
+use crate::net::client;
+use crate::net::connection::Conn;
+use crate::txn::message::{ClientFilter, ClientKind};
+
+/// CLIENT LIST [option value ...]
+pub fn parse_list(args: &Args<'_>) -> Result<ClientFilter, String> {
+    let mut filter = ClientFilter::default();
+    let mut i = 2;
+    while i < args.len() {
+        // LIST's ID takes every argument up to the end, as older clients send it
+        if args[i].eq_ignore_ascii_case(b"id") && i + 1 < args.len() {
+            let mut count = 0;
+            for arg in args.from(i + 1) {
+                match parse_id(arg) {
+                    Ok(id) => filter.ids.push(id),
+                    Err(_) if count > 0 && arg.iter().any(u8::is_ascii_alphabetic) => break,
+                    Err(_) => return Err("ERR Invalid client ID".to_string()),
+                }
+                count += 1;
+            }
+            i += 1 + count;
+            continue;
+        }
+        i = option(&mut filter, args, i, None)?;
+    }
+    Ok(filter)
+}
+
+/// CLIENT KILL option value [option value ...]
+pub fn parse_kill(args: &Args<'_>, asker: u64) -> Result<ClientFilter, String> {
+    let mut filter = ClientFilter { skip: Some(asker), ..ClientFilter::default() };
+    let mut i = 2;
+    while i < args.len() {
+        i = option(&mut filter, args, i, Some(asker))?;
+    }
+    Ok(filter)
+}
+
+fn parse_id(arg: &[u8]) -> Result<u64, String> {
+    match text::parse_i64(arg) {
+        Some(id) if id > 0 => Ok(id as u64),
+        _ => Err("ERR client-id should be greater than 0".to_string()),
+    }
+}
+
+fn parse_kind(arg: &[u8]) -> Result<ClientKind, String> {
+    let kinds: [(&str, ClientKind); 5] = [
+        ("normal", ClientKind::Normal),
+        ("master", ClientKind::Master),
+        ("slave", ClientKind::Replica),
+        ("replica", ClientKind::Replica),
+        ("pubsub", ClientKind::Pubsub),
+    ];
+    let found = kinds.iter().find(|(name, _)| arg.eq_ignore_ascii_case(name.as_bytes()));
+    let unknown = || format!("ERR Unknown client type '{}'", String::from_utf8_lossy(arg));
+    found.map(|(_, kind)| *kind).ok_or_else(unknown)
+}
+
+fn seconds(arg: &[u8], what: &str) -> Result<u64, String> {
+    match text::parse_i64(arg) {
+        Some(s) if s >= 0 => Ok(s as u64),
+        _ => Err(format!("ERR {what} is not an integer or out of range")),
+    }
+}
+
+fn user(arg: &[u8]) -> Result<Vec<u8>, String> {
+    if arg == b"default" {
+        return Ok(arg.to_vec());
+    }
+    Err(format!("ERR No such user '{}'", String::from_utf8_lossy(arg)))
+}
+
+fn db(arg: &[u8]) -> Result<u16, String> {
+    let parsed = text::parse_i64(arg).and_then(|n| u16::try_from(n).ok());
+    parsed.ok_or_else(|| "ERR DB number should be between 0 and 65535".to_string())
+}
+
+/// One option and its value; the index behind them.
+fn option(filter: &mut ClientFilter, args: &Args<'_>, i: usize, asker: Option<u64>) -> Result<usize, String> {
+    let Some(value) = args.get(i + 1) else { return Err(errors::SYNTAX.to_string()) };
+    let own = || Some(value.to_vec());
+    match args[i].to_ascii_lowercase().as_slice() {
+        b"id" => filter.ids.push(parse_id(value)?),
+        b"not-id" => filter.not_ids.push(parse_id(value)?),
+        b"type" => filter.kind = Some(parse_kind(value)?),
+        b"not-type" => filter.not_kind = Some(parse_kind(value)?),
+        b"addr" => filter.addr = own(),
+        b"not-addr" => filter.not_addr = own(),
+        b"laddr" => filter.laddr = own(),
+        b"not-laddr" => filter.not_laddr = own(),
+        b"user" => filter.user = Some(user(value)?),
+        b"not-user" => filter.not_user = Some(user(value)?),
+        b"maxage" => filter.age_min_s = Some(seconds(value, "maxage")?),
+        b"idle" => filter.idle_min_s = Some(seconds(value, "idle")?),
+        b"flags" => filter.flags = own(),
+        b"not-flags" => filter.not_flags = own(),
+        b"name" => filter.name = own(),
+        b"not-name" => filter.not_name = own(),
+        b"lib-name" => filter.lib_name = own(),
+        b"not-lib-name" => filter.not_lib_name = own(),
+        b"lib-ver" => filter.lib_ver = own(),
+        b"not-lib-ver" => filter.not_lib_ver = own(),
+        b"db" => filter.db = Some(db(value)?),
+        b"not-db" => filter.not_db = Some(db(value)?),
+        b"ip" => filter.ip = own(),
+        b"not-ip" => filter.not_ip = own(),
+        b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.skip = asker,
+        b"skipme" if value.eq_ignore_ascii_case(b"no") => filter.skip = None,
+        _ => return Err(errors::SYNTAX.to_string()),
+    }
+    Ok(i + 2)
+}
+
+/// Whether the filter means this connection.
+pub fn matches(filter: &ClientFilter, conn: &Conn, now_ms: u64) -> bool {
+    let is = |wanted: &Option<Vec<u8>>, have: &[u8]| wanted.as_deref().is_none_or(|w| w == have);
+    let is_not = |refused: &Option<Vec<u8>>, have: &[u8]| refused.as_deref() != Some(have);
+    let (addr, laddr, session) = (conn.addr.as_bytes(), conn.laddr.as_bytes(), &conn.session);
+    let ip = addr.rsplitn(2, |b| *b == b':').last().unwrap_or(addr);
+    let shown = client::flags(conn);
+    let has_all =
+        |wanted: &Option<Vec<u8>>| wanted.as_deref().is_none_or(|w| w.iter().all(|f| shown.as_bytes().contains(f)));
+    let age_s = now_ms.saturating_sub(conn.created_ms) / 1000;
+    let idle_s = now_ms.saturating_sub(conn.active_ms) / 1000;
+    let kind = client::kind(conn);
+    filter.skip != Some(conn.client_id)
+        && (filter.ids.is_empty() || filter.ids.contains(&conn.client_id))
+        && !filter.not_ids.contains(&conn.client_id)
+        && is(&filter.addr, addr)
+        && is_not(&filter.not_addr, addr)
+        && is(&filter.laddr, laddr)
+        && is_not(&filter.not_laddr, laddr)
+        && is(&filter.ip, ip)
+        && is_not(&filter.not_ip, ip)
+        && is(&filter.name, &session.name)
+        && is_not(&filter.not_name, &session.name)
+        && is(&filter.lib_name, &session.lib_name)
+        && is_not(&filter.not_lib_name, &session.lib_name)
+        && is(&filter.lib_ver, &session.lib_ver)
+        && is_not(&filter.not_lib_ver, &session.lib_ver)
+        && is(&filter.user, b"default")
+        && is_not(&filter.not_user, b"default")
+        && filter.db.is_none_or(|db| db == session.db)
+        && filter.not_db != Some(session.db)
+        && filter.kind.is_none_or(|k| k == kind)
+        && filter.not_kind != Some(kind)
+        && filter.age_min_s.is_none_or(|s| age_s >= s)
+        && filter.idle_min_s.is_none_or(|s| idle_s >= s)
+        && has_all(&filter.flags)
+        && filter.not_flags.as_deref().is_none_or(|f| !f.iter().all(|f| shown.as_bytes().contains(f)))
+}

@@ -1,0 +1,523 @@
+//! From received bytes to commands run: parse everything that arrived in this tick, look the keys of neighbouring
+//! commands up together, run command after command. Checks what concerns the connection (arity, password, pause); what
+//! concerns keys is the router's.
+
+use crate::base::bytes::OutBuf;
+use crate::base::clock;
+use crate::base::hash::Position;
+use crate::base::limits;
+use crate::base::words;
+use crate::commands::args::Args;
+use crate::commands::errors;
+use crate::commands::flags::{Flags, flag};
+use crate::commands::spec::{KeyShape, Plan};
+use crate::commands::table::{CommandId, Resolved};
+use crate::net::connection::{Big, Closing, Conn};
+use crate::net::session::ReplyMode;
+use crate::net::worker::{Noted, NotedKind, Pause, Source, Worker, note_run};
+use crate::resp::big::BigCollector;
+use crate::resp::parse::{Batch, Limits, Parser, Source as At, Stop};
+use crate::resp::reply::Reply;
+use crate::txn::hop::PREFETCH_COMMANDS;
+use crate::txn::message::{Message, Request};
+use crate::txn::router::{Call, Outcome};
+use std::sync::atomic::Ordering;
+
+/// Buffers that dispatch reuses from tick to tick.
+#[derive(Debug, Default)]
+pub struct Work {
+    batch: Batch,
+    runs: Vec<Run>,
+    prepared: Vec<Prepared>,
+}
+
+/// Commands parsed from one source of one connection.
+#[derive(Debug)]
+struct Run {
+    conn: u32,
+    source: Source,
+    /// Its commands in the batch.
+    first: usize,
+    count: usize,
+    consumed: usize,
+    stop: Stop,
+}
+
+/// What is looked up before a command runs.
+#[derive(Debug, Clone, Copy)]
+enum Prepared {
+    /// A known command; the position of its first key if it has exactly one.
+    Known(CommandId, Option<Position>),
+    /// No such command.
+    Unknown,
+    /// No such subcommand.
+    UnknownSub,
+}
+
+/// Whether `set` contains `flag`.
+fn has(set: Flags, flag: Flags) -> bool {
+    set & flag != 0
+}
+
+/// Whether the commands behind this one may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Go,
+    /// This command was run; the following ones wait.
+    StopAfter,
+    /// This command was not run and waits.
+    StopBefore,
+}
+
+impl Worker {
+    /// Runs what arrived in this tick, and what waited for its turn.
+    pub fn run_inputs(&mut self) {
+        self.queue_ready();
+        while !self.inbox.is_empty() {
+            let mut work = std::mem::take(&mut self.work);
+            self.parse_inbox(&mut work);
+            self.run_all(&mut work);
+            self.work = work;
+        }
+    }
+
+    /// Moves the kept input of connections whose turn it is to the inbox.
+    fn queue_ready(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(index) = self.ready.pop_front() else { break };
+            let Some(conn) = self.conn_at(index) else { continue };
+            conn.queued = false;
+            if conn.stalled || conn.closing != Closing::No || conn.is_collecting() {
+                continue;
+            }
+            if self.pause != Pause::No && self.conn_at(index).is_some_and(|c| c.big.is_some()) {
+                // a command whose large argument was set apart cannot be put back into the input
+                self.postponed.push(index);
+                continue;
+            }
+            let Some(conn) = self.conn_at(index) else { continue };
+            if !conn.input.is_empty() {
+                let kept = std::mem::take(&mut conn.input);
+                self.inbox.push((index, Source::Kept(kept)));
+            } else if conn.ended {
+                let Some(mut conn) = self.take_conn(index) else { continue };
+                self.touch(&mut conn);
+                self.put_conn(conn);
+            }
+        }
+    }
+
+    fn parse_inbox(&mut self, work: &mut Work) {
+        work.batch.clear();
+        let mut inbox = std::mem::take(&mut self.inbox);
+        for (index, source) in inbox.drain(..) {
+            let bulk_bytes_max = self.config.proto_max_bulk_len as usize;
+            let Some(conn) = self.conn_at(index) else {
+                self.recycle_source(source);
+                continue;
+            };
+            let blocked = conn.stalled || conn.is_collecting() || !conn.input.is_empty();
+            if blocked || work.runs.iter().any(|r| r.conn == index) {
+                // an earlier buffer of this connection comes first
+                let taken = conn.collect(&source);
+                conn.input.extend_from_slice(&source[taken..]);
+                self.recycle_source(source);
+                self.make_ready(index);
+                continue;
+            }
+            let limits = Limits {
+                bulk_bytes_max,
+                args_max: limits::ARGS_MAX,
+                inline_bytes_max: limits::INLINE_BYTES_MAX,
+                unauthenticated: !conn.session.authenticated,
+            };
+            let first = work.batch.commands.len();
+            let (consumed, stop) = conn.parser.parse(&source, &limits, &mut work.batch, limits::COMMANDS_PER_TURN);
+            let count = work.batch.commands.len() - first;
+            work.runs.push(Run { conn: index, source, first, count, consumed, stop });
+        }
+        self.inbox = inbox;
+    }
+
+    fn recycle_source(&mut self, source: Source) {
+        if let Source::Received(buffer) = source {
+            self.driver.recycle(buffer);
+        }
+    }
+
+    fn run_all(&mut self, work: &mut Work) {
+        let mut runs = std::mem::take(&mut work.runs);
+        work.prepared.clear();
+        for run in &runs {
+            self.prepare(work, run);
+        }
+        for run in runs.drain(..) {
+            self.run_one(work, run);
+        }
+        work.runs = runs;
+    }
+
+    /// Looks up the commands of a run, and starts fetching the first few keys' memory.
+    fn prepare(&mut self, work: &mut Work, run: &Run) {
+        let Some(conn) = self.conn_at(run.conn) else {
+            work.prepared.extend((0..run.count).map(|_| Prepared::Unknown));
+            return;
+        };
+        let db = conn.session.db as usize;
+        for command in &work.batch.commands[run.first..run.first + run.count] {
+            let (bytes, spans) = work.batch.args(command, &run.source);
+            work.prepared.push(self.look_up(&Args::new(bytes, spans)));
+        }
+        if run.count == 1 {
+            self.prefetch(&work.prepared[run.first..], db);
+        }
+    }
+
+    fn look_up(&self, args: &Args<'_>) -> Prepared {
+        let table = &self.router.table;
+        let id = match table.resolve(args) {
+            Resolved::Command(id) => id,
+            Resolved::UnknownCommand => return Prepared::Unknown,
+            Resolved::UnknownSubcommand(_) => return Prepared::UnknownSub,
+        };
+        let spec = table.get(id);
+        match spec.key_shape {
+            KeyShape::One(at) => Prepared::Known(id, args.get(at).map(Position::of)),
+            KeyShape::None | KeyShape::Many => Prepared::Known(id, None),
+        }
+    }
+
+    /// Two rounds over a few commands, so that their cache misses overlap.
+    fn prefetch(&mut self, prepared: &[Prepared], db: usize) {
+        let (core, cores) = (self.router.core, self.router.cores);
+        let table = &self.router.shard.tables[db];
+        let mine = |p: &Prepared| match p {
+            Prepared::Known(_, Some(pos)) if cores == 1 || crate::txn::router::owner(pos.slot(), cores) == core => {
+                Some(*pos)
+            }
+            _ => None,
+        };
+        for pos in prepared.iter().filter_map(mine) {
+            table.prefetch_bucket(pos);
+        }
+        for pos in prepared.iter().filter_map(mine) {
+            table.prefetch_entry(pos);
+        }
+    }
+
+    fn run_one(&mut self, work: &mut Work, run: Run) {
+        let Some(mut conn) = self.take_conn(run.conn) else { return self.recycle_source(run.source) };
+        let mut out = std::mem::take(&mut conn.out);
+        if out.bytes.capacity() == 0 {
+            out = self.output();
+        }
+        let commands = &work.batch.commands[run.first..run.first + run.count];
+        let prepared = &work.prepared[run.first..run.first + run.count];
+        let mut offset = 0;
+        let mut stopped = None;
+        let mut before = clock::ticks();
+        for (i, (command, known)) in commands.iter().zip(prepared).enumerate() {
+            if i % PREFETCH_COMMANDS == 0 && run.count > 1 {
+                let end = (i + PREFETCH_COMMANDS).min(run.count);
+                self.prefetch(&prepared[i..end], conn.session.db as usize);
+            }
+            let (bytes, spans) = work.batch.args(command, &run.source);
+            let mut big = None;
+            let mut args = match command.source {
+                At::Big(index) => {
+                    let Some(Big::Ready(value)) = conn.big.take().map(|b| *b) else { break };
+                    Args::with_big(bytes, spans, index as usize, big.insert(value))
+                }
+                At::Buffer | At::Scratch => Args::new(bytes, spans),
+            };
+            let next = self.dispatch(&mut conn, *known, &mut args, command.bytes as usize, &mut out, &mut before);
+            if next != Next::StopBefore {
+                offset += command.bytes as usize;
+            }
+            if next != Next::Go {
+                stopped = Some(next);
+                break;
+            }
+        }
+        conn.active_ms = self.clock.unix_ms();
+        conn.out = out;
+        if !conn.out.is_empty() || conn.closing != Closing::No {
+            self.touch(&mut conn);
+        }
+        let rest = if stopped.is_some() {
+            conn.parser = Parser::default();
+            offset
+        } else {
+            run.consumed
+        };
+        self.keep_rest(&mut conn, run.source, rest);
+        let index = conn.id.index;
+        match stopped {
+            Some(Next::StopBefore) => self.postponed.push(index),
+            Some(Next::StopAfter | Next::Go) => {}
+            None => self.after_run(&mut conn, run.stop, run.consumed),
+        }
+        self.put_conn(conn);
+    }
+
+    /// Keeps the bytes from `rest` on, in front of any that came later.
+    fn keep_rest(&mut self, conn: &mut Conn, source: Source, rest: usize) {
+        if conn.closing != Closing::No {
+            conn.input.clear();
+            return self.recycle_source(source);
+        }
+        if rest < source.len() {
+            let later = std::mem::take(&mut conn.input);
+            conn.input = match source {
+                Source::Received(buffer) => {
+                    let kept = buffer[rest..].to_vec();
+                    self.driver.recycle(buffer);
+                    kept
+                }
+                Source::Kept(mut bytes) => {
+                    bytes.drain(..rest);
+                    bytes
+                }
+            };
+            conn.input.extend_from_slice(&later);
+        } else {
+            self.recycle_source(source);
+        }
+    }
+
+    /// The next argument is large: its bytes go to a buffer of their own.
+    fn start_big(&mut self, conn: &mut Conn, len: usize, payload: usize) {
+        let Some(collector) = BigCollector::new(len) else {
+            return self.refuse(conn, b"ERR Protocol error: invalid bulk length");
+        };
+        let here = conn.input.split_off(payload);
+        conn.big = Some(Box::new(Big::Collecting(collector)));
+        let taken = conn.collect(&here);
+        conn.input.extend_from_slice(&here[taken..]);
+        if !conn.is_collecting() {
+            conn.queued = true;
+            self.ready.push_back(conn.id.index);
+        }
+    }
+
+    /// What the parser said when it came to the end of the bytes.
+    fn after_run(&mut self, conn: &mut Conn, stop: Stop, consumed: usize) {
+        if conn.closing != Closing::No {
+            return;
+        }
+        match stop {
+            Stop::NeedMore { hint } => conn.input.reserve(hint.min(limits::BIG_ARG_RESERVE_MAX)),
+            Stop::Big { len, payload, .. } => self.start_big(conn, len, payload - consumed),
+            Stop::Full => {
+                if !conn.queued {
+                    conn.queued = true;
+                    self.ready.push_back(conn.id.index);
+                }
+            }
+            Stop::Error(error) => {
+                conn.input.clear();
+                self.refuse(conn, &error.text());
+            }
+        }
+    }
+
+    /// Checks a command and runs it, here or elsewhere.
+    fn dispatch(
+        &mut self,
+        conn: &mut Conn,
+        known: Prepared,
+        args: &mut Args<'_>,
+        wire_bytes: usize,
+        out: &mut OutBuf,
+        before: &mut u64,
+    ) -> Next {
+        let mark = out.bytes.len();
+        let Prepared::Known(id, pos) = known else {
+            let mut reply = Reply::new(out, conn.session.proto);
+            if matches!(known, Prepared::UnknownSub) {
+                errors::unknown_subcommand(args, &mut reply);
+            } else {
+                errors::unknown_command(args, &mut reply);
+            }
+            return self.rejected(conn, None, out, mark);
+        };
+        let spec = self.router.table.get(id);
+        let (spec_flags, session) = (spec.flags, matches!(spec.plan, Plan::Session));
+        let single = matches!(spec.plan, Plan::OneShard(_) | Plan::ByCursor(_));
+        if !spec.accepts(args.len()) {
+            errors::wrong_arity(spec.name, &mut Reply::new(out, conn.session.proto));
+            return self.rejected(conn, Some(id), out, mark);
+        }
+        if !conn.session.authenticated && !has(spec_flags, flag::NO_AUTH) {
+            Reply::new(out, conn.session.proto).error("NOAUTH Authentication required.");
+            return self.rejected(conn, Some(id), out, mark);
+        }
+        if self.pause != Pause::No && self.is_paused(spec_flags, id) {
+            return Next::StopBefore;
+        }
+        if self.shared.monitors.load(Ordering::Relaxed) > 0
+            && !has(spec_flags, flag::SKIP_MONITOR)
+            && !has(spec_flags, flag::ADMIN)
+        {
+            self.feed_monitors(conn, args, out);
+        }
+        let mark = out.bytes.len();
+        conn.commands += 1;
+        conn.last_command = Some(id);
+        let mode = conn.session.reply_mode;
+        if mode == ReplyMode::SkipNext {
+            conn.session.reply_mode = ReplyMode::On;
+        }
+        let outcome = if session {
+            match self.handlers.session[id.index()] {
+                Some(handler) => handler(self, conn, args, out),
+                None => {
+                    errors::unknown_command(args, &mut Reply::new(out, conn.session.proto));
+                    Outcome::Done
+                }
+            }
+        } else {
+            let call = Call { id, manner: conn.session.manner(), pos, conn: conn.id, seq: conn.next_seq() };
+            self.router.call(call, args, out)
+        };
+        let after = clock::ticks();
+        let took = after.wrapping_sub(*before);
+        *before = after;
+        let muted = mode == ReplyMode::SkipNext || mode == ReplyMode::Off && conn.session.reply_mode == ReplyMode::Off;
+        if outcome == Outcome::Done || !single {
+            let failed = out.bytes.get(mark) == Some(&b'-');
+            let core = self.router.core;
+            note_run(&mut self.histograms, &self.shared.cores[core], self.config.latency_tracking, id, took, failed);
+            if failed {
+                self.count_error(&out.bytes[mark + 1..]);
+            }
+            if took >= self.slow_ticks && !has(spec_flags, flag::SKIP_SLOWLOG) {
+                self.note(conn, NotedKind::Slow, clock::ticks_to_us(took), args);
+            }
+        }
+        self.note_sizes(conn, args, wire_bytes, out.bytes.len() - mark);
+        match outcome {
+            Outcome::Done => {
+                if muted {
+                    truncate(out, mark);
+                } else if conn.is_parked() {
+                    conn.park_ready(out, mark);
+                }
+            }
+            Outcome::Waits => conn.park(muted),
+            Outcome::Stalls => {
+                conn.park(muted);
+                conn.stalled = true;
+                return Next::StopAfter;
+            }
+        }
+        if conn.closing != Closing::No || out.bytes.len() > limits::OUTPUT_PAUSE_BYTES {
+            return Next::StopAfter;
+        }
+        Next::Go
+    }
+
+    /// An error before the command ran.
+    fn rejected(&mut self, conn: &mut Conn, id: Option<CommandId>, out: &mut OutBuf, mark: usize) -> Next {
+        self.counters().errors.add(1);
+        if let Some(id) = id {
+            self.counters().by_command[id.index()].rejected.add(1);
+        }
+        self.count_error(&out.bytes[mark + 1..]);
+        match conn.session.reply_mode {
+            ReplyMode::On => {
+                if conn.is_parked() {
+                    conn.park_ready(out, mark);
+                }
+            }
+            ReplyMode::Off => truncate(out, mark),
+            ReplyMode::SkipNext => {
+                conn.session.reply_mode = ReplyMode::On;
+                truncate(out, mark);
+            }
+        }
+        Next::Go
+    }
+
+    /// Counts an error by its code, the first word.
+    fn count_error(&mut self, text: &[u8]) {
+        let end = text.iter().position(|b| *b == b' ' || *b == b'\r').unwrap_or(text.len());
+        let Ok(code) = std::str::from_utf8(&text[..end]) else { return };
+        if let Some(count) = self.error_counts.get_mut(code) {
+            *count += 1;
+        } else if self.error_counts.len() < limits::ERROR_CODES_MAX {
+            self.error_counts.insert(code.into(), 1);
+        }
+    }
+
+    fn is_paused(&self, spec_flags: Flags, id: CommandId) -> bool {
+        let name = self.router.table.get(id).name;
+        if name.starts_with("client") {
+            return false;
+        }
+        match self.pause {
+            Pause::No => false,
+            Pause::Writes => has(spec_flags, flag::WRITE) || has(spec_flags, flag::MAY_REPLICATE),
+            Pause::All => true,
+        }
+    }
+
+    fn note(&mut self, conn: &Conn, kind: NotedKind, amount: u64, args: &Args<'_>) {
+        let args = args.from(0).take(limits::NOTED_ARGS_MAX).map(<[u8]>::to_vec).collect();
+        self.noted.push(Noted { kind, amount, args, addr: conn.addr.clone(), name: conn.session.name.clone() });
+    }
+
+    #[inline]
+    fn note_sizes(&mut self, conn: &Conn, args: &Args<'_>, request: usize, reply: usize) {
+        let over = |bytes: usize, limit: i64| limit >= 0 && bytes as u64 > limit as u64;
+        if over(request, self.config.commandlog_request_larger_than) {
+            self.note(conn, NotedKind::LargeRequest, request as u64, args);
+        }
+        if over(reply, self.config.commandlog_reply_larger_than) {
+            self.note(conn, NotedKind::LargeReply, reply as u64, args);
+        }
+    }
+
+    /// Tells every connection in MONITOR what runs.
+    fn feed_monitors(&mut self, conn: &Conn, args: &Args<'_>, out: &mut OutBuf) {
+        let now_us = self.clock.unix_us();
+        let addr = if conn.unix { format!("unix:{}", conn.addr.trim_end_matches(":0")) } else { conn.addr.to_string() };
+        let mut line =
+            format!("+{}.{:06} [{} {}]", now_us / 1_000_000, now_us % 1_000_000, conn.session.db, addr).into_bytes();
+        for arg in args.from(0) {
+            line.push(b' ');
+            words::quote(arg, &mut line);
+        }
+        line.extend_from_slice(b"\r\n");
+        if conn.session.monitor {
+            out.bytes.extend_from_slice(&line);
+        }
+        self.monitor_line(&line);
+        let own = self.router.core;
+        for core in (0..self.router.cores).filter(|c| *c != own) {
+            let request = Box::new(Request::MonitorLine(line.clone()));
+            self.router.tell(core, Message::Ask { ticket: crate::txn::message::Ticket::Nobody, request });
+        }
+    }
+
+    /// Sends a line to this core's monitors.
+    pub fn monitor_line(&mut self, line: &[u8]) {
+        for i in 0..self.monitors.len() {
+            let id = self.monitors[i];
+            if self.conn_mut(id).is_none() {
+                continue;
+            }
+            let Some(mut conn) = self.take_conn(id.index) else { continue };
+            conn.out.bytes.extend_from_slice(line);
+            self.touch(&mut conn);
+            self.put_conn(conn);
+        }
+    }
+}
+
+/// Takes back a reply that was written from `mark` on.
+fn truncate(out: &mut OutBuf, mark: usize) {
+    out.bytes.truncate(mark);
+    let keep = out.bigs.partition_point(|(at, _)| *at < mark);
+    out.bigs.truncate(keep);
+}

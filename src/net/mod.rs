@@ -1,0 +1,12 @@
+//! Bytes to sessions and back: connections, dispatch, and the commands that concern a connection. Never looks into a
+//! key: that is the router's and the shards' work.
+
+pub mod client;
+pub mod client_filter;
+pub mod connection;
+pub mod dispatch;
+pub mod handshake;
+pub mod listener;
+pub mod session;
+pub mod shared;
+pub mod worker;

@@ -1,0 +1,243 @@
+//! What the cores of one process share: published settings, counters that each core writes for itself and others only
+//! read, and a few flags. Nothing here is locked on the way of a command.
+
+use crate::base::config::Config;
+use crate::commands::table::{CommandId, CommandTable};
+use crate::runtime::driver::Doorbells;
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A counter that one core writes and all may read.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the owning core may call it.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+}
+
+/// Counters of one command on one core.
+#[derive(Debug, Default)]
+pub struct CommandCounters {
+    /// Runs.
+    pub calls: Counter,
+    /// Duration of all runs, clock ticks.
+    pub ticks: Counter,
+    /// Refused before they ran.
+    pub rejected: Counter,
+    /// Answered an error.
+    pub failed: Counter,
+}
+
+/// Counters of one core. Aligned so that two cores never write the same cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct CoreCounters {
+    /// Commands run here, for own clients and for other cores.
+    pub commands: Counter,
+    /// Bytes received from clients.
+    pub bytes_in: Counter,
+    /// Bytes sent to clients.
+    pub bytes_out: Counter,
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections refused because of maxclients.
+    pub refused: Counter,
+    /// Commands sent to other cores.
+    pub hops_out: Counter,
+    /// Commands run for other cores.
+    pub hops_in: Counter,
+    /// Deepest queue to a peer seen.
+    pub queue_max: Counter,
+    /// Ticks of the core's loop.
+    pub ticks: Counter,
+    /// Times it slept.
+    pub sleeps: Counter,
+    /// Connections closed for slow reading.
+    pub output_limit_closed: Counter,
+    /// Connections closed for a query buffer over its limit.
+    pub query_limit_closed: Counter,
+    /// Replies that were errors.
+    pub errors: Counter,
+    /// Failed AUTH attempts.
+    pub denied: Counter,
+    /// Events the kernel reported.
+    pub reads: Counter,
+    /// Sends handed to the kernel.
+    pub writes: Counter,
+    /// Connections now.
+    pub clients: AtomicUsize,
+    /// Per command, by [`CommandId`].
+    pub by_command: Box<[CommandCounters]>,
+}
+
+/// How far a shutdown has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// None asked for.
+    No = 0,
+    /// Send what is ready, then end.
+    Asked = 1,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Shared {
+    /// Bumped with every published configuration.
+    pub config_version: AtomicU64,
+    config: Mutex<Arc<Config>>,
+    /// Every command.
+    pub table: Arc<CommandTable>,
+    /// Per core.
+    pub cores: Vec<CoreCounters>,
+    /// The next connection's number.
+    pub next_client_id: AtomicU64,
+    /// Connections in MONITOR.
+    pub monitors: AtomicUsize,
+    /// CLIENT PAUSE: until when, Unix milliseconds; 0 for not.
+    pub pause_until_ms: AtomicU64,
+    /// Whether the pause concerns writes only.
+    pub pause_writes_only: AtomicBool,
+    /// See [`Shutdown`].
+    pub shutdown: AtomicU8,
+    /// Exit code of the process.
+    pub exit_code: AtomicI64,
+    /// Wakes a core from any thread.
+    pub doorbells: Doorbells,
+    /// Unix milliseconds of the start.
+    pub started_ms: u64,
+    /// Random name of this run, 40 hex digits.
+    pub run_id: String,
+    /// Which driver runs.
+    pub driver: &'static str,
+    admin: Box<dyn Any + Send + Sync>,
+}
+
+/// What [`Shared::new`] needs.
+#[derive(Debug)]
+pub struct SharedParts {
+    /// Number of cores.
+    pub cores: usize,
+    /// Settings at the start.
+    pub config: Config,
+    /// Every command.
+    pub table: Arc<CommandTable>,
+    /// See [`Shared::doorbells`].
+    pub doorbells: Doorbells,
+    /// Unix milliseconds now.
+    pub now_ms: u64,
+    /// See [`Shared::run_id`].
+    pub run_id: String,
+    /// Which driver runs.
+    pub driver: &'static str,
+    /// State of the administration layer, which alone knows its type.
+    pub admin: Box<dyn Any + Send + Sync>,
+}
+
+impl Shared {
+    /// The state at start.
+    pub fn new(parts: SharedParts) -> Self {
+        let commands = parts.table.len();
+        let counters = || CoreCounters {
+            by_command: (0..commands).map(|_| CommandCounters::default()).collect(),
+            ..CoreCounters::default()
+        };
+        Shared {
+            config_version: AtomicU64::new(1),
+            config: Mutex::new(Arc::new(parts.config)),
+            table: parts.table,
+            cores: (0..parts.cores).map(|_| counters()).collect(),
+            next_client_id: AtomicU64::new(1),
+            monitors: AtomicUsize::new(0),
+            pause_until_ms: AtomicU64::new(0),
+            pause_writes_only: AtomicBool::new(false),
+            shutdown: AtomicU8::new(Shutdown::No as u8),
+            exit_code: AtomicI64::new(0),
+            doorbells: parts.doorbells,
+            started_ms: parts.now_ms,
+            run_id: parts.run_id,
+            driver: parts.driver,
+            admin: parts.admin,
+        }
+    }
+
+    /// The settings now.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Publishes new settings; every core takes them over at its next tick.
+    pub fn publish(&self, config: Config) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.config_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The administration layer's state.
+    ///
+    /// # Panics
+    /// If `T` is not the type that was given at the start.
+    pub fn admin<T: 'static>(&self) -> &T {
+        self.admin.downcast_ref().expect("the administration's state has one type")
+    }
+
+    /// Connections of all cores.
+    pub fn clients(&self) -> usize {
+        self.cores.iter().map(|c| c.clients.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The core with the fewest connections; `prefer` where it is among them.
+    pub fn least_loaded(&self, prefer: usize) -> usize {
+        let load = |core: usize| self.cores[core].clients.load(Ordering::Relaxed);
+        let mut best = prefer;
+        for core in 0..self.cores.len() {
+            if load(core) < load(best) {
+                best = core;
+            }
+        }
+        best
+    }
+
+    /// Asks every core to end.
+    pub fn shut_down(&self) {
+        self.shutdown.store(Shutdown::Asked as u8, Ordering::SeqCst);
+        for core in 0..self.cores.len() {
+            self.doorbells.ring(core);
+        }
+    }
+
+    /// Whether the cores are to end.
+    pub fn is_ending(&self) -> bool {
+        self.shutdown.load(Ordering::Relaxed) != Shutdown::No as u8
+    }
+
+    /// Sum of one counter over the cores.
+    pub fn total(&self, counter: impl Fn(&CoreCounters) -> &Counter) -> u64 {
+        self.cores.iter().map(|c| counter(c).get()).sum()
+    }
+
+    /// Counters of one command, summed over the cores: calls, ticks, rejected, failed.
+    pub fn command_total(&self, id: CommandId) -> [u64; 4] {
+        let mut sum = [0; 4];
+        for core in &self.cores {
+            let c = &core.by_command[id.index()];
+            for (s, n) in sum.iter_mut().zip([&c.calls, &c.ticks, &c.rejected, &c.failed]) {
+                *s += n.get();
+            }
+        }
+        sum
+    }
+}

@@ -1,0 +1,686 @@
+//! One core's network half: connections, what arrived and waits to run, what is ready to leave. The tick in
+//! `server::core` calls it step by step; `net::dispatch` runs the commands.
+
+use crate::base::bytes::{BigString, OutBuf};
+use crate::base::clock::Clock;
+use crate::base::config::{ClientClass, Config};
+use crate::base::limits;
+use crate::base::stats::Histogram;
+use crate::commands::table::CommandId;
+use crate::net::connection::{Closing, Conn};
+use crate::net::dispatch::Work;
+use crate::net::shared::{CoreCounters, Shared};
+use crate::resp::reply::Reply;
+use crate::runtime::driver::{Driver, RecvBuf, Token};
+use crate::shard::settings::{AccessClock, ShardSettings};
+use crate::txn::message::{Answer, ConnId, Message, Request};
+use crate::txn::router::{Outcome, Router};
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A session command: no keys, answered by the connection's own core. It writes its reply, or says that it comes later.
+pub type SessionFn = fn(&mut Worker, &mut Conn, &mut crate::commands::args::Args<'_>, &mut OutBuf) -> Outcome;
+/// Answers another core's question; the connection is the one that asks, if it is of this core.
+pub type AnswerFn = fn(&mut Worker, &Request, Option<&mut Conn>) -> Answer;
+/// Writes the reply to a question that every core has answered.
+pub type Finish = Box<dyn FnOnce(&mut Worker, &mut Conn, Vec<Answer>, &mut OutBuf)>;
+
+/// The functions of layers above this one.
+pub struct Handlers {
+    /// By command id.
+    pub session: Vec<Option<SessionFn>>,
+    /// Answers questions.
+    pub answer: AnswerFn,
+}
+
+impl std::fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Handlers({})", self.session.iter().flatten().count())
+    }
+}
+
+/// What a log of commands gets to see of a command that was slow or large.
+#[derive(Debug)]
+pub struct Noted {
+    /// Which log.
+    pub kind: NotedKind,
+    /// Microseconds, or bytes.
+    pub amount: u64,
+    /// Arguments, cut to what the log keeps.
+    pub args: Vec<Vec<u8>>,
+    /// Where the client is.
+    pub addr: Box<str>,
+    /// Its name.
+    pub name: Box<[u8]>,
+}
+
+/// See [`Noted::kind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotedKind {
+    /// Ran long.
+    Slow,
+    /// Large request.
+    LargeRequest,
+    /// Large reply.
+    LargeReply,
+}
+
+/// Where received bytes are.
+#[derive(Debug)]
+pub enum Source {
+    /// In a buffer of the driver's pool.
+    Received(RecvBuf),
+    /// In the connection's own buffer.
+    Kept(Vec<u8>),
+}
+
+impl std::ops::Deref for Source {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Source::Received(buffer) => buffer,
+            Source::Kept(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    generation: u32,
+    conn: Option<Box<Conn>>,
+    /// Taken out while its commands run.
+    taken: bool,
+}
+
+/// See the module.
+pub struct Worker {
+    /// Shard and messages.
+    pub router: Router,
+    /// Sockets.
+    pub driver: Driver,
+    /// What all cores see.
+    pub shared: Arc<Shared>,
+    /// The settings as of this tick.
+    pub config: Arc<Config>,
+    /// Time as of this tick.
+    pub clock: Clock,
+    /// Functions of the layers above.
+    pub handlers: Arc<Handlers>,
+    /// Commands that logs want to see; the server hands them on.
+    pub noted: Vec<Noted>,
+    /// Duration of each command's runs, where it ran.
+    pub histograms: Vec<Option<Box<Histogram>>>,
+    /// Errors by their code.
+    pub error_counts: HashMap<Box<str>, u64>,
+    /// Connections in MONITOR.
+    pub monitors: Vec<ConnId>,
+    /// Whether commands wait because of CLIENT PAUSE, as of this tick.
+    pub pause: Pause,
+    /// Messages being handled; kept for its memory.
+    pub messages: Vec<(usize, Message)>,
+    pub(crate) touched: Vec<u32>,
+    pub(crate) ready: VecDeque<u32>,
+    pub(crate) postponed: Vec<u32>,
+    pub(crate) inbox: Vec<(u32, Source)>,
+    pub(crate) work: Work,
+    pub(crate) slow_ticks: u64,
+    places: Vec<Place>,
+    free: Vec<u32>,
+    asks: HashMap<(ConnId, u32), Finish>,
+    outputs: Vec<OutBuf>,
+    config_version: u64,
+    cron_at: usize,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("router", &self.router)
+            .field("places", &self.places.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// See [`Worker::pause`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// Commands run.
+    No,
+    /// Writes wait.
+    Writes,
+    /// Everything but CLIENT waits.
+    All,
+}
+
+impl Worker {
+    /// A worker with no connections.
+    pub fn new(router: Router, driver: Driver, shared: Arc<Shared>, handlers: Arc<Handlers>, clock: Clock) -> Self {
+        let commands = router.table.len();
+        let config = shared.config();
+        let config_version = shared.config_version.load(Ordering::Acquire);
+        let mut worker = Worker {
+            router,
+            driver,
+            shared,
+            config,
+            clock,
+            handlers,
+            noted: Vec::new(),
+            histograms: (0..commands).map(|_| None).collect(),
+            error_counts: HashMap::new(),
+            monitors: Vec::new(),
+            pause: Pause::No,
+            messages: Vec::new(),
+            touched: Vec::new(),
+            ready: VecDeque::new(),
+            postponed: Vec::new(),
+            inbox: Vec::new(),
+            work: Work::default(),
+            slow_ticks: u64::MAX,
+            places: Vec::new(),
+            free: Vec::new(),
+            asks: HashMap::new(),
+            outputs: Vec::new(),
+            config_version,
+            cron_at: 0,
+        };
+        worker.apply_config();
+        worker
+    }
+
+    /// This core's counters.
+    #[inline]
+    pub fn counters(&self) -> &CoreCounters {
+        &self.shared.cores[self.router.core]
+    }
+
+    /// Takes over settings that were published since the last tick. True if there were any.
+    pub fn refresh_config(&mut self) -> bool {
+        let version = self.shared.config_version.load(Ordering::Acquire);
+        if version == self.config_version {
+            return false;
+        }
+        self.config_version = version;
+        self.config = self.shared.config();
+        self.apply_config();
+        true
+    }
+
+    fn apply_config(&mut self) {
+        let config = &self.config;
+        self.slow_ticks = match u64::try_from(config.slowlog_log_slower_than) {
+            Ok(micros) => crate::base::clock::us_to_ticks(micros),
+            Err(_) => u64::MAX,
+        };
+        self.router.terms.bulk_bytes_max = config.proto_max_bulk_len as usize;
+        self.router.terms.slow_ticks = self.slow_ticks;
+        apply_to_shard(config, &mut self.router.shard.settings);
+    }
+
+    /// Takes over CLIENT PAUSE as it stands now; wakes what waited for its end.
+    pub fn refresh_pause(&mut self) {
+        let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
+        self.pause = if until <= self.clock.unix_ms() {
+            Pause::No
+        } else if self.shared.pause_writes_only.load(Ordering::Relaxed) {
+            Pause::Writes
+        } else {
+            Pause::All
+        };
+        if self.pause != Pause::All && !self.postponed.is_empty() {
+            for index in std::mem::take(&mut self.postponed) {
+                self.make_ready(index);
+            }
+        }
+    }
+
+    // ---- connections ----
+
+    /// The connection at a place, if it is still the same and not being run.
+    pub fn conn_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        let place = self.places.get_mut(id.index as usize)?;
+        if place.generation != id.generation {
+            return None;
+        }
+        place.conn.as_deref_mut()
+    }
+
+    /// Every connection but the one that is being run.
+    pub fn conns(&self) -> impl Iterator<Item = &Conn> {
+        self.places.iter().filter_map(|p| p.conn.as_deref())
+    }
+
+    /// Places ever used; each may be looked at with [`Worker::conn_at`].
+    pub fn place_count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The connection at a place now.
+    pub fn conn_at(&mut self, index: u32) -> Option<&mut Conn> {
+        self.places.get_mut(index as usize)?.conn.as_deref_mut()
+    }
+
+    pub(crate) fn take_conn(&mut self, index: u32) -> Option<Box<Conn>> {
+        let place = self.places.get_mut(index as usize)?;
+        let conn = place.conn.take()?;
+        place.taken = true;
+        Some(conn)
+    }
+
+    pub(crate) fn put_conn(&mut self, conn: Box<Conn>) {
+        let index = conn.id.index;
+        let place = &mut self.places[index as usize];
+        assert!(place.taken, "only a connection that was taken is put back");
+        place.taken = false;
+        place.conn = Some(conn);
+    }
+
+    /// Serves an accepted socket. The caller has checked limits and set its options.
+    pub fn add(&mut self, socket: OwnedFd, describe: impl FnOnce(&mut Conn)) -> ConnId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            (self.places.len() - 1) as u32
+        });
+        let place = &mut self.places[index as usize];
+        place.generation = place.generation.wrapping_add(1);
+        let id = ConnId { index, generation: place.generation };
+        let client_id = self.shared.next_client_id.fetch_add(1, Ordering::Relaxed);
+        let open = self.config.requirepass.is_empty();
+        let mut conn = Box::new(Conn::new(id, client_id, open, self.clock.unix_ms()));
+        describe(&mut conn);
+        place.conn = Some(conn);
+        self.driver.register(Token(index), socket);
+        id
+    }
+
+    /// The driver has closed a connection: its place is free.
+    pub fn on_closed(&mut self, token: Token) {
+        let place = &mut self.places[token.0 as usize];
+        if place.conn.take().is_some() {
+            self.free.push(token.0);
+            self.counters().clients.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends a connection: now, or once its replies are sent.
+    pub fn close(&mut self, conn: &mut Conn, how: Closing) {
+        if matches!(conn.closing, Closing::Told | Closing::Now) {
+            return;
+        }
+        conn.closing = how;
+        self.touch(conn);
+    }
+
+    /// Looks at a connection again when output is sent.
+    pub fn touch(&mut self, conn: &mut Conn) {
+        if !conn.touched {
+            conn.touched = true;
+            self.touched.push(conn.id.index);
+        }
+    }
+
+    /// Runs a connection's waiting input in this tick or the next.
+    pub fn make_ready(&mut self, index: u32) {
+        if let Some(conn) = self.conn_at(index)
+            && !conn.queued
+        {
+            conn.queued = true;
+            self.ready.push_back(index);
+        }
+    }
+
+    /// Whether input waits to be run.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || !self.inbox.is_empty()
+    }
+
+    // ---- bytes in ----
+
+    /// Bytes came in.
+    pub fn on_received(&mut self, token: Token, buffer: RecvBuf) {
+        let counters = self.counters();
+        counters.reads.add(1);
+        counters.bytes_in.add(buffer.len() as u64);
+        let Some(conn) = self.conn_at(token.0) else { return self.driver.recycle(buffer) };
+        conn.bytes_in += buffer.len() as u64;
+        if conn.closing != Closing::No {
+            return self.driver.recycle(buffer);
+        }
+        if conn.queued || conn.stalled || conn.big.is_some() || !conn.input.is_empty() {
+            self.keep_input(token.0, &buffer);
+            return self.driver.recycle(buffer);
+        }
+        self.inbox.push((token.0, Source::Received(buffer)));
+    }
+
+    /// Bytes that join others already waiting.
+    fn keep_input(&mut self, index: u32, bytes: &[u8]) {
+        let limit = self.config.client_query_buffer_limit as usize;
+        let Some(conn) = self.conn_at(index) else { return };
+        let bytes = &bytes[conn.collect(bytes)..];
+        // one that arrived while an earlier buffer of the same connection waits in the inbox comes behind it
+        conn.input.extend_from_slice(bytes);
+        let (waiting, blocked) = (conn.input.len(), conn.stalled || conn.queued);
+        if waiting > limit {
+            self.counters().query_limit_closed.add(1);
+            let Some(mut conn) = self.take_conn(index) else { return };
+            self.close(&mut conn, Closing::Now);
+            return self.put_conn(conn);
+        }
+        if blocked && waiting > limits::INPUT_PAUSE_BYTES {
+            let Some(conn) = self.conn_at(index) else { return };
+            conn.receive_paused = true;
+            self.driver.pause_receive(Token(index));
+        }
+        if !self.conn_at(index).is_some_and(|c| c.is_collecting()) {
+            self.make_ready(index);
+        }
+    }
+
+    /// The client will send nothing more.
+    pub fn on_receive_ended(&mut self, token: Token, broken: bool) {
+        let Some(mut conn) = self.take_conn(token.0) else { return };
+        conn.ended = true;
+        if broken {
+            self.close(&mut conn, Closing::Now);
+        } else {
+            self.touch(&mut conn);
+        }
+        self.put_conn(conn);
+    }
+
+    /// A send is over.
+    pub fn on_sent(&mut self, token: Token, buffer: OutBuf, failed: bool) {
+        self.recycle_output(buffer);
+        let Some(mut conn) = self.take_conn(token.0) else { return };
+        let sent = std::mem::take(&mut conn.sending) as u64;
+        self.counters().bytes_out.add(sent);
+        conn.bytes_out += sent;
+        if failed {
+            self.close(&mut conn, Closing::Now);
+        } else if !conn.out.is_empty() || conn.closing != Closing::No || conn.ended || conn.receive_paused {
+            self.touch(&mut conn);
+        }
+        self.put_conn(conn);
+    }
+
+    // ---- bytes out ----
+
+    /// A buffer to write replies to.
+    pub fn output(&mut self) -> OutBuf {
+        self.outputs
+            .pop()
+            .unwrap_or_else(|| OutBuf { bytes: Vec::with_capacity(limits::OUTPUT_BYTES_START), bigs: Vec::new() })
+    }
+
+    pub(crate) fn recycle_output(&mut self, mut buffer: OutBuf) {
+        if self.outputs.len() < limits::SPARE_OUTPUTS_MAX
+            && (limits::OUTPUT_BYTES_START..=limits::SPARE_OUTPUT_BYTES_MAX).contains(&buffer.bytes.capacity())
+        {
+            buffer.clear();
+            self.outputs.push(buffer);
+        }
+    }
+
+    /// Hands the output of every touched connection to the driver, and closes those that are done.
+    pub fn send_outputs(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for index in touched.drain(..) {
+            let Some(mut conn) = self.take_conn(index) else { continue };
+            conn.touched = false;
+            self.send_output(&mut conn);
+            self.put_conn(conn);
+        }
+        if self.touched.is_empty() {
+            self.touched = touched;
+        }
+    }
+
+    fn send_output(&mut self, conn: &mut Conn) {
+        let token = Token(conn.id.index);
+        if conn.closing == Closing::Told {
+            return;
+        }
+        if conn.closing == Closing::Now || self.over_output_limit(conn) {
+            return self.tell_close(conn);
+        }
+        if conn.sending == 0 && !conn.out.is_empty() {
+            let out = std::mem::take(&mut conn.out);
+            conn.sending = out.len();
+            self.counters().writes.add(1);
+            self.driver.send(token, out);
+        }
+        if (conn.closing == Closing::AfterReplies || (conn.ended && !conn.queued)) && conn.is_drained() {
+            return self.tell_close(conn);
+        }
+        let waiting = conn.output_bytes();
+        if !conn.receive_paused && waiting > limits::OUTPUT_PAUSE_BYTES {
+            conn.receive_paused = true;
+            self.driver.pause_receive(token);
+        } else if conn.receive_paused
+            && waiting < limits::OUTPUT_PAUSE_BYTES / 2
+            && conn.input.len() <= limits::INPUT_PAUSE_BYTES
+        {
+            conn.receive_paused = false;
+            self.driver.resume_receive(token);
+            if !conn.input.is_empty() && !conn.queued && !conn.stalled {
+                conn.queued = true;
+                self.ready.push_back(token.0);
+            }
+        }
+    }
+
+    fn tell_close(&mut self, conn: &mut Conn) {
+        conn.closing = Closing::Told;
+        if conn.session.monitor {
+            self.monitors.retain(|m| *m != conn.id);
+            self.shared.monitors.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.driver.close(Token(conn.id.index));
+    }
+
+    /// `client-output-buffer-limit`: passed at once, or softly for too long.
+    fn over_output_limit(&mut self, conn: &mut Conn) -> bool {
+        let limit = self.config.output_limits[ClientClass::Normal];
+        let bytes = conn.output_bytes() as u64;
+        let now = self.clock.unix_ms();
+        let over_soft = limit.soft > 0 && bytes > limit.soft;
+        if !over_soft {
+            conn.over_soft_ms = 0;
+        } else if conn.over_soft_ms == 0 {
+            conn.over_soft_ms = now;
+        }
+        let over = limit.hard > 0 && bytes > limit.hard
+            || over_soft && now.saturating_sub(conn.over_soft_ms) > limit.soft_seconds * 1000;
+        if over {
+            self.counters().output_limit_closed.add(1);
+        }
+        over
+    }
+
+    // ---- replies from elsewhere ----
+
+    /// One message of another core.
+    pub fn on_message(&mut self, from: usize, message: Message) {
+        match message {
+            Message::Commands(batch) => {
+                let (histograms, shared, core) = (&mut self.histograms, &self.shared, self.router.core);
+                let tracking = self.config.latency_tracking;
+                self.router.on_commands(from, batch, &mut |id, ticks, failed| {
+                    note_run(histograms, &shared.cores[core], tracking, id, ticks, failed);
+                });
+            }
+            Message::Replies(batch) => {
+                let (places, touched, outputs) = (&mut self.places, &mut self.touched, &mut self.outputs);
+                self.router.on_replies(batch, &mut |id, seq, bytes, bigs| {
+                    deliver(places, touched, outputs, id, seq, bytes, bigs);
+                });
+            }
+            Message::Fetch(fetch) => self.router.on_fetch(from, fetch),
+            Message::Fetched(fetch) => self.router.on_fetched(fetch),
+            Message::HomeRun(run) => {
+                let (histograms, shared, core) = (&mut self.histograms, &self.shared, self.router.core);
+                let tracking = self.config.latency_tracking;
+                self.router.on_home_run(from, run, &mut |id, ticks, failed| {
+                    note_run(histograms, &shared.cores[core], tracking, id, ticks, failed);
+                });
+            }
+            Message::HomeDone(run) => self.router.on_home_done(run),
+            Message::Adopt { socket, listener } => self.adopt(socket, listener),
+            Message::Ask { ticket, request } => {
+                let answer = (self.handlers.answer)(self, &request, None);
+                self.router.mesh.send(from, Message::Answer { ticket, answer: Box::new(answer) });
+            }
+            Message::Answer { ticket, answer } => self.router.on_answer(ticket, *answer),
+        }
+    }
+
+    /// Delivers what the router has finished: replies of commands in parts, answers to questions, slow commands.
+    pub fn deliver_finished(&mut self) {
+        while let Some(answered) = self.router.answered.pop() {
+            let Some(finish) = self.asks.remove(&(answered.conn, answered.seq)) else { continue };
+            let index = answered.conn.index;
+            if self.conn_mut(answered.conn).is_none() {
+                continue;
+            }
+            let Some(mut conn) = self.take_conn(index) else { continue };
+            let mut reply = OutBuf::default();
+            finish(self, &mut conn, answered.answers, &mut reply);
+            conn.deliver(answered.seq, &reply.bytes, reply.bigs);
+            self.touch(&mut conn);
+            self.put_conn(conn);
+        }
+        for finished in std::mem::take(&mut self.router.finished) {
+            let OutBuf { bytes, bigs } = finished.reply;
+            deliver(&mut self.places, &mut self.touched, &mut self.outputs, finished.conn, finished.seq, &bytes, bigs);
+            if let Some(conn) = self.conn_mut(finished.conn)
+                && conn.stalled
+            {
+                conn.stalled = false;
+                let index = finished.conn.index;
+                self.make_ready(index);
+            }
+        }
+        for (id, micros, args) in std::mem::take(&mut self.router.slow) {
+            let (addr, name) = match self.conn_mut(id) {
+                Some(conn) => (conn.addr.clone(), conn.session.name.clone()),
+                None => Default::default(),
+            };
+            self.noted.push(Noted { kind: NotedKind::Slow, amount: micros, args, addr, name });
+        }
+    }
+
+    /// Puts a question to every core and has `finish` write the reply when all have answered.
+    pub fn ask_all(&mut self, conn: &mut Conn, request: &Request, finish: Finish) -> Outcome {
+        let seq = conn.next_seq();
+        let own = (self.handlers.answer)(self, request, Some(conn));
+        self.asks.insert((conn.id, seq), finish);
+        self.router.ask_all(conn.id, seq, request, own);
+        Outcome::Waits
+    }
+
+    // ---- cron ----
+
+    /// Looks at some connections: idle ones past `timeout`, slow readers past their soft limit.
+    pub fn cron(&mut self) {
+        let timeout_ms = u64::from(self.config.timeout_s) * 1000;
+        let now = self.clock.unix_ms();
+        for _ in 0..limits::CRON_CONNECTIONS.min(self.places.len()) {
+            self.cron_at = (self.cron_at + 1) % self.places.len();
+            let Some(mut conn) = self.take_conn(self.cron_at as u32) else { continue };
+            let idle = now.saturating_sub(conn.active_ms);
+            if timeout_ms > 0 && idle > timeout_ms && !conn.session.monitor && conn.is_drained() {
+                self.close(&mut conn, Closing::Now);
+            } else if conn.output_bytes() > 0 {
+                self.touch(&mut conn);
+            }
+            self.put_conn(conn);
+        }
+    }
+
+    /// Lets other cores see this core's counters.
+    pub fn publish_counters(&mut self) {
+        let counters = &self.shared.cores[self.router.core];
+        counters.ticks.add(1);
+        counters.hops_out.set(self.router.hops_out);
+        counters.hops_in.set(self.router.hops_in);
+    }
+
+    /// Accepting failed, mostly for want of descriptors; the driver tries again by itself.
+    pub fn on_accept_failed(&mut self) {
+        self.counters().refused.add(1);
+    }
+
+    /// Writes an error that does not belong to a command, and closes behind it.
+    pub fn refuse(&mut self, conn: &mut Conn, text: &[u8]) {
+        let mut out = std::mem::take(&mut conn.out);
+        let mark = out.bytes.len();
+        Reply::new(&mut out, conn.session.proto).error_bytes(text);
+        if conn.is_parked() {
+            conn.park_ready(&mut out, mark);
+        }
+        conn.out = out;
+        self.close(conn, Closing::AfterReplies);
+    }
+}
+
+fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
+    use crate::base::config::EvictionPolicy as Policy;
+    settings.access_clock = match config.maxmemory_policy {
+        Policy::AllkeysLfu | Policy::VolatileLfu => AccessClock::Frequency,
+        _ => AccessClock::Recency,
+    };
+    settings.lfu_log_factor = config.lfu_log_factor;
+    settings.lfu_decay_minutes = config.lfu_decay_time;
+    settings.active_expire_effort = config.active_expire_effort;
+    settings.lazy_user_flush = config.lazyfree_lazy_user_flush;
+}
+
+/// Counts one run of a command.
+#[inline]
+pub(crate) fn note_run(
+    histograms: &mut [Option<Box<Histogram>>],
+    counters: &CoreCounters,
+    tracking: bool,
+    id: CommandId,
+    ticks: u64,
+    failed: bool,
+) {
+    counters.commands.add(1);
+    let command = &counters.by_command[id.index()];
+    command.calls.add(1);
+    command.ticks.add(ticks);
+    if failed {
+        command.failed.add(1);
+        counters.errors.add(1);
+    }
+    if tracking {
+        histograms[id.index()].get_or_insert_with(Box::default).record(crate::base::clock::ticks_to_ns(ticks));
+    }
+}
+
+fn deliver(
+    places: &mut [Place],
+    touched: &mut Vec<u32>,
+    outputs: &mut Vec<OutBuf>,
+    id: ConnId,
+    seq: u32,
+    bytes: &[u8],
+    bigs: Vec<(usize, BigString)>,
+) {
+    let Some(place) = places.get_mut(id.index as usize).filter(|p| p.generation == id.generation) else { return };
+    let Some(conn) = &mut place.conn else { return };
+    if conn.out.bytes.capacity() == 0
+        && let Some(spare) = outputs.pop()
+    {
+        conn.out = spare;
+    }
+    conn.deliver(seq, bytes, bigs);
+    if !conn.touched {
+        conn.touched = true;
+        touched.push(id.index);
+    }
+}

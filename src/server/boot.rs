@@ -1,0 +1,274 @@
+//! From arguments to running cores, and back to an exit code. A failed start is one clear line on standard error.
+
+use crate::admin;
+use crate::base::clock::{self, Clock};
+use crate::base::config::{Config, IoDriver};
+use crate::commands::table::CommandTable;
+use crate::net::listener::OWN_PORT_FIRST;
+use crate::net::shared::{Shared, SharedParts};
+use crate::net::worker::{Handlers, Worker};
+use crate::runtime::driver::{DriverKind, DriverSeed, prepare};
+use crate::runtime::mesh::{Endpoint, mesh};
+use crate::runtime::{affinity, signals, sockets};
+use crate::server::core::{Core, Hooks};
+use crate::server::registry;
+use crate::shard::keyspace::Shard;
+use crate::txn::hop::Terms;
+use crate::txn::message::Message;
+use crate::txn::router::{Router, slots_of};
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most cores one process runs on.
+pub const CORES_MAX: usize = 256;
+
+/// Starts the server and returns its exit code when it has ended.
+pub fn run(args: impl Iterator<Item = OsString>) -> i32 {
+    match start(args) {
+        Ok(code) => code,
+        Err(line) => {
+            eprintln!("{line}");
+            1
+        }
+    }
+}
+
+/// A socket that listens, and its index for the driver.
+type Listener = (u32, OwnedFd);
+
+struct Plan {
+    listeners: Vec<Listener>,
+    /// Per core: its own port.
+    own: Vec<Option<Listener>>,
+}
+
+fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
+    let loaded = match admin::config::load(args) {
+        Ok(loaded) => loaded,
+        Err(answer) if answer.code == 0 => {
+            println!("{answer}");
+            return Ok(0);
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let config = loaded.store.current.clone();
+    admin::log::init(&config)?;
+    loaded.notes.iter().for_each(|note| admin::log::warning(note));
+    signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
+    let cpus = affinity::available_cpus();
+    let cores = if config.shards == 0 { cpus.len().clamp(1, CORES_MAX) } else { config.shards };
+    let spin = spin(&config, cores, cpus.len());
+    let descriptors = u64::from(config.maxclients) + 64 + 8 * cores as u64;
+    let got = signals::raise_open_files(descriptors);
+    if got < descriptors {
+        admin::log::warning(&format!(
+            "open files are limited to {got}: at most {} of the {} configured clients can connect",
+            got.saturating_sub(64),
+            config.maxclients
+        ));
+    }
+    let kind = match config.io_driver {
+        IoDriver::Auto => DriverKind::Auto,
+        IoDriver::Uring => DriverKind::Uring,
+        IoDriver::Epoll => DriverKind::Epoll,
+    };
+    let (seeds, doorbells, chosen, reason) = prepare(cores, kind).map_err(|e| e.to_string())?;
+    let plan = listen(&config, cores)?;
+    let mut table = CommandTable::new();
+    for (from, to) in &config.rename_command {
+        table.rename(from.as_bytes(), to.as_bytes()).map_err(|e| format!("rename-command {from} {to}: {e}"))?;
+    }
+    let table = Arc::new(table);
+    let handlers = Arc::new(registry::handlers(&table));
+    let shared = Arc::new(Shared::new(SharedParts {
+        cores,
+        config: config.clone(),
+        table: table.clone(),
+        doorbells,
+        now_ms: clock::unix_ms_now(),
+        run_id: format!("{}{}", random_hex(), &random_hex()[..8]),
+        driver: chosen.name(),
+        admin: Box::new(admin::state::AdminState::new(loaded.store)),
+    }));
+    admin::log::notice(&format!(
+        "Pinion {} starts: {cores} shards, {} driver{}",
+        env!("CARGO_PKG_VERSION"),
+        chosen.name(),
+        reason.map(|r| format!(" ({r})")).unwrap_or_default()
+    ));
+    let pin = config.pin_cores && cores <= cpus.len();
+    let threads = spawn(plan, seeds, &shared, &handlers, spin, pin.then_some(cpus))?;
+    admin::files::write_pid_file(&config);
+    admin::log::notice("Ready to accept connections");
+    let ended = wait_for_end(&shared);
+    let mut broken = None;
+    for thread in threads {
+        if let Ok(Err(error)) = thread.join() {
+            broken = Some(error);
+        }
+    }
+    admin::files::remove_at_end(&config);
+    admin::log::notice(&format!("{ended}: bye bye..."));
+    match broken {
+        Some(error) => Err(format!("a core's driver failed: {error}")),
+        None => Ok(0),
+    }
+}
+
+/// 64 bits from the kernel.
+fn random_seed() -> u64 {
+    let mut bytes = [0; 8];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut f| std::io::Read::read_exact(&mut f, &mut bytes));
+    read.map_or_else(|_| clock::ticks(), |()| u64::from_ne_bytes(bytes))
+}
+
+/// 32 hex digits.
+fn random_hex() -> String {
+    format!("{:016x}{:016x}", random_seed(), random_seed())
+}
+
+/// How long a core looks for work before it sleeps: nothing where cores share CPUs, or where the setting says so.
+fn spin(config: &Config, cores: usize, cpus: usize) -> Duration {
+    if cores > cpus {
+        return Duration::ZERO;
+    }
+    Duration::from_micros(u64::from(config.spin_us.unwrap_or(SPIN_US_DEFAULT)))
+}
+
+/// Measured in `benches/`: long enough for one client's next request on loopback, short enough to stay cheap.
+const SPIN_US_DEFAULT: u32 = 20;
+
+fn listen(config: &Config, cores: usize) -> Result<Plan, String> {
+    let mut plan = Plan { listeners: Vec::new(), own: (0..cores).map(|_| None).collect() };
+    let mut next = 0;
+    for host in &config.bind {
+        let optional = host.starts_with('-');
+        let host = host.trim_start_matches('-');
+        if config.port != 0 {
+            match sockets::listen_tcp(host, config.port, config.tcp_backlog) {
+                Ok(socket) => {
+                    plan.listeners.push((next, socket));
+                    next += 1;
+                }
+                Err(error) if !optional => {
+                    return Err(format!(
+                        "Could not create server TCP listening socket {host}:{}: {}",
+                        config.port,
+                        sockets::errno_text(&error.error)
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        if config.shard_port_base != 0 {
+            for (core, own) in plan.own.iter_mut().enumerate().filter(|(_, own)| own.is_none()) {
+                let port = config.shard_port_base + core as u16;
+                match sockets::listen_tcp(host, port, config.tcp_backlog) {
+                    Ok(socket) => *own = Some((OWN_PORT_FIRST + core as u32, socket)),
+                    Err(error) if !optional => {
+                        let why = sockets::errno_text(&error.error);
+                        return Err(format!("Could not create the shard's TCP listening socket {host}:{port}: {why}"));
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+    if !config.unixsocket.is_empty() {
+        let path = Path::new(&config.unixsocket);
+        let socket = sockets::listen_unix(path, config.unixsocketperm, config.tcp_backlog)
+            .map_err(|e| format!("Failed opening Unix socket {}: {}", path.display(), sockets::errno_text(&e.error)))?;
+        plan.listeners.push((next, socket));
+    }
+    let nowhere = plan.listeners.is_empty() && plan.own.iter().all(Option::is_none);
+    if nowhere && config.port != 0 {
+        return Err(format!("Failed listening on port {} (tcp), aborting.", config.port));
+    }
+    if nowhere {
+        return Err("Configured to not listen anywhere, exiting.".to_string());
+    }
+    Ok(plan)
+}
+
+type Thread = std::thread::JoinHandle<Result<(), String>>;
+
+fn spawn(
+    plan: Plan,
+    seeds: Vec<DriverSeed>,
+    shared: &Arc<Shared>,
+    handlers: &Arc<Handlers>,
+    spin: Duration,
+    pins: Option<Vec<usize>>,
+) -> Result<Vec<Thread>, String> {
+    let cores = seeds.len();
+    let config = shared.config();
+    let mut listeners = Some(plan.listeners);
+    let mut threads = Vec::with_capacity(cores);
+    let (ready, readies) = std::sync::mpsc::channel();
+    let endpoints = mesh::<Message>(cores, config.mesh_depth);
+    for (core, ((seed, endpoint), own)) in seeds.into_iter().zip(endpoints).zip(plan.own).enumerate() {
+        let mut mine = listeners.take().unwrap_or_default();
+        mine.extend(own);
+        let (shared, handlers, ready) = (shared.clone(), handlers.clone(), ready.clone());
+        let cpu = pins.as_ref().map(|cpus| cpus[core]);
+        let body = move || run_core(core, seed, endpoint, mine, &shared, handlers, spin, cpu, &ready);
+        let thread = std::thread::Builder::new().name(format!("pinion-{core}")).spawn(body);
+        threads.push(thread.map_err(|e| format!("cannot start the thread of core {core}: {e}"))?);
+    }
+    drop(ready);
+    for _ in 0..cores {
+        readies.recv().map_err(|_| "a core ended at its start".to_string())??;
+    }
+    Ok(threads)
+}
+
+#[allow(clippy::too_many_arguments, reason = "everything a core's thread takes with it, named once")]
+fn run_core(
+    core: usize,
+    seed: DriverSeed,
+    endpoint: Endpoint<Message>,
+    listeners: Vec<Listener>,
+    shared: &Arc<Shared>,
+    handlers: Arc<Handlers>,
+    spin: Duration,
+    cpu: Option<usize>,
+    ready: &std::sync::mpsc::Sender<Result<(), String>>,
+) -> Result<(), String> {
+    if let Some(cpu) = cpu {
+        affinity::pin_to(cpu);
+    }
+    let mut driver = match seed.build() {
+        Ok(driver) => driver,
+        Err(error) => {
+            let _ = ready.send(Err(format!("core {core}: {error}")));
+            return Ok(());
+        }
+    };
+    for (index, socket) in listeners {
+        driver.listen(index, socket);
+    }
+    let config = shared.config();
+    let mut shard = Shard::new(config.databases, slots_of(core, endpoint.cores()), random_seed());
+    shard.now_ms = clock::unix_ms_now();
+    let terms = Terms { bulk_bytes_max: config.proto_max_bulk_len as usize, slow_ticks: u64::MAX };
+    let router = Router::new(shard, shared.table.clone(), endpoint, terms);
+    let worker = Worker::new(router, driver, shared.clone(), handlers, Clock::new());
+    let hooks = Hooks { after_run: admin::handlers::after_run, cron: admin::handlers::cron };
+    let mut core = Core::new(worker, hooks, spin);
+    let _ = ready.send(Ok(()));
+    core.run().map_err(|e| e.to_string())
+}
+
+/// Waits for a signal, or for SHUTDOWN, which sends one; tells the cores to end.
+fn wait_for_end(shared: &Shared) -> &'static str {
+    let why = signals::wait().unwrap_or("signal");
+    if shared.is_ending() {
+        return "SHUTDOWN";
+    }
+    admin::log::notice(&format!("Received {why} scheduling shutdown..."));
+    shared.shut_down();
+    why
+}

@@ -1,0 +1,155 @@
+//! The life of a core: one loop, one tick after the other. Everything a core does hangs off [`Core::tick`]:
+//!
+//! ```text
+//! submit, reap       ONE system call: what the last tick queued goes out, what happened comes in; spin, then sleep
+//! take over          time, published settings, CLIENT PAUSE
+//! drain mesh         a bounded batch from each other core
+//! events             accepted, received, sent, closed
+//! run                what arrived: parse, prefetch, run to completion
+//! deliver            replies of commands that ran in parts
+//! send               every touched connection's output is queued
+//! expire, free       budgeted
+//! flush mesh         one message batch per other core; a bell for those that sleep
+//! ```
+//!
+//! Never waits for another core, and never blocks but in the one system call.
+
+use crate::base::limits;
+use crate::net::connection::Closing;
+use crate::net::worker::Worker;
+use crate::runtime::driver::{Event, Wait};
+use std::io;
+use std::time::Duration;
+
+/// What the layers above want to do once a tick and ten times a second (`hz`).
+#[derive(Debug, Clone, Copy)]
+pub struct Hooks {
+    /// After the commands of a tick: hand noted commands to their logs.
+    pub after_run: fn(&mut Worker),
+    /// Ten times a second or as `hz` says: samples.
+    pub cron: fn(&mut Worker),
+}
+
+/// One core.
+#[derive(Debug)]
+pub struct Core {
+    /// Its network half and its shard.
+    pub worker: Worker,
+    hooks: Hooks,
+    spin: Duration,
+    next_cron_ms: u64,
+    ending_since_ms: u64,
+}
+
+/// How long clients may take to receive their last replies when the server ends, milliseconds.
+const LAST_REPLIES_MS: u64 = 500;
+
+impl Core {
+    /// A core that has not run yet. `spin` is how long it looks for work before it sleeps.
+    pub fn new(worker: Worker, hooks: Hooks, spin: Duration) -> Self {
+        Core { worker, hooks, spin, next_cron_ms: 0, ending_since_ms: 0 }
+    }
+
+    /// Runs until the server ends. An error means that the driver is broken.
+    pub fn run(&mut self) -> io::Result<()> {
+        let flag = self.worker.router.mesh.sleep_flag();
+        self.worker.driver.attach_sleep_flag(flag);
+        while self.tick()? {}
+        Ok(())
+    }
+
+    /// See the module. False when this core has ended.
+    fn tick(&mut self) -> io::Result<bool> {
+        self.wait()?;
+        let worker = &mut self.worker;
+        worker.clock.refresh();
+        worker.router.shard.now_ms = worker.clock.unix_ms();
+        worker.refresh_config();
+        worker.refresh_pause();
+        self.drain_mesh();
+        self.events();
+        let worker = &mut self.worker;
+        worker.run_inputs();
+        worker.deliver_finished();
+        (self.hooks.after_run)(worker);
+        worker.send_outputs();
+        worker.router.shard.free_step(limits::FREE_STEP_OBJECTS);
+        self.cron();
+        let worker = &mut self.worker;
+        let driver = &mut worker.driver;
+        worker.router.flush(|core| driver.ring(core));
+        worker.publish_counters();
+        if worker.shared.is_ending() {
+            return Ok(!self.has_ended());
+        }
+        Ok(true)
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        let worker = &mut self.worker;
+        let busy = worker.has_ready() || !worker.router.shard.lazy.is_empty();
+        let left_ms = self.next_cron_ms.saturating_sub(worker.clock.unix_ms());
+        let wait = if busy {
+            Wait::POLL
+        } else {
+            Wait { timeout: Some(Duration::from_millis(left_ms.clamp(1, 1000))), spin: self.spin }
+        };
+        let mesh = &worker.router.mesh;
+        worker.driver.submit_and_reap(wait, &|| mesh.has_inbound())
+    }
+
+    fn drain_mesh(&mut self) {
+        let worker = &mut self.worker;
+        if !worker.router.mesh.has_inbound() {
+            return;
+        }
+        let mut messages = std::mem::take(&mut worker.messages);
+        worker.router.mesh.drain(limits::MESSAGES_PER_PEER, |from, message| messages.push((from, message)));
+        for (from, message) in messages.drain(..) {
+            worker.on_message(from, message);
+        }
+        worker.messages = messages;
+    }
+
+    fn events(&mut self) {
+        let worker = &mut self.worker;
+        while let Some(event) = worker.driver.next_event() {
+            match event {
+                Event::Received { conn, buffer } => worker.on_received(conn, buffer),
+                Event::Sent { conn, buffer, result } => worker.on_sent(conn, buffer, result.is_err()),
+                Event::ReceiveEnded { conn, error } => worker.on_receive_ended(conn, error.is_some()),
+                Event::Closed { conn } => worker.on_closed(conn),
+                Event::Accepted { listener, socket } => worker.on_accepted(listener, socket),
+                Event::AcceptFailed { .. } => worker.on_accept_failed(),
+                Event::Doorbell => {}
+            }
+        }
+    }
+
+    /// Ten times a second, or as `hz` says.
+    fn cron(&mut self) {
+        let worker = &mut self.worker;
+        let now = worker.clock.unix_ms();
+        if now < self.next_cron_ms {
+            return;
+        }
+        self.next_cron_ms = now + 1000 / u64::from(worker.config.hz.clamp(1, 500));
+        worker.cron();
+        worker.router.shard.expire_step(limits::EXPIRE_STEP_ENTRIES);
+        worker.send_outputs();
+        (self.hooks.cron)(worker);
+    }
+
+    /// Gives clients a moment to receive what was written, then is done.
+    fn has_ended(&mut self) -> bool {
+        let worker = &mut self.worker;
+        let now = worker.clock.unix_ms();
+        if self.ending_since_ms == 0 {
+            self.ending_since_ms = now;
+            self.next_cron_ms = now;
+        }
+        let drained = worker.conns().all(|c| c.closing == Closing::Told || (c.out.is_empty() && c.sending == 0));
+        self.next_cron_ms = self.next_cron_ms.min(now + 10);
+        drained || now.saturating_sub(self.ending_since_ms) > LAST_REPLIES_MS
+    }
+}

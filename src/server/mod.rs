@@ -1,0 +1,5 @@
+//! Composes everything: the tick of a core, the start and end of the process.
+
+pub mod boot;
+pub mod core;
+pub mod registry;

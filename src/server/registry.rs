@@ -1,0 +1,39 @@
+//! Which function answers which session command: the one place where names of the table meet functions of the layers
+//! above it.
+
+use crate::admin;
+use crate::commands::table::CommandTable;
+use crate::net::worker::{Handlers, SessionFn};
+use crate::net::{client, handshake};
+
+/// Name of the command or `container|subcommand`, and its function. A container's function also serves its
+/// subcommands that are not listed.
+const SESSION: &[(&str, SessionFn)] = &[
+    ("ping", handshake::ping),
+    ("echo", handshake::echo),
+    ("quit", handshake::quit),
+    ("select", handshake::select),
+    ("auth", handshake::auth),
+    ("hello", handshake::hello),
+    ("reset", handshake::reset),
+    ("monitor", handshake::monitor),
+    ("client", client::client),
+    ("command", admin::handlers::command),
+    ("config", admin::handlers::config),
+    ("shutdown", admin::handlers::shutdown),
+    ("time", admin::handlers::time),
+];
+
+/// The functions by command id.
+pub fn handlers(table: &CommandTable) -> Handlers {
+    let mut session: Vec<Option<SessionFn>> = vec![None; table.len()];
+    for (id, spec) in table.iter() {
+        let container = spec.name.split('|').next().unwrap_or(spec.name);
+        if spec.name.ends_with("|help") {
+            session[id.index()] = Some(handshake::help);
+            continue;
+        }
+        session[id.index()] = SESSION.iter().find(|(name, _)| *name == container).map(|(_, f)| *f);
+    }
+    Handlers { session, answer: admin::handlers::answer }
+}

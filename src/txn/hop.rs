@@ -1,0 +1,180 @@
+//! Batches of commands for other shards: filled during a tick, sent at its end, run by the owner, sent back as the same
+//! box. A pipeline over several shards costs one message per shard, not one per command.
+
+use crate::base::bytes::BigString;
+use crate::base::clock;
+use crate::commands::args::Args;
+use crate::commands::context::CommandFn;
+use crate::commands::context::Context;
+use crate::commands::spec::Plan;
+use crate::commands::table::CommandTable;
+use crate::resp::parse::Span;
+use crate::resp::reply::Reply;
+use crate::shard::keyspace::Shard;
+use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow};
+
+/// Empty batches kept for reuse, and the batch under way to each core.
+#[derive(Debug)]
+pub struct Outboxes {
+    open: Vec<Option<Box<CommandBatch>>>,
+    spare: Vec<Box<CommandBatch>>,
+}
+
+/// Batches kept for reuse per core; more are freed.
+const SPARE_BATCHES_MAX: usize = 64;
+/// A batch whose buffers grew beyond this is freed, not kept.
+const SPARE_BYTES_MAX: usize = 256 * 1024;
+
+impl Outboxes {
+    /// For `cores` cores.
+    pub fn new(cores: usize) -> Self {
+        Outboxes { open: (0..cores).map(|_| None).collect(), spare: Vec::new() }
+    }
+
+    /// Adds a command for `core`. Arguments that arrived in a buffer of their own move uncopied.
+    pub fn push<'a>(
+        &mut self,
+        core: usize,
+        mut command: RemoteCommand,
+        args: impl Iterator<Item = &'a [u8]>,
+        big: Option<(u32, BigString)>,
+    ) {
+        let spare = &mut self.spare;
+        let batch = self.open[core].get_or_insert_with(|| spare.pop().unwrap_or_default());
+        command.first = batch.spans.len() as u32;
+        for arg in args {
+            batch.spans.push(Span { start: batch.data.len() as u32, len: arg.len() as u32 });
+            batch.data.extend_from_slice(arg);
+        }
+        command.count = batch.spans.len() as u32 - command.first;
+        if let Some((index, bytes)) = big {
+            batch.bigs.push((batch.commands.len() as u32, index, bytes));
+        }
+        batch.commands.push(command);
+    }
+
+    /// Bytes of arguments gathered for `core` so far.
+    pub fn open_bytes(&self, core: usize) -> usize {
+        self.open[core].as_ref().map_or(0, |b| b.data.len())
+    }
+
+    /// The batches to send now.
+    pub fn take(&mut self, core: usize) -> Option<Box<CommandBatch>> {
+        self.open[core].take()
+    }
+
+    /// Keeps an emptied batch for reuse.
+    pub fn recycle(&mut self, mut batch: Box<CommandBatch>) {
+        let bytes = batch.data.capacity() + batch.replies.bytes.capacity();
+        if self.spare.len() < SPARE_BATCHES_MAX && bytes <= SPARE_BYTES_MAX {
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+}
+
+/// The function that `plan` runs on a shard in this phase.
+pub fn function(plan: &Plan, phase: Phase) -> Option<CommandFn> {
+    match (plan, phase) {
+        (Plan::Session, _) => None,
+        (Plan::OneShard(f) | Plan::Scatter(f, _) | Plan::AllShards(f, _) | Plan::ByCursor(f), _) => Some(*f),
+        (Plan::CheckedScatter { check, .. }, Phase::Check) => Some(*check),
+        (Plan::CheckedScatter { run, .. } | Plan::TwoPhase { run, .. }, _) => Some(*run),
+    }
+}
+
+/// What running commands for others needs besides the shard.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Largest string a command may build (proto-max-bulk-len).
+    pub bulk_bytes_max: usize,
+    /// A command that runs longer is noted, clock ticks.
+    pub slow_ticks: u64,
+}
+
+/// Commands whose keys are looked up together, so that their cache misses overlap. Measured in `benches/prefetch`.
+pub const PREFETCH_COMMANDS: usize = 16;
+
+/// Runs every command of a batch from another core, in order, and leaves the replies in it. `ran` is told each command
+/// and its duration in clock ticks, and whether its reply was an error.
+pub fn run_batch(
+    batch: &mut CommandBatch,
+    shard: &mut Shard,
+    table: &CommandTable,
+    terms: Terms,
+    mut ran: impl FnMut(&RemoteCommand, u64, bool),
+) {
+    let CommandBatch { data, spans, commands, bigs, replies, reply_ends, slow } = batch;
+    let mut bigs = bigs.iter_mut().peekable();
+    let mut before = clock::ticks();
+    for chunk_start in (0..commands.len()).step_by(PREFETCH_COMMANDS) {
+        let chunk = &commands[chunk_start..(chunk_start + PREFETCH_COMMANDS).min(commands.len())];
+        if chunk.len() > 1 {
+            for c in chunk {
+                if let Some(pos) = c.pos {
+                    shard.tables[c.manner.db as usize].prefetch_bucket(pos);
+                }
+            }
+            for c in chunk {
+                if let Some(pos) = c.pos {
+                    shard.tables[c.manner.db as usize].prefetch_entry(pos);
+                }
+            }
+        }
+        for (i, command) in chunk.iter().enumerate() {
+            let index = chunk_start + i;
+            let spans = &spans[command.first as usize..(command.first + command.count) as usize];
+            let big = bigs.next_if(|b| b.0 as usize == index);
+            let mut args = match big {
+                Some((_, at, bytes)) => Args::with_big(data, spans, *at as usize, bytes),
+                None => Args::new(data, spans),
+            };
+            let start = replies.bytes.len();
+            let mut ctx = Context {
+                shard,
+                db: command.manner.db as usize,
+                no_touch: command.manner.no_touch,
+                hint: command.pos,
+                bulk_bytes_max: terms.bulk_bytes_max,
+                foreign: &mut [],
+            };
+            let mut reply = Reply { out: replies, proto: command.manner.proto };
+            match function(&table.get(command.id).plan, command.phase) {
+                Some(run) => run(&mut ctx, &mut args, &mut reply),
+                None => reply.error("ERR this command has no part on a shard"),
+            }
+            let failed = replies.bytes.get(start) == Some(&b'-');
+            reply_ends.push(replies.bytes.len() as u32);
+            let after = clock::ticks();
+            let took = after.wrapping_sub(before);
+            before = after;
+            if took >= terms.slow_ticks {
+                slow.push(Slow { command: index as u32, micros: clock::ticks_to_us(took) });
+            }
+            ran(command, took, failed);
+        }
+    }
+}
+
+/// Runs a TwoPhase command on its home shard with the keys that were fetched for it.
+pub fn run_home(run: &mut HomeRun, shard: &mut Shard, table: &CommandTable, terms: Terms) {
+    let mut data = Vec::with_capacity(run.args.iter().map(Vec::len).sum());
+    let mut spans = Vec::with_capacity(run.args.len());
+    for arg in &run.args {
+        spans.push(Span { start: data.len() as u32, len: arg.len() as u32 });
+        data.extend_from_slice(arg);
+    }
+    let mut ctx = Context {
+        shard,
+        db: run.manner.db as usize,
+        no_touch: run.manner.no_touch,
+        hint: None,
+        bulk_bytes_max: terms.bulk_bytes_max,
+        foreign: &mut run.foreign,
+    };
+    let mut reply = Reply { out: &mut run.reply, proto: run.manner.proto };
+    match function(&table.get(run.id).plan, Phase::Run) {
+        Some(f) => f(&mut ctx, &mut Args::new(&data, &spans), &mut reply),
+        None => reply.error("ERR this command has no part on a shard"),
+    }
+}

@@ -1,0 +1,339 @@
+//! Everything one core can say to another: one closed enum, one handler per variant. Messages own what they carry.
+
+use crate::base::bytes::{BigString, OutBuf};
+use crate::base::hash::Position;
+use crate::commands::context::Foreign;
+use crate::commands::table::CommandId;
+use crate::resp::parse::Span;
+use crate::resp::reply::Proto;
+use std::os::fd::OwnedFd;
+
+/// A connection of some core: its place there, and which of the connections that had that place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnId {
+    /// Index in the core's table of connections.
+    pub index: u32,
+    /// Counts the connections that had this index.
+    pub generation: u32,
+}
+
+/// Where a reply that comes from another shard goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ticket {
+    /// A connection's reply slot.
+    Slot {
+        /// The connection.
+        conn: ConnId,
+        /// The slot's sequence number.
+        seq: u32,
+    },
+    /// One part of a command that runs on several shards.
+    Part {
+        /// Index of the pending command.
+        pending: u32,
+        /// Index of the part.
+        part: u32,
+    },
+    /// Nobody waits for it.
+    Nobody,
+}
+
+/// Which of a command's functions runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The command itself.
+    Run,
+    /// The check of a `CheckedScatter`.
+    Check,
+}
+
+/// How the connection of a command wants it run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// Selected database.
+    pub db: u16,
+    /// Reply dialect.
+    pub proto: Proto,
+    /// `CLIENT NO-TOUCH on`.
+    pub no_touch: bool,
+}
+
+/// One command inside a [`CommandBatch`].
+#[derive(Debug, Clone, Copy)]
+pub struct RemoteCommand {
+    /// Where its reply goes.
+    pub ticket: Ticket,
+    /// Which command.
+    pub id: CommandId,
+    /// Which function.
+    pub phase: Phase,
+    /// Database, dialect, touch.
+    pub manner: Manner,
+    /// Position of the first key, if there is a key.
+    pub pos: Option<Position>,
+    /// First of its spans.
+    pub first: u32,
+    /// Number of its spans.
+    pub count: u32,
+}
+
+/// A command slower than the log's threshold, noted where it ran, logged where its client is.
+#[derive(Debug, Clone, Copy)]
+pub struct Slow {
+    /// Index of the command in its batch.
+    pub command: u32,
+    /// How long it ran, microseconds.
+    pub micros: u64,
+}
+
+/// Commands for one shard, gathered over one tick; the same box travels back with the replies.
+#[derive(Debug, Default)]
+pub struct CommandBatch {
+    /// Argument bytes.
+    pub data: Vec<u8>,
+    /// Arguments in `data`.
+    pub spans: Vec<Span>,
+    /// The commands, in order.
+    pub commands: Vec<RemoteCommand>,
+    /// Arguments that travel uncopied: (command, argument, bytes).
+    pub bigs: Vec<(u32, u32, BigString)>,
+    /// Replies, one after the other.
+    pub replies: OutBuf,
+    /// End of each command's reply in `replies.bytes`.
+    pub reply_ends: Vec<u32>,
+    /// Commands that took long.
+    pub slow: Vec<Slow>,
+}
+
+impl CommandBatch {
+    /// Empties it, keeping its buffers.
+    pub fn clear(&mut self) {
+        self.data.clear();
+        self.spans.clear();
+        self.commands.clear();
+        self.bigs.clear();
+        self.replies.clear();
+        self.reply_ends.clear();
+        self.slow.clear();
+    }
+}
+
+/// Keys to copy out for a TwoPhase command; the same box travels back with what was found.
+#[derive(Debug)]
+pub struct Fetch {
+    /// Where the answer goes.
+    pub ticket: Ticket,
+    /// The keys; `found` is filled in by their shard.
+    pub keys: Vec<Foreign>,
+}
+
+/// A TwoPhase command with its fetched keys, for its home shard; the same box travels back with the reply.
+#[derive(Debug)]
+pub struct HomeRun {
+    /// Where the answer goes.
+    pub ticket: Ticket,
+    /// Which command.
+    pub id: CommandId,
+    /// Database, dialect, touch.
+    pub manner: Manner,
+    /// All arguments.
+    pub args: Vec<Vec<u8>>,
+    /// What the other shards hold.
+    pub foreign: Vec<Foreign>,
+    /// The reply.
+    pub reply: OutBuf,
+}
+
+/// A question to a core about itself. Answered in the order of arrival, between commands.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Connections as `CLIENT LIST` lines.
+    ClientList(ClientFilter),
+    /// Close the connections that the filter names.
+    ClientKill(ClientFilter),
+    /// Postpone commands until this time (Unix ms); `writes_only` lets reads pass. 0 ends it.
+    ClientPause {
+        /// Until when, Unix milliseconds.
+        until_ms: u64,
+        /// Whether reads go on.
+        writes_only: bool,
+    },
+    /// Figures for INFO and MEMORY.
+    Figures,
+    /// Per-command latency histograms of this core.
+    Histograms,
+    /// `CONFIG RESETSTAT`.
+    ResetStats,
+    /// `LATENCY RESET`'s histograms.
+    ResetHistograms,
+    /// A line for this core's monitors.
+    MonitorLine(Vec<u8>),
+    /// `DEBUG SLEEP`: hold the core, microseconds.
+    Sleep(u64),
+    /// `DEBUG SET-ACTIVE-EXPIRE`.
+    ActiveExpire(bool),
+    /// `DEBUG` text about a table, per database.
+    TableStats(u16),
+    /// XOR of the digests of every key.
+    Digest,
+    /// `MEMORY PURGE`.
+    Purge,
+}
+
+/// Which clients CLIENT LIST and CLIENT KILL mean. Empty fields do not restrict.
+#[derive(Debug, Clone, Default)]
+pub struct ClientFilter {
+    /// Any of these ids.
+    pub ids: Vec<u64>,
+    /// None of these ids.
+    pub not_ids: Vec<u64>,
+    /// Remote address.
+    pub addr: Option<Vec<u8>>,
+    /// Not this remote address.
+    pub not_addr: Option<Vec<u8>>,
+    /// Local address.
+    pub laddr: Option<Vec<u8>>,
+    /// Not this local address.
+    pub not_laddr: Option<Vec<u8>>,
+    /// Type: normal, master, replica, pubsub.
+    pub kind: Option<ClientKind>,
+    /// Not this type.
+    pub not_kind: Option<ClientKind>,
+    /// User name.
+    pub user: Option<Vec<u8>>,
+    /// Not this user.
+    pub not_user: Option<Vec<u8>>,
+    /// At least this old, seconds.
+    pub age_min_s: Option<u64>,
+    /// Idle for at least this long, seconds.
+    pub idle_min_s: Option<u64>,
+    /// Has all these flags, as CLIENT LIST shows them.
+    pub flags: Option<Vec<u8>>,
+    /// Lacks all these flags.
+    pub not_flags: Option<Vec<u8>>,
+    /// Name given by CLIENT SETNAME.
+    pub name: Option<Vec<u8>>,
+    /// Not this name.
+    pub not_name: Option<Vec<u8>>,
+    /// Selected database.
+    pub db: Option<u16>,
+    /// Not this database.
+    pub not_db: Option<u16>,
+    /// Library name.
+    pub lib_name: Option<Vec<u8>>,
+    /// Not this library name.
+    pub not_lib_name: Option<Vec<u8>>,
+    /// Library version.
+    pub lib_ver: Option<Vec<u8>>,
+    /// Not this library version.
+    pub not_lib_ver: Option<Vec<u8>>,
+    /// Remote IP address.
+    pub ip: Option<Vec<u8>>,
+    /// Not this remote IP address.
+    pub not_ip: Option<Vec<u8>>,
+    /// The client that asks, and whether it is to be passed over.
+    pub skip: Option<u64>,
+}
+
+/// Client types as CLIENT LIST TYPE names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientKind {
+    /// An ordinary client.
+    Normal,
+    /// The link to a primary.
+    Master,
+    /// A replica.
+    Replica,
+    /// A subscriber.
+    Pubsub,
+}
+
+/// What a core answers to a [`Request`].
+#[derive(Debug)]
+pub enum Answer {
+    /// Done.
+    Done,
+    /// How many.
+    Count(u64),
+    /// Client id and its line.
+    Lines(Vec<(u64, String)>),
+    /// Text.
+    Text(String),
+    /// See [`Request::Figures`].
+    Figures(Box<crate::txn::message::Figures>),
+    /// Histogram per command, where a command ran.
+    Histograms(Vec<(CommandId, crate::base::stats::Histogram)>),
+    /// A 20-byte digest.
+    Digest([u8; 20]),
+}
+
+/// What a core says of itself for INFO and MEMORY.
+#[derive(Debug, Default, Clone)]
+pub struct Figures {
+    /// Keys, keys with expiry, average TTL in ms; per database.
+    pub databases: Vec<(u64, u64, u64)>,
+    /// Bytes of the tables and what they hold.
+    pub table_bytes: u64,
+    /// Bytes of query and output buffers.
+    pub client_bytes: u64,
+    /// Largest query buffer now.
+    pub input_bytes_max: u64,
+    /// Largest output buffer now.
+    pub output_bytes_max: u64,
+    /// See `ShardStats`.
+    pub stats: crate::shard::keyspace::ShardStats,
+    /// Writes since start.
+    pub dirty: u64,
+    /// Objects waiting to be freed.
+    pub lazy_pending: u64,
+    /// Objects freed lazily.
+    pub lazy_freed: u64,
+    /// Connections.
+    pub clients: u64,
+    /// Commands waiting for other cores.
+    pub waiting: u64,
+    /// Processor time of the core's thread: user, system; microseconds.
+    pub cpu_us: (u64, u64),
+    /// Queue depth per peer now.
+    pub queues: Vec<u64>,
+    /// Ticks, spins that found work, sleeps.
+    pub ticks: [u64; 3],
+}
+
+/// See the module.
+#[derive(Debug)]
+pub enum Message {
+    /// Commands to run.
+    Commands(Box<CommandBatch>),
+    /// Their replies.
+    Replies(Box<CommandBatch>),
+    /// Keys to copy out.
+    Fetch(Box<Fetch>),
+    /// What was found.
+    Fetched(Box<Fetch>),
+    /// A TwoPhase command to run.
+    HomeRun(Box<HomeRun>),
+    /// Its reply.
+    HomeDone(Box<HomeRun>),
+    /// An accepted socket to serve.
+    Adopt {
+        /// The socket.
+        socket: OwnedFd,
+        /// Its listener.
+        listener: u32,
+    },
+    /// A question.
+    Ask {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// What.
+        request: Box<Request>,
+    },
+    /// Its answer.
+    Answer {
+        /// Where it goes.
+        ticket: Ticket,
+        /// What.
+        answer: Box<Answer>,
+    },
+}
