@@ -7,6 +7,7 @@ pub mod handlers;
 pub mod info;
 pub mod latency;
 pub mod log;
+pub mod lolwut;
 pub mod memory;
 pub mod metrics;
 pub mod slowlog;

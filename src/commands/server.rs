@@ -329,3 +329,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .tips(&["nondeterministic_output"])
         .docs("Returns the Unix time in seconds, and the microseconds beyond.", "O(1)", ""),
 ];
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
