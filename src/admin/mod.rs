@@ -12,3 +12,5 @@ pub mod memory;
 pub mod metrics;
 pub mod slowlog;
 pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
