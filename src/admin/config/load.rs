@@ -86,6 +86,7 @@ fn answer(args: &[Vec<u8>]) -> Result<(), StartError> {
     let text = match first.as_slice() {
         b"-v" | b"--version" => format!("Pinion server v={} malloc=mimalloc bits=64", env!("CARGO_PKG_VERSION")),
         b"-h" | b"--help" => super::reference::usage(),
+        b"--settings" => super::reference::reference(),
         b"--test-memory" => return Err(StartError::fatal("Pinion tests no memory; use memtest86+ or memtester")),
         b"--check-system" => return Err(StartError::fatal("Pinion checks no system; tuning/ says what to look at")),
         _ => return Ok(()),

@@ -210,6 +210,10 @@ fn questions_are_answered_without_a_start() {
         assert_eq!(answer.code, 0);
         assert!(answer.text.contains("inion"));
     }
+    let settings = start(&["--settings"]).expect_err("no start").text;
+    for line in ["`port`*", "- there is no TLS yet: `tls-cluster`, `tls-port`, `tls-replication`", "`maxclients`,"] {
+        assert!(settings.contains(line), "{line}");
+    }
     assert!(fault(&["--test-memory", "4"]).contains("memtest86+"));
     assert!(fault(&["--check-system"]).contains("tuning/"));
 }

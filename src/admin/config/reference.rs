@@ -10,8 +10,9 @@ pub(super) fn usage() -> String {
        pinion -             read settings from standard input
        pinion -v, --version
        pinion -h, --help
+       pinion --settings    which settings work, which have no effect, which are refused, and why
 
-Settings are those of redis.conf; CONFIG GET * shows all of them. Pinion's own:
+Settings are those of redis.conf. Pinion's own:
        --shards N           threads, each with its slice of the keys (0: one per CPU)
        --io-driver D        auto, uring or epoll
        --spin-us N          longest spin before a core sleeps (auto, or microseconds)

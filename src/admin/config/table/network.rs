@@ -18,7 +18,10 @@ pub(super) const ROWS: &[Setting] = &[
     count("tcp-keepalive", "300").fill(|c, v| c.tcp_keepalive_s = v.int()),
     count("timeout", "0").fill(|c, v| c.timeout_s = v.int()),
     yes_no("protected-mode", "yes").fill(|c, v| c.protected_mode = v.yes()),
-    int("socket-mark-id", 0, u32::MAX as i64, "0").fill(|c, v| c.socket_mark_id = v.int()).at_start(),
+    int("socket-mark-id", 0, u32::MAX as i64, "0")
+        .fill(|c, v| c.socket_mark_id = v.int())
+        .no_effect("sockets carry no mark")
+        .at_start(),
     int("maxclients", 1, u32::MAX as i64, "10000").fill(|c, v| c.maxclients = v.int()),
     int("max-new-connections-per-cycle", 1, 1000, "10").no_effect("every waiting connection is accepted at once"),
     int("max-new-tls-connections-per-cycle", 1, 1000, "1").no_effect(NO_TLS),
