@@ -2,7 +2,7 @@
 
 /// Allocates for the whole process: one heap per thread, so that cores do not meet in it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: pinion::runtime::alloc::Allocator = pinion::runtime::alloc::Allocator;
 
 fn main() {
     std::process::exit(pinion::server::boot::run(std::env::args_os().skip(1)));

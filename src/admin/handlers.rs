@@ -1,18 +1,26 @@
 //! The functions behind the server's own commands: each takes the connection's worker, gathers what the command needs
 //! from all cores, and hands it to the pure functions of this layer.
 
+use crate::admin::info::Sections;
+use crate::admin::latency::LatencyFacts;
+use crate::admin::slowlog::{CommandLogs, LogKind, Record};
 use crate::admin::state::AdminState;
-use crate::admin::{command as command_replies, log};
+use crate::admin::{collect, command as command_replies, log};
 use crate::base::bytes::OutBuf;
+use crate::base::config::Allowed;
+use crate::base::stats::Histogram;
 use crate::commands::args::Args;
+use crate::commands::debug::{self, DatasetDigest, DebugCall};
 use crate::commands::errors;
-use crate::commands::table::Resolved;
+use crate::commands::table::{CommandId, CommandTable, Resolved};
 use crate::net::client;
 use crate::net::connection::Conn;
-use crate::net::worker::Worker;
+use crate::net::worker::{NotedKind, Worker};
 use crate::resp::reply::Reply;
+use crate::runtime::alloc;
 use crate::txn::message::{Answer, Request};
-use crate::txn::router::Outcome;
+use crate::txn::router::{Call, Outcome};
+use std::time::Duration;
 
 /// COMMAND ...
 pub fn command(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
@@ -111,20 +119,222 @@ pub fn shutdown(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: 
 /// Answers another core's (or this one's) question about this core.
 pub fn answer(worker: &mut Worker, request: &Request, asker: Option<&mut Conn>) -> Answer {
     match request {
-        Request::ClientList(filter) => client::answer_list(worker, filter, asker.as_deref()),
-        Request::ClientKill(filter) => client::answer_kill(worker, filter, asker),
-        Request::MonitorLine(line) => {
-            worker.monitor_line(line);
-            Answer::Done
+        Request::ClientList(filter) => return client::answer_list(worker, filter, asker.as_deref()),
+        Request::ClientKill(filter) => return client::answer_kill(worker, filter, asker),
+        Request::Figures { histograms } => {
+            return Answer::Figures(Box::new(collect::figures(worker, asker.as_deref(), *histograms)));
         }
-        _ => Answer::Done,
+        Request::ResetStats => collect::reset(worker),
+        Request::MonitorLine(line) => worker.monitor_line(line),
+        Request::ActiveExpire(on) => worker.router.shard.settings.active_expire = *on,
+        Request::Digest => return Answer::Digest(debug::database_digests(&worker.router.shard)),
+        Request::Hold(micros) => std::thread::sleep(Duration::from_micros(*micros)),
+        Request::Purge => alloc::purge(),
+        Request::TableStats(db) => {
+            let (core, table) = (worker.router.core, &worker.router.shard.tables[*db as usize]);
+            return Answer::Text(format!("[Shard {core}]\n{:#?}\n", table.stats()));
+        }
     }
+    Answer::Done
 }
 
 /// After the commands of a tick.
 pub fn after_run(worker: &mut Worker) {
-    worker.noted.clear();
+    hand_over_noted(worker);
 }
 
-/// As often as `hz` says.
-pub fn cron(_: &mut Worker) {}
+/// As often as `hz` says: the first core takes the samples that INFO's rates and peaks are made of.
+pub fn cron(worker: &mut Worker) {
+    if worker.router.core != 0 {
+        return;
+    }
+    let shared = &worker.shared;
+    let state: &AdminState = shared.admin();
+    let now_us = worker.clock.mono_us();
+    let mut rates = state.rates();
+    for (rate, core) in rates.ops.iter_mut().zip(&shared.cores) {
+        rate.sample(now_us, core.commands.get());
+    }
+    rates.input.sample(now_us, shared.total(|c| &c.bytes_in));
+    rates.output.sample(now_us, shared.total(|c| &c.bytes_out));
+    state.memory().sample(worker.clock.unix_ms() / 1000);
+}
+
+/// INFO [section ...]
+pub fn info(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, _: &mut OutBuf) -> Outcome {
+    let sections = Sections::parse(args.from(1));
+    let finish = Box::new(move |worker: &mut Worker, conn: &mut Conn, answers: Vec<Answer>, out: &mut OutBuf| {
+        let shared = worker.shared.clone();
+        let figures = collect::from_answers(answers);
+        let data = collect::info(worker, shared.admin(), figures, sections.commands());
+        let text = crate::admin::info::render(&data, sections);
+        Reply::new(out, conn.session.proto).verbatim("txt", text.as_bytes());
+    });
+    worker.ask_all(conn, &Request::Figures { histograms: sections.latencies() }, finish)
+}
+
+/// SLOWLOG GET | LEN | RESET
+pub fn slowlog(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    logs(worker, conn, args, out, CommandLogs::slowlog)
+}
+
+/// COMMANDLOG GET | LEN | RESET
+pub fn commandlog(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    logs(worker, conn, args, out, CommandLogs::commandlog)
+}
+
+type LogFn = fn(&mut CommandLogs, &CommandTable, CommandId, &Args<'_>, &mut Reply<'_>);
+
+fn logs(worker: &mut Worker, conn: &Conn, args: &Args<'_>, out: &mut OutBuf, answer: LogFn) -> Outcome {
+    hand_over_noted(worker);
+    let shared = worker.shared.clone();
+    let state: &AdminState = shared.admin();
+    if let Resolved::Command(id) = shared.table.resolve(args) {
+        answer(&mut state.logs(), &shared.table, id, args, &mut Reply::new(out, conn.session.proto));
+    }
+    Outcome::Done
+}
+
+/// LATENCY LATEST | HISTORY | GRAPH | DOCTOR | RESET | HISTOGRAM
+pub fn latency(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, _: &mut OutBuf) -> Outcome {
+    let wanted: Vec<Vec<u8>> = args.from(0).map(<[u8]>::to_vec).collect();
+    let finish = Box::new(move |worker: &mut Worker, conn: &mut Conn, answers: Vec<Answer>, out: &mut OutBuf| {
+        let shared = worker.shared.clone();
+        let state: &AdminState = shared.admin();
+        let histograms = collect::merged_histograms(&mut collect::from_answers(answers));
+        let named: Vec<(&str, &Histogram)> =
+            histograms.iter().map(|(id, h)| (shared.table.get(CommandId(*id)).name, h)).collect();
+        let facts = LatencyFacts {
+            now_s: worker.clock.unix_ms() / 1000,
+            threshold_ms: worker.config.latency_monitor_threshold_ms,
+            histograms: &named,
+        };
+        let (data, spans) = crate::txn::router::join(&wanted);
+        let args = Args::new(&data, &spans);
+        let mut reply = Reply::new(out, conn.session.proto);
+        if let Resolved::Command(id) = shared.table.resolve(&args) {
+            state.latency().answer(&shared.table, id, &args, &facts, &mut reply);
+        }
+    });
+    worker.ask_all(conn, &Request::Figures { histograms: true }, finish)
+}
+
+/// MEMORY STATS | DOCTOR | PURGE | MALLOC-STATS; USAGE runs on the key's shard.
+pub fn memory(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    let sub = args[1].to_ascii_lowercase();
+    if sub == b"malloc-stats" {
+        Reply::new(out, conn.session.proto).verbatim("txt", alloc::report().as_bytes());
+        return Outcome::Done;
+    }
+    let request = if sub == b"purge" { Request::Purge } else { Request::Figures { histograms: false } };
+    let finish = Box::new(move |worker: &mut Worker, conn: &mut Conn, answers: Vec<Answer>, out: &mut OutBuf| {
+        let shared = worker.shared.clone();
+        let figures = collect::from_answers(answers);
+        let mut reply = Reply::new(out, conn.session.proto);
+        if sub == b"purge" {
+            return reply.ok();
+        }
+        let memory = collect::memory(worker, shared.admin(), &figures);
+        if sub == b"doctor" {
+            let clients = figures.iter().map(|f| f.clients).sum();
+            return reply.verbatim("txt", crate::admin::memory::doctor(&memory, clients, 0).as_bytes());
+        }
+        crate::admin::memory::stats(&memory, &collect::keyspace(&figures), &mut reply);
+    });
+    worker.ask_all(conn, &request, finish)
+}
+
+/// LOLWUT [VERSION version]
+pub fn lolwut(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    let seed = worker.router.shard.random_u64();
+    crate::admin::lolwut::lolwut(args, seed, env!("CARGO_PKG_VERSION"), &mut Reply::new(out, conn.session.proto));
+    Outcome::Done
+}
+
+const DEBUG_REFUSED: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", \
+you can run it from a local connection, otherwise you need to set this option in the configuration file, and then \
+restart the server.";
+
+/// DEBUG subcommand ...
+pub fn debug(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    let allowed = match worker.config.enable_debug_command {
+        Allowed::Yes => true,
+        Allowed::Local => conn.local,
+        Allowed::No => false,
+    };
+    if !allowed {
+        Reply::new(out, conn.session.proto).error(DEBUG_REFUSED);
+        return Outcome::Done;
+    }
+    let databases = worker.config.databases;
+    let call = debug::debug(args, databases, &mut Reply::new(out, conn.session.proto));
+    let request = match call {
+        DebugCall::Answered => return Outcome::Done,
+        DebugCall::OnKey(..) | DebugCall::OnKeys(..) | DebugCall::OnShards(..) => {
+            let Some(id) = worker.router.table.lookup(&args[0]) else { return Outcome::Done };
+            let from = Call { id, manner: conn.session.manner(), pos: None, conn: conn.id, seq: conn.next_seq() };
+            return worker.router.call_debug(from, &call, args, out);
+        }
+        DebugCall::ChangeReplicationId => {
+            worker.shared.clone().admin::<AdminState>().change_replication_id();
+            Reply::new(out, conn.session.proto).ok();
+            return Outcome::Done;
+        }
+        DebugCall::Log => {
+            log::warning(&format!("DEBUG LOG: {}", String::from_utf8_lossy(&args[2])));
+            Reply::new(out, conn.session.proto).ok();
+            return Outcome::Done;
+        }
+        DebugCall::Crash => std::process::abort(),
+        DebugCall::Sleep(micros) => Request::Hold(micros),
+        DebugCall::ActiveExpire(on) => Request::ActiveExpire(on),
+        DebugCall::Digest => Request::Digest,
+        DebugCall::TableStats(db) => Request::TableStats(db as u16),
+    };
+    worker.ask_all(conn, &request, Box::new(finish_debug))
+}
+
+fn finish_debug(_: &mut Worker, conn: &mut Conn, answers: Vec<Answer>, out: &mut OutBuf) {
+    let mut reply = Reply::new(out, conn.session.proto);
+    let mut digests = Vec::new();
+    let mut texts = String::new();
+    for answer in answers {
+        match answer {
+            Answer::Digest(shard) => digests.push(shard),
+            Answer::Text(text) => texts.push_str(&text),
+            _ => {}
+        }
+    }
+    if !digests.is_empty() {
+        reply.simple(DatasetDigest::of(&digests).as_str());
+    } else if !texts.is_empty() {
+        reply.verbatim("txt", texts.as_bytes());
+    } else {
+        reply.ok();
+    }
+}
+
+/// Moves what was noted to the logs.
+fn hand_over_noted(worker: &mut Worker) {
+    if worker.noted.is_empty() {
+        return;
+    }
+    let shared = worker.shared.clone();
+    let state: &AdminState = shared.admin();
+    let time_s = worker.clock.unix_ms() / 1000;
+    let mut logs = state.logs();
+    for noted in worker.noted.drain(..) {
+        let (kind, max) = match noted.kind {
+            NotedKind::Slow => (LogKind::Slow, worker.config.slowlog_max_len),
+            NotedKind::LargeRequest => (LogKind::LargeRequest, worker.config.commandlog_large_request_max_len),
+            NotedKind::LargeReply => (LogKind::LargeReply, worker.config.commandlog_large_reply_max_len),
+        };
+        let args = noted.args.iter().map(Vec::as_slice);
+        logs.push(kind, Record::new(time_s, noted.amount, args, noted.addr.into(), noted.name.into()), max);
+        let ms = noted.amount / 1000;
+        let threshold = worker.config.latency_monitor_threshold_ms;
+        if noted.kind == NotedKind::Slow && threshold > 0 && ms >= threshold {
+            state.latency().record("command", time_s, ms);
+        }
+    }
+}

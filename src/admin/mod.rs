@@ -1,5 +1,6 @@
 //! What operators see and turn: figures, settings, logs. Nothing here is on a command's way to its key.
 
+pub mod collect;
 pub mod command;
 pub mod config;
 pub mod files;

@@ -91,7 +91,7 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
         now_ms: clock::unix_ms_now(),
         run_id: format!("{}{}", random_hex(), &random_hex()[..8]),
         driver: chosen.name(),
-        admin: Box::new(admin::state::AdminState::new(loaded.store)),
+        admin: Box::new(admin::state::AdminState::new(loaded.store, cores, random_seed())),
     }));
     admin::log::notice(&format!(
         "Pinion {} starts: {cores} shards, {} driver{}",

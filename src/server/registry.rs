@@ -20,6 +20,13 @@ const SESSION: &[(&str, SessionFn)] = &[
     ("client", client::client),
     ("command", admin::handlers::command),
     ("config", admin::handlers::config),
+    ("info", admin::handlers::info),
+    ("slowlog", admin::handlers::slowlog),
+    ("commandlog", admin::handlers::commandlog),
+    ("latency", admin::handlers::latency),
+    ("memory", admin::handlers::memory),
+    ("debug", admin::handlers::debug),
+    ("lolwut", admin::handlers::lolwut),
     ("shutdown", admin::handlers::shutdown),
     ("time", admin::handlers::time),
 ];

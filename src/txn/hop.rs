@@ -6,6 +6,7 @@ use crate::base::clock;
 use crate::commands::args::Args;
 use crate::commands::context::CommandFn;
 use crate::commands::context::Context;
+use crate::commands::debug::{DebugCall, debug};
 use crate::commands::spec::Plan;
 use crate::commands::table::CommandTable;
 use crate::resp::parse::Span;
@@ -83,6 +84,24 @@ pub fn function(plan: &Plan, phase: Phase) -> Option<CommandFn> {
     }
 }
 
+/// Runs a command's part on this shard. DEBUG's subcommands are not in the table: their function is found here.
+#[inline]
+pub fn run_phase(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
+    if phase == Phase::Debug {
+        let databases = ctx.shard.tables.len();
+        if let DebugCall::OnKey(_, run) | DebugCall::OnKeys(run, _) | DebugCall::OnShards(run, _) =
+            debug(args, databases, reply)
+        {
+            run(ctx, args, reply);
+        }
+        return;
+    }
+    match function(plan, phase) {
+        Some(run) => run(ctx, args, reply),
+        None => reply.error("ERR this command has no part on a shard"),
+    }
+}
+
 /// What running commands for others needs besides the shard.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
@@ -139,10 +158,7 @@ pub fn run_batch(
                 foreign: &mut [],
             };
             let mut reply = Reply { out: replies, proto: command.manner.proto };
-            match function(&table.get(command.id).plan, command.phase) {
-                Some(run) => run(&mut ctx, &mut args, &mut reply),
-                None => reply.error("ERR this command has no part on a shard"),
-            }
+            run_phase(&table.get(command.id).plan, command.phase, &mut ctx, &mut args, &mut reply);
             let failed = replies.bytes.get(start) == Some(&b'-');
             reply_ends.push(replies.bytes.len() as u32);
             let after = clock::ticks();

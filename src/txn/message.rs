@@ -2,10 +2,14 @@
 
 use crate::base::bytes::{BigString, OutBuf};
 use crate::base::hash::Position;
+use crate::base::stats::Histogram;
 use crate::commands::context::Foreign;
+use crate::commands::debug::DatabaseDigest;
 use crate::commands::table::CommandId;
 use crate::resp::parse::Span;
 use crate::resp::reply::Proto;
+use crate::runtime::usage::CpuTime;
+use crate::shard::keyspace::ShardStats;
 use std::os::fd::OwnedFd;
 
 /// A connection of some core: its place there, and which of the connections that had that place.
@@ -45,6 +49,8 @@ pub enum Phase {
     Run,
     /// The check of a `CheckedScatter`.
     Check,
+    /// A subcommand of DEBUG that concerns keys.
+    Debug,
 }
 
 /// How the connection of a command wants it run.
@@ -151,31 +157,23 @@ pub enum Request {
     ClientList(ClientFilter),
     /// Close the connections that the filter names.
     ClientKill(ClientFilter),
-    /// Postpone commands until this time (Unix ms); `writes_only` lets reads pass. 0 ends it.
-    ClientPause {
-        /// Until when, Unix milliseconds.
-        until_ms: u64,
-        /// Whether reads go on.
-        writes_only: bool,
+    /// Figures for INFO, MEMORY and LATENCY; with the latency histograms of commands if `histograms`.
+    Figures {
+        /// See above.
+        histograms: bool,
     },
-    /// Figures for INFO and MEMORY.
-    Figures,
-    /// Per-command latency histograms of this core.
-    Histograms,
     /// `CONFIG RESETSTAT`.
     ResetStats,
-    /// `LATENCY RESET`'s histograms.
-    ResetHistograms,
     /// A line for this core's monitors.
     MonitorLine(Vec<u8>),
-    /// `DEBUG SLEEP`: hold the core, microseconds.
-    Sleep(u64),
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     ActiveExpire(bool),
     /// `DEBUG` text about a table, per database.
     TableStats(u16),
-    /// XOR of the digests of every key.
+    /// Digests of this shard's databases.
     Digest,
+    /// Take this many microseconds of nothing (`DEBUG SLEEP`).
+    Hold(u64),
     /// `MEMORY PURGE`.
     Purge,
 }
@@ -260,11 +258,9 @@ pub enum Answer {
     /// Text.
     Text(String),
     /// See [`Request::Figures`].
-    Figures(Box<crate::txn::message::Figures>),
-    /// Histogram per command, where a command ran.
-    Histograms(Vec<(CommandId, crate::base::stats::Histogram)>),
-    /// A 20-byte digest.
-    Digest([u8; 20]),
+    Figures(Box<Figures>),
+    /// See [`Request::Digest`].
+    Digest(Vec<DatabaseDigest>),
 }
 
 /// What a core says of itself for INFO and MEMORY.
@@ -281,7 +277,7 @@ pub struct Figures {
     /// Largest output buffer now.
     pub output_bytes_max: u64,
     /// See `ShardStats`.
-    pub stats: crate::shard::keyspace::ShardStats,
+    pub stats: ShardStats,
     /// Writes since start.
     pub dirty: u64,
     /// Objects waiting to be freed.
@@ -290,14 +286,20 @@ pub struct Figures {
     pub lazy_freed: u64,
     /// Connections.
     pub clients: u64,
-    /// Commands waiting for other cores.
-    pub waiting: u64,
-    /// Processor time of the core's thread: user, system; microseconds.
-    pub cpu_us: (u64, u64),
-    /// Queue depth per peer now.
-    pub queues: Vec<u64>,
-    /// Ticks, spins that found work, sleeps.
-    pub ticks: [u64; 3],
+    /// Processor time of the core's thread.
+    pub time: CpuTime,
+    /// Messages waiting to be handled.
+    pub queue: u64,
+    /// Waits that ended while spinning, waits that slept.
+    pub spins: u64,
+    /// See `spins`.
+    pub sleeps: u64,
+    /// Errors by their code.
+    pub errors: Vec<(String, u64)>,
+    /// Latencies of the commands that ran here, if they were asked for.
+    pub histograms: Vec<(CommandId, Histogram)>,
+    /// Estimated share of keys that are due but still there, percent.
+    pub stale_percent: f64,
 }
 
 /// See the module.

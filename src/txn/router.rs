@@ -7,6 +7,8 @@ use crate::base::hash::{Position, SLOTS};
 use crate::base::limits;
 use crate::commands::args::Args;
 use crate::commands::context::{Context, Foreign};
+use crate::commands::debug::DebugCall;
+use crate::commands::key_args::KeyCut;
 use crate::commands::spec::{Gather, Plan};
 use crate::commands::table::{CommandId, CommandTable};
 use crate::resp::parse::Span;
@@ -187,18 +189,18 @@ impl Router {
         match plan {
             Plan::OneShard(_) => {
                 let to = call.pos.map_or(self.core, |pos| self.owner_of(pos));
-                self.one(to, call, args, out)
+                self.one(to, call, Phase::Run, args, out)
             }
-            _ if self.cores == 1 => self.one(0, call, args, out),
+            _ if self.cores == 1 => self.one(0, call, Phase::Run, args, out),
             Plan::ByCursor(_) => {
                 let slot =
                     args.get(1).and_then(crate::base::text::parse_u64).map_or(0, crate::types::table::cursor_slot);
-                self.one(owner(slot, self.cores), call, args, out)
+                self.one(owner(slot, self.cores), call, Phase::Run, args, out)
             }
-            Plan::Scatter(_, gather) => self.scatter(call, args, out, gather, false),
-            Plan::CheckedScatter { gather, .. } => self.scatter(call, args, out, gather, true),
+            Plan::Scatter(_, gather) => self.scatter(call, Phase::Run, args, out, gather, None),
+            Plan::CheckedScatter { gather, .. } => self.scatter(call, Phase::Check, args, out, gather, None),
             Plan::TwoPhase { home, .. } => self.two_phase(call, args, out, home),
-            Plan::AllShards(_, gather) => self.all_shards(call, args, gather),
+            Plan::AllShards(_, gather) => self.all_shards(call, Phase::Run, args, gather),
             Plan::Session => {
                 Reply { out, proto: call.manner.proto }.error("ERR this command has no part on a shard");
                 Outcome::Done
@@ -208,12 +210,12 @@ impl Router {
 
     /// Runs on this core, or sends to one other.
     #[inline]
-    fn one(&mut self, to: usize, call: Call, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    fn one(&mut self, to: usize, call: Call, phase: Phase, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
         if to == self.core {
-            self.run_here(call, Phase::Run, args, out);
+            self.run_here(call, phase, args, out);
             return Outcome::Done;
         }
-        self.send(to, Ticket::Slot { conn: call.conn, seq: call.seq }, call, Phase::Run, args);
+        self.send(to, Ticket::Slot { conn: call.conn, seq: call.seq }, call, phase, args);
         Outcome::Waits
     }
 
@@ -228,9 +230,23 @@ impl Router {
             foreign: &mut [],
         };
         let mut reply = Reply { out, proto: call.manner.proto };
-        match hop::function(&self.table.get(call.id).plan, phase) {
-            Some(run) => run(&mut ctx, args, &mut reply),
-            None => reply.error("ERR this command has no part on a shard"),
+        hop::run_phase(&self.table.get(call.id).plan, phase, &mut ctx, args, &mut reply);
+    }
+
+    /// As [`Router::call`], for the subcommands of DEBUG that concern keys; `plan` is the subcommand's.
+    pub fn call_debug(&mut self, call: Call, plan: &DebugCall, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+        match plan {
+            DebugCall::OnKey(at, _) => {
+                let pos = args.get(*at).map(Position::of);
+                let to = pos.map_or(self.core, |pos| self.owner_of(pos));
+                self.one(to, Call { pos, ..call }, Phase::Debug, args, out)
+            }
+            DebugCall::OnKeys(_, gather) if self.cores > 1 => {
+                let keys = KeyCut { first: 2, end: args.len(), step: 1, count_at: None };
+                self.scatter(call, Phase::Debug, args, out, *gather, Some(keys))
+            }
+            DebugCall::OnShards(_, gather) if self.cores > 1 => self.all_shards(call, Phase::Debug, args, *gather),
+            _ => self.one(self.core, call, Phase::Debug, args, out),
         }
     }
 
@@ -280,13 +296,23 @@ impl Router {
         (self.pending.len() - 1) as u32
     }
 
-    /// Cuts a command into one part per shard that holds some of its keys.
-    fn scatter(&mut self, call: Call, args: &mut Args<'_>, out: &mut OutBuf, gather: Gather, checked: bool) -> Outcome {
-        let Some(units) = Units::of(&self.table, call.id, args) else {
+    /// Cuts a command into one part per shard that holds some of its keys; `cut` says how, if the table does not.
+    fn scatter(
+        &mut self,
+        call: Call,
+        phase: Phase,
+        args: &mut Args<'_>,
+        out: &mut OutBuf,
+        gather: Gather,
+        cut: Option<KeyCut>,
+    ) -> Outcome {
+        let cut = cut.or_else(|| self.table.get(call.id).key_cut(args));
+        let Some(units) = cut.and_then(|cut| Units::of(cut, args)) else {
             // not cut: the function itself answers what is wrong with the arguments
             self.run_here(call, Phase::Run, args, out);
             return Outcome::Done;
         };
+        let checked = phase == Phase::Check;
         let mut part_of_key = Vec::with_capacity(units.count());
         let mut cores: Vec<usize> = Vec::new();
         for list in &mut self.scratch {
@@ -302,20 +328,20 @@ impl Router {
             self.scratch[core].push(unit as u32);
         }
         if cores.len() == 1 {
-            return self.one(cores[0], call, args, out);
+            let phase = if checked { Phase::Run } else { phase };
+            return self.one(cores[0], call, phase, args, out);
         }
         let parts: Vec<(usize, Vec<Vec<u8>>)> =
             cores.iter().map(|&core| (core, units.part(args, &self.scratch[core]))).collect();
         let step = if checked { Step::Check { gather } } else { Step::Merge { gather, part_of_key } };
-        let phase = if checked { Phase::Check } else { Phase::Run };
         self.start_parts(call, parts, step, phase);
         if checked { Outcome::Stalls } else { Outcome::Waits }
     }
 
-    fn all_shards(&mut self, call: Call, args: &Args<'_>, gather: Gather) -> Outcome {
+    fn all_shards(&mut self, call: Call, phase: Phase, args: &Args<'_>, gather: Gather) -> Outcome {
         let args: Vec<Vec<u8>> = args.from(0).map(<[u8]>::to_vec).collect();
         let parts = (0..self.cores).map(|core| (core, args.clone())).collect();
-        self.start_parts(call, parts, Step::Merge { gather, part_of_key: Vec::new() }, Phase::Run);
+        self.start_parts(call, parts, Step::Merge { gather, part_of_key: Vec::new() }, phase);
         Outcome::Waits
     }
 
@@ -381,7 +407,7 @@ impl Router {
         }
         let call = Call { pos: None, ..call };
         if foreign.is_empty() {
-            return self.one(home, call, args, out);
+            return self.one(home, call, Phase::Run, args, out);
         }
         let all: Vec<Vec<u8>> = args.from(0).map(<[u8]>::to_vec).collect();
         let mut cores: Vec<usize> = foreign.iter().map(|(core, _)| *core).collect();
@@ -649,7 +675,8 @@ fn merge(gather: Gather, parts: &[OutBuf], part_of_key: &[u32], first: usize, pr
     }
 }
 
-fn join(args: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
+/// Owned arguments as one buffer and its spans.
+pub fn join(args: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
     let mut data = Vec::with_capacity(args.iter().map(Vec::len).sum());
     let mut spans = Vec::with_capacity(args.len());
     for arg in args {
@@ -675,9 +702,8 @@ struct Units {
 }
 
 impl Units {
-    /// `None` if the arguments do not have the form that the specification describes.
-    fn of(table: &CommandTable, id: CommandId, args: &Args<'_>) -> Option<Units> {
-        let cut = table.get(id).key_cut(args)?;
+    /// `None` if the arguments do not have the form that `cut` describes.
+    fn of(cut: KeyCut, args: &Args<'_>) -> Option<Units> {
         let whole = cut.first < cut.end && (cut.end - cut.first).is_multiple_of(cut.step) && cut.end <= args.len();
         whole.then(|| Units {
             head: 0..cut.first,

@@ -1,0 +1,298 @@
+//! Gathers the figures behind INFO, MEMORY and LATENCY: each core's own, then all of them as the data those replies are
+//! rendered from.
+
+use crate::admin::info::data::{
+    ClientsInfo, CommandStats, ErrorStats, InfoData, KeyspaceInfo, LatencyStats, ListenerInfo, MemoryInfo, ServerInfo,
+    ShardInfo, StatsInfo,
+};
+use crate::admin::metrics;
+use crate::admin::state::AdminState;
+use crate::base::clock;
+use crate::base::config::EvictionPolicy;
+use crate::base::stats::Histogram;
+use crate::commands::table::CommandId;
+use crate::net::connection::Conn;
+use crate::net::shared::CommandCounters;
+use crate::net::worker::{Pause, Worker};
+use crate::runtime::{alloc, usage};
+use crate::txn::message::{Answer, Figures};
+use crate::txn::router::slots_of;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+/// What this core says of itself; `asker` is the connection whose command runs, if it is of this core.
+pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figures {
+    let shard = &worker.router.shard;
+    let databases = (0..shard.tables.len())
+        .map(|db| (shard.len(db) as u64, shard.expiring(db) as u64, shard.avg_ttl_ms(db)))
+        .collect();
+    let conns = || worker.conns().chain(asker);
+    let driver = worker.driver.statistics();
+    Figures {
+        databases,
+        table_bytes: shard.memory() as u64,
+        client_bytes: conns().map(|c| c.memory_bytes() as u64).sum(),
+        input_bytes_max: conns().map(|c| c.input.capacity() as u64).max().unwrap_or(0),
+        output_bytes_max: conns().map(|c| c.output_bytes() as u64).max().unwrap_or(0),
+        stats: shard.stats.clone(),
+        dirty: shard.dirty,
+        lazy_pending: shard.lazy.pending_objects(),
+        lazy_freed: shard.lazy.freed_objects,
+        clients: conns().count() as u64,
+        time: usage::thread(),
+        queue: worker.router.mesh.inbound_len() as u64,
+        spins: driver.spins,
+        sleeps: driver.sleeps,
+        errors: worker.error_counts.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
+        histograms: if histograms { own_histograms(worker) } else { Vec::new() },
+        stale_percent: shard.expired_stale_percent(),
+    }
+}
+
+fn own_histograms(worker: &Worker) -> Vec<(CommandId, Histogram)> {
+    let table = &worker.router.table;
+    let known = table.iter().filter_map(|(id, _)| Some((id, (**worker.histograms[id.index()].as_ref()?).clone())));
+    known.collect()
+}
+
+/// The figures among the answers, by core.
+pub fn from_answers(answers: Vec<Answer>) -> Vec<Figures> {
+    answers.into_iter().filter_map(|a| if let Answer::Figures(f) = a { Some(*f) } else { None }).collect()
+}
+
+/// Histograms of all cores, by command.
+pub fn merged_histograms(figures: &mut [Figures]) -> BTreeMap<u16, Histogram> {
+    let mut merged: BTreeMap<u16, Histogram> = BTreeMap::new();
+    for (id, histogram) in figures.iter_mut().flat_map(|f| std::mem::take(&mut f.histograms)) {
+        merged.entry(id.0).or_default().merge(&histogram);
+    }
+    merged
+}
+
+/// Everything INFO shows.
+pub fn info(worker: &Worker, state: &AdminState, mut figures: Vec<Figures>, commands: bool) -> InfoData {
+    let histograms = merged_histograms(&mut figures);
+    let keyspace = keyspace(&figures);
+    let mut info = InfoData {
+        server: server(worker, state),
+        clients: clients(worker, &figures),
+        memory: memory(worker, state, &figures),
+        stats: stats(worker, state, &figures),
+        cpu: metrics::cpu(figures.iter().map(|f| f.time)),
+        errors: errors(&figures),
+        latencies: latencies(worker, &histograms),
+        shards: shards(worker, state, &figures),
+        keyspace,
+        ..InfoData::default()
+    };
+    info.persistence.changes_since_save = figures.iter().map(|f| f.dirty).sum();
+    info.persistence.last_save_time_s = worker.shared.started_ms / 1000;
+    info.replication.replid = state.replication_id();
+    info.replication.backlog_size = 10 * 1024 * 1024;
+    if commands {
+        info.commands = command_stats(worker);
+    }
+    info
+}
+
+/// Keys of each database, summed over the shards.
+pub fn keyspace(figures: &[Figures]) -> Vec<KeyspaceInfo> {
+    let databases = figures.iter().map(|f| f.databases.len()).max().unwrap_or(0);
+    let sum = |db: usize| {
+        let mut info = KeyspaceInfo::default();
+        let mut ttl = 0u128;
+        for (keys, expires, avg_ttl_ms) in figures.iter().filter_map(|f| f.databases.get(db)) {
+            info.keys += keys;
+            info.expires += expires;
+            ttl += u128::from(*expires) * u128::from(*avg_ttl_ms);
+        }
+        info.avg_ttl_ms = (ttl / u128::from(info.expires.max(1))) as u64;
+        info
+    };
+    (0..databases).map(sum).collect()
+}
+
+fn server(worker: &Worker, state: &AdminState) -> ServerInfo {
+    let config = &worker.config;
+    let process = state.process();
+    let now_us = worker.clock.unix_us();
+    let mut listeners = Vec::new();
+    if config.port != 0 {
+        listeners.push(ListenerInfo { name: "tcp".to_string(), binds: config.bind.clone(), port: Some(config.port) });
+    }
+    if !config.unixsocket.is_empty() {
+        listeners.push(ListenerInfo { name: "unix".to_string(), binds: vec![config.unixsocket.clone()], port: None });
+    }
+    ServerInfo {
+        os: process.os.clone(),
+        monotonic_clock: "TSC or CLOCK_MONOTONIC".to_string(),
+        io_driver: worker.shared.driver.to_string(),
+        process_id: process.id,
+        supervised: process.supervised.clone(),
+        run_id: worker.shared.run_id.clone(),
+        tcp_port: config.port,
+        time_us: now_us,
+        uptime_s: (now_us / 1000).saturating_sub(worker.shared.started_ms) / 1000,
+        hz: config.hz,
+        executable: process.executable.clone(),
+        config_file: state.store().file.as_ref().map(|f| f.display().to_string()).unwrap_or_default(),
+        availability_zone: config.availability_zone.clone(),
+        listeners,
+        ..ServerInfo::default()
+    }
+}
+
+fn clients(worker: &Worker, figures: &[Figures]) -> ClientsInfo {
+    let max = |of: fn(&Figures) -> u64| figures.iter().map(of).max().unwrap_or(0);
+    let until = worker.shared.pause_until_ms.load(Ordering::Relaxed);
+    let actions = match worker.pause {
+        Pause::No => "none",
+        Pause::Writes => "write",
+        Pause::All => "all",
+    };
+    ClientsInfo {
+        connected: figures.iter().map(|f| f.clients).sum(),
+        max: u64::from(worker.config.maxclients),
+        input_buffer_max: max(|f| f.input_bytes_max),
+        output_buffer_max: max(|f| f.output_bytes_max),
+        paused_reason: if worker.pause == Pause::No { "none" } else { "client_pause" }.to_string(),
+        paused_actions: actions.to_string(),
+        paused_ms: if worker.pause == Pause::No { 0 } else { until.saturating_sub(worker.clock.unix_ms()) },
+        ..ClientsInfo::default()
+    }
+}
+
+/// What INFO memory and MEMORY show.
+pub fn memory(worker: &Worker, state: &AdminState, figures: &[Figures]) -> MemoryInfo {
+    let mut memory = MemoryInfo {
+        max: worker.config.maxmemory,
+        policy: policy_name(worker.config.maxmemory_policy).to_string(),
+        clients_normal: figures.iter().map(|f| f.client_bytes).sum(),
+        lazyfree_pending: figures.iter().map(|f| f.lazy_pending).sum(),
+        lazyfreed: figures.iter().map(|f| f.lazy_freed).sum(),
+        allocator: alloc::name(),
+        ..MemoryInfo::default()
+    };
+    state.memory().fill(worker.clock.unix_ms() / 1000, state.process(), &mut memory);
+    memory
+}
+
+fn policy_name(policy: EvictionPolicy) -> &'static str {
+    match policy {
+        EvictionPolicy::VolatileLru => "volatile-lru",
+        EvictionPolicy::VolatileLfu => "volatile-lfu",
+        EvictionPolicy::VolatileRandom => "volatile-random",
+        EvictionPolicy::VolatileTtl => "volatile-ttl",
+        EvictionPolicy::AllkeysLru => "allkeys-lru",
+        EvictionPolicy::AllkeysLfu => "allkeys-lfu",
+        EvictionPolicy::AllkeysRandom => "allkeys-random",
+        EvictionPolicy::Noeviction => "noeviction",
+    }
+}
+
+fn stats(worker: &Worker, state: &AdminState, figures: &[Figures]) -> StatsInfo {
+    let shared = &worker.shared;
+    let rates = state.rates();
+    let shard = |of: fn(&Figures) -> u64| figures.iter().map(of).sum();
+    StatsInfo {
+        connections: shared.total(|c| &c.accepted),
+        commands: shared.total(|c| &c.commands),
+        ops_per_sec: rates.ops.iter().map(|r| r.per_second()).sum(),
+        input_bytes: shared.total(|c| &c.bytes_in),
+        output_bytes: shared.total(|c| &c.bytes_out),
+        input_kbps: rates.input.per_second() as f64 / 1024.0,
+        output_kbps: rates.output.per_second() as f64 / 1024.0,
+        rejected_connections: shared.total(|c| &c.refused),
+        expired_keys: shard(|f| f.stats.expired),
+        expired_stale_percent: figures.iter().map(|f| f.stale_percent).fold(0.0, f64::max),
+        keyspace_hits: shard(|f| f.stats.hits),
+        keyspace_misses: shard(|f| f.stats.misses),
+        errors: shared.total(|c| &c.errors),
+        reads: shared.total(|c| &c.reads),
+        writes: shared.total(|c| &c.writes),
+        query_buffer_disconnections: shared.total(|c| &c.query_limit_closed),
+        output_buffer_disconnections: shared.total(|c| &c.output_limit_closed),
+        acl_denied_auth: shared.total(|c| &c.denied),
+        ..StatsInfo::default()
+    }
+}
+
+fn errors(figures: &[Figures]) -> Vec<ErrorStats> {
+    let mut sum: BTreeMap<&str, u64> = BTreeMap::new();
+    for (code, count) in figures.iter().flat_map(|f| &f.errors) {
+        *sum.entry(code).or_default() += count;
+    }
+    sum.into_iter().map(|(code, count)| ErrorStats { code: code.to_string(), count }).collect()
+}
+
+fn latencies(worker: &Worker, histograms: &BTreeMap<u16, Histogram>) -> Vec<LatencyStats> {
+    let percents = &worker.config.latency_tracking_info_percentiles;
+    let of = |(id, histogram): (&u16, &Histogram)| LatencyStats {
+        name: worker.router.table.get(CommandId(*id)).name.to_string(),
+        percentiles: percents.iter().map(|p| (*p, histogram.percentile(*p) as f64 / 1000.0)).collect(),
+    };
+    histograms.iter().map(of).collect()
+}
+
+fn command_stats(worker: &Worker) -> Vec<CommandStats> {
+    let table = &worker.router.table;
+    let all = table.iter().map(|(id, spec)| {
+        let [calls, ticks, rejected, failed] = worker.shared.command_total(id);
+        CommandStats { name: spec.name.to_string(), calls, usec: clock::ticks_to_us(ticks), rejected, failed }
+    });
+    all.filter(|c| c.calls + c.rejected > 0).collect()
+}
+
+fn shards(worker: &Worker, state: &AdminState, figures: &[Figures]) -> Vec<ShardInfo> {
+    let rates = state.rates();
+    let shard = |(core, f): (usize, &Figures)| {
+        let counters = &worker.shared.cores[core];
+        let slots = slots_of(core, figures.len());
+        ShardInfo {
+            slots: (slots.start, slots.end),
+            cpu: None,
+            keys: f.databases.iter().map(|d| d.0).sum(),
+            expires: f.databases.iter().map(|d| d.1).sum(),
+            bytes: f.table_bytes,
+            clients: f.clients,
+            ops: counters.commands.get(),
+            ops_per_sec: rates.ops.get(core).map_or(0, |r| r.per_second()),
+            reads: counters.reads.get(),
+            writes: counters.writes.get(),
+            time: f.time,
+            hops_in: counters.hops_in.get(),
+            hops_out: counters.hops_out.get(),
+            queue: f.queue,
+            queue_max: counters.queue_max.get(),
+            ticks: counters.ticks.get(),
+            spins: f.spins,
+            sleeps: f.sleeps,
+        }
+    };
+    figures.iter().enumerate().map(shard).collect()
+}
+
+/// `CONFIG RESETSTAT` on this core.
+pub fn reset(worker: &mut Worker) {
+    let counters = worker.counters();
+    let plain = [
+        &counters.commands,
+        &counters.bytes_in,
+        &counters.bytes_out,
+        &counters.accepted,
+        &counters.refused,
+        &counters.output_limit_closed,
+        &counters.query_limit_closed,
+        &counters.errors,
+        &counters.denied,
+        &counters.reads,
+        &counters.writes,
+    ];
+    plain.iter().for_each(|c| c.set(0));
+    for CommandCounters { calls, ticks, rejected, failed } in &counters.by_command {
+        [calls, ticks, rejected, failed].iter().for_each(|c| c.set(0));
+    }
+    worker.histograms.iter_mut().for_each(|h| *h = None);
+    worker.error_counts.clear();
+    worker.router.shard.stats = Default::default();
+}
