@@ -1,8 +1,8 @@
 //! The 80-bit floating-point arithmetic behind INCRBYFLOAT: what an x86 `long double` holds, adds and prints, done with
 //! integers, so that sums come out as Redis's users know them on any CPU. Never used for scores, which are doubles.
 //!
-//! Format: IEEE 754 extended precision, 64 bits of mantissa, exponents -16445..=16320 of its lowest bit; every operation
-//! rounds its exact result to nearest, ties to even.
+//! Format: IEEE 754 extended precision, 64 bits of mantissa, exponents -16445..=16320 of its lowest bit; every
+//! operation rounds its exact result to nearest, ties to even.
 
 use smallvec::SmallVec;
 
@@ -34,8 +34,8 @@ pub type Human = SmallVec<[u8; 64]>;
 impl LongDouble {
     const ZERO: LongDouble = LongDouble { negative: false, infinite: false, mantissa: 0, exponent: EXPONENT_MIN };
 
-    /// Reads what Redis takes as a float for INCRBYFLOAT: decimal, hexadecimal (`0x1p-3`), `inf`, `infinity`. `None` for
-    /// anything else: spaces, `nan`, and numbers too large or too small to be told from infinity or zero.
+    /// Reads what Redis takes as a float for INCRBYFLOAT: decimal, hexadecimal (`0x1p-3`), `inf`, `infinity`. `None`
+    /// for anything else: spaces, `nan`, and numbers too large or too small to be told from infinity or zero.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() >= TEXT_BYTES_MAX {
             return None;

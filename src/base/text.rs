@@ -146,8 +146,8 @@ impl Deref for Short {
 /// The shortest decimal form that reads back as the same double, laid out as Redis 7.2 and later do in replies: whole
 /// numbers and numbers with few leading zeros plainly, others with an exponent (`1e+21`); `inf`, `-inf`, `nan`, `-0`.
 ///
-/// Of several shortest forms this is the nearest one (Ryu); Redis's algorithm (Grisu2) misses it once in 400 numbers, by
-/// one in the last digit, with a text that reads back equal too.
+/// Of several shortest forms this is the nearest one (Ryu); Redis's algorithm (Grisu2) misses it once in 400 numbers,
+/// by one in the last digit, with a text that reads back equal too.
 pub fn double(value: f64) -> Short {
     let mut text = Short::new();
     if !value.is_finite() {

@@ -138,7 +138,8 @@ pub enum Stop {
         /// Where in the buffer its bytes start.
         payload: usize,
     },
-    /// The stream cannot be understood from here on. To be answered after the batch has run; then the connection closes.
+    /// The stream cannot be understood from here on. To be answered after the batch has run; then the connection
+    /// closes.
     Error(ProtocolError),
 }
 

@@ -318,7 +318,8 @@ fn large_arguments_are_collected_apart() {
     let big = |len: usize, fill: char| format!("${len}\r\n{}\r\n", fill.to_string().repeat(len));
     let limit = BIG_ARG_BYTES_MIN;
     let input = format!(
-        "*1\r\n$4\r\nPING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n{}*4\r\n$4\r\nMSET\r\n$1\r\nk\r\n{}{}PING\r\n*2\r\n{}$1\r\nx\r\n",
+        "*1\r\n$4\r\nPING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n{}*4\r\n$4\r\nMSET\r\n$1\r\nk\r\n{}{}\
+         PING\r\n*2\r\n{}$1\r\nx\r\n",
         big(limit, 'a'),
         big(limit + 7, 'b'),
         big(2 * limit, 'c'),
