@@ -5,6 +5,7 @@ mod digest;
 mod keyed;
 
 pub use digest::{DatabaseDigest, DatasetDigest, database_digests};
+pub use keyed::table_stats;
 
 use crate::base::text;
 use crate::commands::args::Args;
@@ -25,7 +26,7 @@ pub enum DebugCall {
     ActiveExpire(bool),
     /// Collect [`database_digests`] of every shard and answer [`DatasetDigest`] as a simple string.
     Digest,
-    /// A bulk string with figures of every shard's table of this database.
+    /// Collect [`table_stats`] of this database from every shard and answer them, joined, as a bulk string.
     TableStats(usize),
     /// Draw new replication ids, then `+OK`.
     ChangeReplicationId,
@@ -52,7 +53,7 @@ pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugC
         (b"sleep", 3) => DebugCall::Sleep(microseconds(&args[2])),
         (b"set-active-expire", 3) => DebugCall::ActiveExpire(leading_integer(&args[2]) != 0),
         (b"digest", 2) => DebugCall::Digest,
-        (b"htstats", 3 | 4) => table_stats(&args[2], databases, reply),
+        (b"htstats", 3 | 4) => stats_of(&args[2], databases, reply),
         (b"change-repl-id", 2) => DebugCall::ChangeReplicationId,
         (b"log", 3) => DebugCall::Log,
         (b"segfault" | b"panic" | b"assert" | b"oom", 2) => DebugCall::Crash,
@@ -121,7 +122,7 @@ fn leading_integer(text: &[u8]) -> i64 {
     digits.fold(0i64, |n, b| n.saturating_mul(10).saturating_add(i64::from(b - b'0')))
 }
 
-fn table_stats(db: &[u8], databases: usize, reply: &mut Reply<'_>) -> DebugCall {
+fn stats_of(db: &[u8], databases: usize, reply: &mut Reply<'_>) -> DebugCall {
     match text::parse_i64(db).map(usize::try_from) {
         Some(Ok(db)) if db < databases => DebugCall::TableStats(db),
         Some(_) => answered(|| reply.error("ERR Out of range database")),

@@ -164,6 +164,16 @@ fn populate_fills_each_shard_with_its_own_keys() {
     assert!(run(&mut whole, "DEBUG POPULATE 1 z 9999999999").starts_with("-ERR string exceeds maximum"));
 }
 
+#[test]
+fn table_stats_count_entries() {
+    let mut shard = shard(0..16384);
+    run(&mut shard, "DEBUG POPULATE 20000");
+    let text = table_stats(&shard, 0);
+    assert!(text.starts_with("slots 0-16383\n") && text.contains("\n number of entries: 20000\n"), "{text}");
+    assert!(table_stats(&shard, 1).contains("\n number of entries: 0\n"));
+    assert!(shard.overhead() > 0 && shard.overhead() < shard.memory(), "{} of {}", shard.overhead(), shard.memory());
+}
+
 /// Digests that redis-server 7.0.15 gave for the same data.
 #[test]
 fn digests_are_those_of_redis() {

@@ -318,6 +318,11 @@ impl Shard {
         self.tables.iter().map(Table::memory).sum::<usize>() + self.lazy.pending_bytes() as usize
     }
 
+    /// Of those, bytes of the tables that hold no entry.
+    pub fn overhead(&self) -> usize {
+        self.tables.iter().map(Table::overhead).sum()
+    }
+
     /// Batch lookups, first step: brings the key's index bucket into the cache. Do the whole batch, then the second.
     #[inline]
     pub fn prefetch_bucket(&self, db: usize, pos: Position) {

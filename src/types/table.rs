@@ -479,6 +479,12 @@ impl Table {
         (lists + segments + self.directory.bytes() + self.pool.bytes() + self.tally.boxed_bytes).wrapping_add(lent)
     }
 
+    /// Bytes of heap that hold no entry: the index, and room kept for growth. Walks the segments, not the entries.
+    pub fn overhead(&self) -> usize {
+        let entries: usize = self.segments.iter().map(|segment| segment.log_bytes().0).sum();
+        self.memory().saturating_sub(entries + self.tally.boxed_bytes)
+    }
+
     /// Bytes that one entry takes, its out-of-line value and its share of the index included.
     pub fn entry_bytes(&self, key: Key<'_>) -> Option<usize> {
         let segment = self.segment(key.pos)?;

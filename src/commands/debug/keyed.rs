@@ -7,6 +7,7 @@ use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::commands::keys::encoding_name;
 use crate::resp::reply::Reply;
+use crate::shard::keyspace::Shard;
 use crate::types::table::{Expire, Key};
 use crate::types::value::{NewValue, Value, View};
 
@@ -85,6 +86,30 @@ pub(super) fn listpack(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut R
 /// `DEBUG QUICKLIST key [0|1]`: no value that there is is one yet.
 pub(super) fn quicklist(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     refuse(ctx, args, reply, "ERR Not a quicklist encoded object.");
+}
+
+/// One shard's part of `DEBUG HTSTATS`: lines of figures about its table of a database.
+pub fn table_stats(shard: &Shard, db: usize) -> String {
+    let stats = shard.tables[db].stats();
+    let (keys, expiring) = (shard.len(db), shard.expiring(db));
+    let displaced_by = stats.displaced_by as f64 / stats.displaced.max(1) as f64;
+    format!(
+        "slots {}-{}\n table size: {}\n number of entries: {keys}\n entries that expire: {expiring}\n segments: {}\n \
+         smallest segment: {}\n largest segment: {}\n deepest segment: {} bits\n displaced entries: {}\n \
+         mean displacement: {displaced_by:.2}\n bytes of entries: {} live, {} dead\n bytes of pages: {} of {}\n",
+        shard.slots.start,
+        shard.slots.end.saturating_sub(1),
+        stats.slots,
+        stats.segments,
+        stats.segment_len_min,
+        stats.segment_len_max,
+        stats.depth_max,
+        stats.displaced,
+        stats.live_bytes,
+        stats.dead_bytes,
+        stats.page_bytes,
+        stats.chunk_bytes,
+    )
 }
 
 /// `DEBUG POPULATE count [prefix] [size]`: each shard makes the keys that are its own. Keys that are there stay.
