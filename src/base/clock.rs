@@ -88,7 +88,7 @@ fn scale() -> &'static Scale {
         Scale {
             counter: true,
             ns_per_tick: ((u128::from(ns) << 32) / u128::from(ticks)) as u64,
-            ticks_per_us: ((u128::from(ticks) * 1000 << 20) / u128::from(ns)) as u64,
+            ticks_per_us: (((u128::from(ticks) * 1000) << 20) / u128::from(ns)) as u64,
         }
     })
 }
