@@ -37,9 +37,11 @@ fn flush(ctx: &mut Context<'_>, db: Option<usize>, args: &Args<'_>, reply: &mut 
 
 /// SWAPDB index1 index2: this shard's part of the two databases.
 pub(crate) fn swapdb(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    let Some(first) = parse_i64(&args[1]) else { return reply.error("ERR invalid first DB index") };
-    let Some(second) = parse_i64(&args[2]) else { return reply.error("ERR invalid second DB index") };
-    let known = |db: i64| usize::try_from(db).ok().filter(|db| *db < ctx.shard.tables.len());
+    // Redis reads a C int: larger numbers are no indexes at all.
+    let index = |text: &[u8]| parse_i64(text).and_then(|n| i32::try_from(n).ok());
+    let Some(first) = index(&args[1]) else { return reply.error("ERR invalid first DB index") };
+    let Some(second) = index(&args[2]) else { return reply.error("ERR invalid second DB index") };
+    let known = |db: i32| usize::try_from(db).ok().filter(|db| *db < ctx.shard.tables.len());
     let (Some(first), Some(second)) = (known(first), known(second)) else {
         return reply.error(errors::DB_OUT_OF_RANGE);
     };
