@@ -50,11 +50,6 @@ impl Random {
     }
 
     /// One of `choices`.
-    pub fn pick<'a, T: ?Sized>(&mut self, choices: &'a [Box<T>]) -> &'a T {
-        &choices[self.below(choices.len())]
-    }
-
-    /// One of `choices`.
     pub fn one<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }

@@ -104,7 +104,7 @@ pub struct Launch {
     args: Vec<String>,
     config: Option<String>,
     host: String,
-    tcp: bool,
+    bind: Option<String>,
     unix: bool,
     open_files: Option<u64>,
 }
@@ -117,7 +117,7 @@ impl Launch {
             args: Vec::new(),
             config: None,
             host: "127.0.0.1".into(),
-            tcp: true,
+            bind: None,
             unix: false,
             open_files: None,
         }
@@ -138,6 +138,12 @@ impl Launch {
     /// Listens on this host instead of 127.0.0.1.
     pub fn host(mut self, host: &str) -> Launch {
         self.host = host.into();
+        self
+    }
+
+    /// Listens on these addresses, separated by blanks; [`Server::address`] still names the host.
+    pub fn bind(mut self, addresses: &str) -> Launch {
+        self.bind = Some(addresses.into());
         self
     }
 
@@ -191,7 +197,8 @@ impl Launch {
             fs::write(&path, text).expect("a configuration file");
             command.arg(path);
         }
-        command.args(["--port", &if self.tcp { port } else { 0 }.to_string(), "--bind", &self.host, "--save", ""]);
+        command.args(["--port", &port.to_string(), "--save", "", "--bind"]);
+        command.args(self.bind.as_deref().unwrap_or(&self.host).split(' '));
         if self.setup.is_pinion {
             command.args(["--shards", &self.setup.shards.to_string(), "--io-driver", &self.setup.driver]);
         }

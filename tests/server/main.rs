@@ -1,6 +1,11 @@
 //! Tests of the whole server over real sockets, each with 1, 2 and 5 shards on both drivers. Never looks inside.
+//!
+//! They hold for Redis too, where it makes the same promise: `PINION_TEST_SERVER=redis-server tests/run --test server`
+//! runs them against it, and so tests the tests.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod frames;
+mod pipelines;
+mod sockets;
