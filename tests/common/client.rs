@@ -230,6 +230,12 @@ impl Client {
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     }
 
+    /// Waits until something has come from the server, without reading it.
+    pub fn wait_readable(&self) {
+        let Stream::Tcp(stream) = &self.stream else { panic!("TCP only") };
+        stream.peek(&mut [0]).unwrap_or_else(|e| panic!("wait for a reply: {e}"));
+    }
+
     /// Bytes received and not yet returned.
     pub fn rest(&self) -> &[u8] {
         &self.received[self.start..]

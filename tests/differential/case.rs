@@ -146,11 +146,17 @@ fn races_the_clock(command: &Command) -> bool {
     }
 }
 
-/// Starts in the middle of a SCAN, or lists every setting.
+/// Starts in the middle of a SCAN, or lists every setting, or leaves a HELLO half done: Redis 7.0 sets the name before
+/// it finds that the rest is wrong.
 fn is_each_servers_own(command: &Command) -> bool {
     let cursor = command.get(1).and_then(|arg| std::str::from_utf8(arg).ok()).and_then(|t| t.parse::<u64>().ok());
     match command[0].to_ascii_lowercase().as_slice() {
         b"scan" => cursor.is_some_and(|n| n > 0),
+        b"hello" => {
+            let word = |at: usize| command.get(at).map(|arg| arg.to_ascii_lowercase()).unwrap_or_default();
+            let named = (2..command.len()).any(|at| word(at) == b"setname");
+            named && !(command.len() == 4 && word(2) == b"setname")
+        }
         b"config" => command.iter().any(|arg| arg == b"*"),
         _ => false,
     }

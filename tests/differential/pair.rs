@@ -32,7 +32,7 @@ impl Mismatch {
             Value::Error(text) => String::from_utf8_lossy(&text[..text.len().min(25)]).into_owned(),
             other => format!("{:?}", std::mem::discriminant(other)),
         };
-        format!("{name} {} {}", sort(&self.theirs), sort(&self.ours))
+        format!("{name} {} {}", sort(&self.theirs), sort(&self.ours)).to_lowercase()
     }
 }
 
