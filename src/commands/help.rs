@@ -8,6 +8,9 @@ use crate::resp::reply::Reply;
 /// Widest usage line, characters; a longer one goes on below its first argument.
 const LINE_CHARS_MAX: usize = 96;
 
+/// Longest argument that is written twice to show that it may be repeated, characters.
+const REPEATED_CHARS_MAX: usize = 40;
+
 /// Answers `container` HELP.
 pub fn reply(container: &CommandSpec, reply: &mut Reply<'_>) {
     let subcommands = container.subcommands.iter().filter(|sub| sub.short_name() != "help");
@@ -43,9 +46,10 @@ fn usage(spec: &CommandSpec) -> String {
     usage
 }
 
-/// One argument; `bracketed` if brackets that enclose a choice are there already.
-fn shown(argument: &Argument, bracketed: bool) -> String {
-    let bracketed = bracketed || argument.optional;
+/// One argument; `chosen` if it is one of several, whose bars say already that it may be left out.
+fn shown(argument: &Argument, chosen: bool) -> String {
+    let optional = argument.optional && !chosen;
+    let bracketed = argument.optional || chosen;
     let word = argument.token.as_deref().filter(|token| !token.is_empty());
     let value = match &argument.kind {
         Kind::PureToken => String::new(),
@@ -66,7 +70,8 @@ fn shown(argument: &Argument, bracketed: bool) -> String {
         None => value.clone(),
     };
     let repeated = if argument.multiple_token { &once } else { &value };
-    match (argument.optional, argument.multiple) {
+    match (optional, argument.multiple) {
+        (_, true) if value.len() > REPEATED_CHARS_MAX => format!("{once} ..."),
         (false, false) => once,
         (true, false) => format!("[{once}]"),
         (false, true) => format!("{once} [{repeated} ...]"),

@@ -50,6 +50,11 @@ fn usage_of_every_form() {
     check("[ID client-id:int...]", "[ID <client-id> [<client-id> ...]]");
     check("[PREFIX prefix...+]", "[PREFIX <prefix> ...]");
     check("[TYPE client-type=(A|B)] [NOW]", "[TYPE (A|B)] [NOW]");
+    check("filter=(old|new=([ID id:int...]|[NOW]))", "(<old>|ID <id> [<id> ...]|NOW)");
+    check(
+        "a=(very-long-name-of-one|very-long-name-of-two)...",
+        "(<very-long-name-of-one>|<very-long-name-of-two>) ...",
+    );
     check("addr/ip:port/", "<ip:port>");
 }
 
