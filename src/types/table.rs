@@ -29,6 +29,7 @@ mod scan;
 mod segment;
 mod sweep;
 
+pub use entry::EXPIRE_MS_MAX;
 pub use scan::{cursor_at_slot, cursor_slot};
 pub use sweep::Swept;
 
@@ -485,7 +486,7 @@ impl Table {
         self.memory().saturating_sub(entries + self.tally.boxed_bytes)
     }
 
-    /// Bytes that one entry takes, its out-of-line value and its share of the index included.
+    /// Bytes that one entry takes, its out-of-line value and its place in the index included.
     pub fn entry_bytes(&self, key: Key<'_>) -> Option<usize> {
         let segment = self.segment(key.pos)?;
         let found = segment.find(&self.pool, key)?;
@@ -493,7 +494,8 @@ impl Table {
         let (value, outside) = unsafe { (found.entry.value(), found.entry.boxed_key().is_some()) };
         let boxed = if let View::Boxed(value) = value { value.heap_bytes() } else { 0 };
         let key_bytes = if outside { key.bytes.len() } else { 0 };
-        Some(found.entry.bytes() + boxed + key_bytes + segment.index.bytes() / segment.len())
+        let places = segment.index.buckets() * bucket::SLOTS;
+        Some(found.entry.bytes() + boxed + key_bytes + segment.index.bytes().div_ceil(places))
     }
 
     /// Figures over all segments; visits every bucket.

@@ -7,6 +7,7 @@ use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::commands::keys::inspect;
 use crate::resp::reply::Reply;
+use crate::types::table::EXPIRE_MS_MAX;
 
 /// What a command's number counts, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,7 @@ fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, name: &str
     let Some(at) = instant(count, unit, from, ctx.shard.now_ms) else {
         return reply.error_fmt(format_args!("ERR invalid expire time in '{name}' command"));
     };
+    let at = at.min(EXPIRE_MS_MAX as i64);
     let key = ctx.first_key(&args[1]);
     let Some(old) = ctx.shard.peek(ctx.db, key).map(|entry| entry.expire_ms) else { return reply.integer(0) };
     if !condition.holds(old, at) {

@@ -29,8 +29,8 @@ const EXPIRY_BYTES: usize = 6;
 const OUTSIDE_BYTES: usize = 12;
 /// Keys longer than this stand out of line.
 const KEY_INLINE_MAX: usize = 512;
-/// The latest expiry that can be stored.
-pub(super) const EXPIRE_MS_MAX: u64 = (1 << 48) - 1;
+/// The latest expiry that can be stored, Unix milliseconds: later ones become this.
+pub const EXPIRE_MS_MAX: u64 = (1 << 48) - 1;
 /// Longest entry.
 pub(super) const ENTRY_BYTES_MAX: usize = 2 + 4 + EXPIRY_BYTES + INLINE_BYTES_MAX;
 
