@@ -33,6 +33,7 @@ fn parsing(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 batch.clear();
+                batch.clear();
                 let (consumed, _) = parser.parse(black_box(&wire), &limits, &mut batch, 1024);
                 assert!(consumed == wire.len() && batch.commands.len() == COUNT);
                 black_box(&batch.spans);
@@ -58,6 +59,7 @@ fn torn(c: &mut Criterion) {
     group.throughput(Throughput::Elements(COUNT as u64));
     group.bench_function("get", |b| {
         b.iter(|| {
+            batch.clear();
             batch.clear();
             let (first, _) = parser.parse(black_box(&wire[..middle]), &limits, &mut batch, 1024);
             let (second, _) = parser.parse(black_box(&wire[first..]), &limits, &mut batch, 1024);

@@ -49,6 +49,7 @@ fn parse(input: &[u8], random: &mut Random) -> (Vec<Vec<Vec<u8>>>, Option<Vec<u8
     let (mut commands, mut start, mut end) = (Vec::new(), 0, 0);
     loop {
         end = (end + 1 + random.below(60)).min(input.len());
+        batch.clear();
         let (consumed, stop) = parser.parse(&input[start..end], &limits, &mut batch, 1 + random.below(8));
         for command in &batch.commands {
             let (bytes, spans) = batch.args(command, &input[start..end]);

@@ -220,7 +220,8 @@ pub struct Parser {
 impl Parser {
     /// Parses whole commands from the front of `buffer`, which begins where the last call's `consumed` ended (and ends
     /// where [`Stop::Big`] said to cut, plus what came since). Appends at most `commands_max` (at least 1) commands to
-    /// `batch`, which may hold those of other buffers; answers how many bytes of `buffer` are done with, and why it stopped. Looks at 4 GiB at most.
+    /// `batch`, which may hold those of other buffers; answers how many bytes of `buffer` are done with, and why it
+    /// stopped. Looks at 4 GiB at most.
     pub fn parse(&mut self, buffer: &[u8], limits: &Limits, batch: &mut Batch, commands_max: usize) -> (usize, Stop) {
         let begun = batch.commands.len();
         let buffer = &buffer[..buffer.len().min(u32::MAX as usize)];

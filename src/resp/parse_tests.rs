@@ -355,6 +355,28 @@ fn a_caller_may_keep_large_arguments_in_the_buffer() {
 }
 
 #[test]
+fn a_batch_takes_commands_of_several_buffers() {
+    let (mut one, mut two, mut batch) = (Parser::default(), Parser::default(), Batch::default());
+    let limits = Limits::default();
+    let first = b"*1\r\n$4\r\nPING\r\nECHO \"a b\"\n";
+    let torn = b"ECHO 'c'\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$40000\r\nvvv";
+    assert_eq!(one.parse(first, &limits, &mut batch, 2), (first.len(), Stop::Full));
+    let (consumed, stop) = two.parse(torn, &limits, &mut batch, 9);
+    let Stop::Big { index: 2, payload, .. } = stop else { panic!("{stop:?}") };
+    two.big_done();
+    let rest = &torn[consumed..payload];
+    assert_eq!(two.parse(rest, &limits, &mut batch, 1), (rest.len(), Stop::Full));
+    let words = |index: usize, buffer: &[u8]| {
+        let (bytes, spans) = batch.args(&batch.commands[index], buffer);
+        let words: Vec<_> = spans.iter().map(|s| &bytes[s.start as usize..][..s.len as usize]).collect();
+        String::from_utf8(words.join(&b'|')).unwrap()
+    };
+    assert_eq!([words(0, first), words(1, first)], ["PING", "ECHO|a b"]);
+    assert_eq!([words(2, torn), words(3, rest)], ["ECHO|c", "SET|k|"]);
+    assert_eq!((batch.commands.len(), batch.commands[3].source), (4, Source::Big(2)));
+}
+
+#[test]
 fn hints_say_how_much_is_missing() {
     let (mut parser, mut batch) = (Parser::default(), Batch::default());
     let hint =
