@@ -520,7 +520,7 @@ impl Worker {
                 });
             }
             Message::Fetch(fetch) => self.router.on_fetch(from, fetch),
-            Message::Fetched(fetch) => self.router.on_fetched(fetch),
+            Message::Fetched(fetch) => self.router.on_fetched(*fetch),
             Message::HomeRun(run) => {
                 let (histograms, shared, core) = (&mut self.histograms, &self.shared, self.router.core);
                 let tracking = self.config.latency_tracking;
@@ -528,7 +528,7 @@ impl Worker {
                     note_run(histograms, &shared.cores[core], tracking, id, ticks, failed);
                 });
             }
-            Message::HomeDone(run) => self.router.on_home_done(run),
+            Message::HomeDone(run) => self.router.on_home_done(*run),
             Message::Adopt { socket, listener } => self.adopt(socket, listener),
             Message::Ask { ticket, request } => {
                 let answer = (self.handlers.answer)(self, &request, None);

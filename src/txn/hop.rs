@@ -18,6 +18,7 @@ use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow};
 #[derive(Debug)]
 pub struct Outboxes {
     open: Vec<Option<Box<CommandBatch>>>,
+    #[expect(clippy::vec_box, reason = "the boxes travel between cores and back as they are")]
     spare: Vec<Box<CommandBatch>>,
 }
 

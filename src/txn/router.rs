@@ -641,8 +641,8 @@ impl Router {
     }
 
     /// See [`Router::on_fetch`].
-    pub fn on_fetched(&mut self, fetch: Box<Fetch>) {
-        self.fetched(*fetch);
+    pub fn on_fetched(&mut self, fetch: Fetch) {
+        self.fetched(fetch);
     }
 
     /// A TwoPhase command whose home is here.
@@ -655,8 +655,8 @@ impl Router {
     }
 
     /// See [`Router::on_home_run`].
-    pub fn on_home_done(&mut self, run: Box<HomeRun>) {
-        self.home_done(*run);
+    pub fn on_home_done(&mut self, run: HomeRun) {
+        self.home_done(run);
     }
 
     /// An answer to a question of ours.
