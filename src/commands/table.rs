@@ -2,9 +2,9 @@
 //! Immutable once the server runs (RENAME-COMMAND applies before); never knows how often a command was called.
 //!
 //! Nearly all names in use are commands of at most eight bytes: one lower-cased word, looked up in an open-addressed
-//! table with at least three free places of four. Longer names and subcommands are in a second one, keyed by three words
-//! and the parent's number; names beyond 24 bytes (only RENAME-COMMAND makes them) in a list. Measured, CPU time of a
-//! lookup of GET: 10 ns with everything in the second table, 3 ns so.
+//! table with at least three free places of four. Longer names and subcommands are in a second one, keyed by three
+//! words and the parent's number; names beyond 24 bytes (only RENAME-COMMAND makes them) in a list. Measured, CPU time
+//! of a lookup of GET: 10 ns with everything in the second table, 3 ns so.
 
 use crate::base::limits::COMMANDS_MAX;
 use crate::commands::args::Args;
