@@ -31,6 +31,7 @@ pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figur
     Figures {
         databases,
         table_bytes: shard.memory() as u64,
+        table_overhead: shard.overhead() as u64,
         client_bytes: conns().map(|c| c.memory_bytes() as u64).sum(),
         input_bytes_max: conns().map(|c| c.input.capacity() as u64).max().unwrap_or(0),
         output_bytes_max: conns().map(|c| c.output_bytes() as u64).max().unwrap_or(0),
@@ -167,6 +168,7 @@ pub fn memory(worker: &Worker, state: &AdminState, figures: &[Figures]) -> Memor
     let mut memory = MemoryInfo {
         max: worker.config.maxmemory,
         policy: policy_name(worker.config.maxmemory_policy).to_string(),
+        tables_overhead: figures.iter().map(|f| f.table_overhead).sum(),
         clients_normal: figures.iter().map(|f| f.client_bytes).sum(),
         lazyfree_pending: figures.iter().map(|f| f.lazy_pending).sum(),
         lazyfreed: figures.iter().map(|f| f.lazy_freed).sum(),

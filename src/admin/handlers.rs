@@ -131,8 +131,8 @@ pub fn answer(worker: &mut Worker, request: &Request, asker: Option<&mut Conn>) 
         Request::Hold(micros) => std::thread::sleep(Duration::from_micros(*micros)),
         Request::Purge => alloc::purge(),
         Request::TableStats(db) => {
-            let (core, table) = (worker.router.core, &worker.router.shard.tables[*db as usize]);
-            return Answer::Text(format!("[Shard {core}]\n{:#?}\n", table.stats()));
+            let (core, shard) = (worker.router.core, &worker.router.shard);
+            return Answer::Text(format!("[Shard {core}]\n{}", debug::table_stats(shard, *db as usize)));
         }
     }
     Answer::Done
@@ -209,7 +209,7 @@ pub fn latency(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, _: &mu
             threshold_ms: worker.config.latency_monitor_threshold_ms,
             histograms: &named,
         };
-        let (data, spans) = crate::txn::router::join(&wanted);
+        let (data, spans) = crate::txn::multi::join(&wanted);
         let args = Args::new(&data, &spans);
         let mut reply = Reply::new(out, conn.session.proto);
         if let Resolved::Command(id) = shared.table.resolve(&args) {

@@ -7,6 +7,7 @@ pub mod connection;
 pub mod dispatch;
 pub mod handshake;
 pub mod listener;
+pub mod output;
 pub mod session;
 pub mod shared;
 pub mod worker;

@@ -270,6 +270,8 @@ pub struct Figures {
     pub databases: Vec<(u64, u64, u64)>,
     /// Bytes of the tables and what they hold.
     pub table_bytes: u64,
+    /// Of those, what is not keys and values.
+    pub table_overhead: u64,
     /// Bytes of query and output buffers.
     pub client_bytes: u64,
     /// Largest query buffer now.

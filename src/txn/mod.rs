@@ -4,4 +4,5 @@
 pub mod gather;
 pub mod hop;
 pub mod message;
+pub mod multi;
 pub mod router;

@@ -1,0 +1,103 @@
+//! Replies on their way out: buffers, back-pressure, output limits, and the end of connections. Never writes a reply.
+
+use crate::base::bytes::OutBuf;
+use crate::base::config::ClientClass;
+use crate::base::limits;
+use crate::net::connection::{Closing, Conn};
+use crate::net::worker::Worker;
+use crate::runtime::driver::Token;
+use std::sync::atomic::Ordering;
+
+impl Worker {
+    /// A buffer to write replies to.
+    pub fn output(&mut self) -> OutBuf {
+        self.outputs
+            .pop()
+            .unwrap_or_else(|| OutBuf { bytes: Vec::with_capacity(limits::OUTPUT_BYTES_START), bigs: Vec::new() })
+    }
+
+    pub(crate) fn recycle_output(&mut self, mut buffer: OutBuf) {
+        if self.outputs.len() < limits::SPARE_OUTPUTS_MAX
+            && (limits::OUTPUT_BYTES_START..=limits::SPARE_OUTPUT_BYTES_MAX).contains(&buffer.bytes.capacity())
+        {
+            buffer.clear();
+            self.outputs.push(buffer);
+        }
+    }
+
+    /// Hands the output of every touched connection to the driver, and closes those that are done.
+    pub fn send_outputs(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for index in touched.drain(..) {
+            let Some(mut conn) = self.take_conn(index) else { continue };
+            conn.touched = false;
+            self.send_output(&mut conn);
+            self.put_conn(conn);
+        }
+        if self.touched.is_empty() {
+            self.touched = touched;
+        }
+    }
+
+    fn send_output(&mut self, conn: &mut Conn) {
+        let token = Token(conn.id.index);
+        if conn.closing == Closing::Told {
+            return;
+        }
+        if conn.closing == Closing::Now || self.over_output_limit(conn) {
+            return self.tell_close(conn);
+        }
+        if conn.sending == 0 && !conn.out.is_empty() {
+            let out = std::mem::take(&mut conn.out);
+            conn.sending = out.len();
+            self.counters().writes.add(1);
+            self.driver.send(token, out);
+        }
+        if (conn.closing == Closing::AfterReplies || (conn.ended && !conn.queued)) && conn.is_drained() {
+            return self.tell_close(conn);
+        }
+        let waiting = conn.output_bytes();
+        if !conn.receive_paused && waiting > limits::OUTPUT_PAUSE_BYTES {
+            conn.receive_paused = true;
+            self.driver.pause_receive(token);
+        } else if conn.receive_paused
+            && waiting < limits::OUTPUT_PAUSE_BYTES / 2
+            && conn.input.len() <= limits::INPUT_PAUSE_BYTES
+        {
+            conn.receive_paused = false;
+            self.driver.resume_receive(token);
+            if !conn.input.is_empty() && !conn.queued && !conn.stalled {
+                conn.queued = true;
+                self.ready.push_back(token.0);
+            }
+        }
+    }
+
+    fn tell_close(&mut self, conn: &mut Conn) {
+        conn.closing = Closing::Told;
+        if conn.session.monitor {
+            self.monitors.retain(|m| *m != conn.id);
+            self.shared.monitors.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.driver.close(Token(conn.id.index));
+    }
+
+    /// `client-output-buffer-limit`: passed at once, or softly for too long.
+    fn over_output_limit(&mut self, conn: &mut Conn) -> bool {
+        let limit = self.config.output_limits[ClientClass::Normal];
+        let bytes = conn.output_bytes() as u64;
+        let now = self.clock.unix_ms();
+        let over_soft = limit.soft > 0 && bytes > limit.soft;
+        if !over_soft {
+            conn.over_soft_ms = 0;
+        } else if conn.over_soft_ms == 0 {
+            conn.over_soft_ms = now;
+        }
+        let over = limit.hard > 0 && bytes > limit.hard
+            || over_soft && now.saturating_sub(conn.over_soft_ms) > limit.soft_seconds * 1000;
+        if over {
+            self.counters().output_limit_closed.add(1);
+        }
+        over
+    }
+}
