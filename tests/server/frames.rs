@@ -86,7 +86,8 @@ fn short_frames() -> Vec<Vec<u8>> {
     frames
 }
 
-/// Frames around the longest lines there may be.
+/// Frames around the longest lines there may be. Those too long have no end: whether Redis sees a line's end before it
+/// finds the line too long depends on how much it happens to read at once.
 fn long_frames() -> Vec<Vec<u8>> {
     let long = |prefix: &str, count: usize, rest: &str| {
         let mut frame = prefix.as_bytes().to_vec();
@@ -96,13 +97,10 @@ fn long_frames() -> Vec<Vec<u8>> {
     };
     vec![
         long("PING ", 60_000, "\r\n"),
-        long("PING ", 150_000, "\r\nPING\r\n"),
         long("PING ", 200_000, ""),
-        long("*", 150_000, "\r\n"),
         long("*", 200_000, ""),
-        long("*1\r\n$", 150_000, "\r\n"),
         long("*1\r\n$", 200_000, ""),
-        long("*2\r\n$4\r\nECHO\r\n$", 150_000, "\r\n"),
+        long("*2\r\n$4\r\nECHO\r\n$", 200_000, ""),
         long("*2\r\n$4\r\nECHO\r\n$100000\r\n", 100_000, "\r\nPING\r\n"),
     ]
 }
