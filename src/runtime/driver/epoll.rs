@@ -14,9 +14,12 @@ use std::time::{Duration, Instant};
 use crate::base::bytes::OutBuf;
 
 use super::outgoing::{OPERATION_BYTES_MAX, Scatter};
+use super::pace::{Pace, Plan};
 use super::pool::Pool;
 use super::prepare::{Doorbells, StartError, resource};
-use super::{ACCEPT_RETRY, Event, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, RecvBuf, SleepFlag, Statistics, Token, Wait};
+use super::{
+    ACCEPT_RETRY, Event, GATHER, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, RecvBuf, SleepFlag, Statistics, Token, Wait,
+};
 
 /// Readiness reports taken by one `epoll_wait`.
 const REPORTS: usize = 256;
@@ -46,6 +49,8 @@ struct Conn {
     /// -1: free.
     fd: RawFd,
     flags: u8,
+    /// For [`Pace::note_receive`].
+    seen: u16,
     sent: usize,
     sending: Option<OutBuf>,
     scatter: Option<Box<Scatter>>,
@@ -79,6 +84,7 @@ pub struct EpollDriver {
     hurry: bool,
     reports: Box<[libc::epoll_event; REPORTS]>,
     sleeping: Option<SleepFlag>,
+    pace: Pace,
     statistics: Statistics,
 }
 
@@ -111,6 +117,7 @@ impl EpollDriver {
             hurry: false,
             reports: Box::new([libc::epoll_event { events: 0, u64: 0 }; REPORTS]),
             sleeping: None,
+            pace: Pace::new(Instant::now(), GATHER),
             statistics: Statistics::default(),
         };
         let bell = driver.bells.event_fd(core);
@@ -150,7 +157,14 @@ impl EpollDriver {
     pub(super) fn register(&mut self, conn: Token, socket: OwnedFd) {
         let index = conn.0 as usize;
         if self.conns.len() <= index {
-            self.conns.resize_with(index + 1, || Conn { fd: -1, flags: 0, sent: 0, sending: None, scatter: None });
+            self.conns.resize_with(index + 1, || Conn {
+                fd: -1,
+                flags: 0,
+                seen: 0,
+                sent: 0,
+                sending: None,
+                scatter: None,
+            });
         }
         assert!(self.conns[index].fd < 0, "connection {} is in use", conn.0);
         let fd = socket.into_raw_fd();
@@ -225,6 +239,10 @@ impl EpollDriver {
         self.sleeping = Some(flag);
     }
 
+    pub(super) fn set_gather(&mut self, window: Duration) {
+        self.pace.set_window(window);
+    }
+
     pub(super) fn statistics(&self) -> Statistics {
         self.statistics
     }
@@ -270,11 +288,17 @@ impl EpollDriver {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        let spin = timeout.map_or(wait.spin, |timeout| wait.spin.min(timeout));
-        while !spin.is_zero() {
+        let within = |time: Duration| timeout.map_or(time, |timeout| time.min(timeout));
+        let (spin, gather) = match self.pace.plan(start, wait.spin) {
+            Plan::Spin(spin) => (within(spin), Duration::ZERO),
+            Plan::Gather(_, window) => (Duration::ZERO, within(window)),
+            Plan::Sleep => (Duration::ZERO, Duration::ZERO),
+        };
+        while !spin.is_zero() || !gather.is_zero() {
             let count = self.take_reports(Some(Duration::ZERO))?;
             if count > 0 || ready() {
-                self.statistics.spins += 1;
+                self.statistics.spins += u64::from(gather.is_zero());
+                self.pace.waited(start.elapsed());
                 return Ok(count);
             }
             if start.elapsed() >= spin {
@@ -282,8 +306,22 @@ impl EpollDriver {
             }
             std::hint::spin_loop();
         }
+        if !gather.is_zero() {
+            self.statistics.gathers += 1;
+            std::thread::sleep(gather);
+            let count = self.take_reports(Some(Duration::ZERO))?;
+            if count > 0 || ready() {
+                return Ok(count);
+            }
+        }
         let rest = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
-        if rest == Some(Duration::ZERO) {
+        let count = self.sleep(rest, ready);
+        self.pace.waited(start.elapsed());
+        count
+    }
+
+    fn sleep(&mut self, timeout: Option<Duration>, ready: &dyn Fn() -> bool) -> io::Result<usize> {
+        if timeout == Some(Duration::ZERO) {
             return Ok(0);
         }
         if let Some(flag) = &self.sleeping {
@@ -293,7 +331,7 @@ impl EpollDriver {
             self.take_reports(Some(Duration::ZERO))
         } else {
             self.statistics.sleeps += 1;
-            self.take_reports(rest)
+            self.take_reports(timeout)
         };
         if let Some(flag) = &self.sleeping {
             flag.lower();
@@ -432,6 +470,7 @@ impl EpollDriver {
         self.statistics.sqes += 1;
         if result > 0 {
             let bytes = result as usize;
+            self.pace.note_receive(&mut state.seen);
             if bytes < limit && state.flags & HUNG_UP == 0 {
                 state.flags &= !READABLE;
             } else {

@@ -24,6 +24,7 @@ use crate::base::bytes::OutBuf;
 
 mod epoll;
 mod outgoing;
+mod pace;
 mod pool;
 mod prepare;
 mod uring;
@@ -37,6 +38,8 @@ use super::mesh::SleepFlag;
 pub const RECEIVE_BUFFER_BYTES: usize = 16 * 1024;
 /// Receive buffers of one core.
 pub const RECEIVE_BUFFERS: usize = 256;
+/// See [`Driver::set_gather`]. Halves the processor time per request of many clients that do not pipeline.
+pub const GATHER: Duration = Duration::from_micros(30);
 /// How long accepting rests after the process ran out of file descriptors or memory.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -109,7 +112,8 @@ pub enum Event {
 pub struct Wait {
     /// Longest wait; zero does not wait, `None` waits until something happens.
     pub timeout: Option<Duration>,
-    /// How much of it is spent looking, without a system call, before the thread sleeps.
+    /// How much of it may be spent looking, without a system call, before the thread sleeps. It is used only when
+    /// the last waits were so short that it is likely to succeed.
     pub spin: Duration,
 }
 
@@ -129,8 +133,10 @@ pub struct Statistics {
     pub cqes: u64,
     /// Waits that ended while spinning.
     pub spins: u64,
-    /// Waits that put the thread to sleep.
+    /// Waits that put the thread to sleep until something came.
     pub sleeps: u64,
+    /// Waits that put it to sleep for a moment, to gather.
+    pub gathers: u64,
     /// Times a receive found no free buffer.
     pub starved: u64,
 }
@@ -205,9 +211,16 @@ impl Driver {
     }
 
     /// Tells the driver which flag announces that this core sleeps. With it the driver raises the flag only around
-    /// real sleep, after spinning in vain, and asks `ready` once more in between, so peers ring no bell in vain.
+    /// real sleep, after spinning in vain, and asks `ready` once more in between, so peers ring no bell in vain. While
+    /// it gathers the flag is down: it will look by itself in a moment.
     pub fn attach_sleep_flag(&mut self, flag: SleepFlag) {
         each!(self, d => d.attach_sleep_flag(flag))
+    }
+
+    /// How long a core with many busy clients sleeps, at most, to take their requests together instead of being woken
+    /// for each ([`GATHER`] at the start); zero never does. Work that is there already does not wait.
+    pub fn set_gather(&mut self, window: Duration) {
+        each!(self, d => d.set_gather(window))
     }
 
     /// Hands what was queued to the kernel and collects what happened, waiting as `wait` says while there is

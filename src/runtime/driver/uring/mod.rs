@@ -17,8 +17,11 @@ use io_uring::{cqueue, opcode, squeue, types};
 use crate::base::bytes::OutBuf;
 
 use super::outgoing::{OPERATION_BYTES_MAX, Scatter};
+use super::pace::{Pace, Plan};
 use super::prepare::{Doorbells, StartError, resource};
-use super::{ACCEPT_RETRY, Event, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, RecvBuf, SleepFlag, Statistics, Token, Wait};
+use super::{
+    ACCEPT_RETRY, Event, GATHER, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, RecvBuf, SleepFlag, Statistics, Token, Wait,
+};
 
 use buffers::Buffers;
 pub(super) use probe::{explain, probe};
@@ -75,6 +78,8 @@ struct Conn {
     /// -1: free.
     fd: RawFd,
     flags: u16,
+    /// For [`Pace::note_receive`].
+    seen: u16,
     sent: usize,
     sending: Option<OutBuf>,
     scatter: Option<Box<Scatter>>,
@@ -83,7 +88,7 @@ struct Conn {
 const _: () = assert!(size_of::<Conn>() <= 80, "ten thousand idle connections are cheap");
 
 impl Conn {
-    const FREE: Conn = Conn { fd: -1, flags: 0, sent: 0, sending: None, scatter: None };
+    const FREE: Conn = Conn { fd: -1, flags: 0, seen: 0, sent: 0, sending: None, scatter: None };
 }
 
 #[derive(Debug)]
@@ -123,8 +128,10 @@ pub struct UringDriver {
     /// Listening failed on the spot, or a ring could not be rung: events without a completion.
     events: VecDeque<Event>,
     sleeping: Option<SleepFlag>,
+    pace: Pace,
     spins: u64,
     sleeps: u64,
+    gathers: u64,
     starvations: u64,
     completed: u64,
 }
@@ -156,8 +163,10 @@ impl UringDriver {
             hurry: false,
             events: VecDeque::new(),
             sleeping: None,
+            pace: Pace::new(Instant::now(), GATHER),
             spins: 0,
             sleeps: 0,
+            gathers: 0,
             starvations: 0,
             completed: 0,
         })
@@ -167,6 +176,10 @@ impl UringDriver {
         self.sleeping = Some(flag);
     }
 
+    pub(super) fn set_gather(&mut self, window: Duration) {
+        self.pace.set_window(window);
+    }
+
     pub(super) fn statistics(&self) -> Statistics {
         Statistics {
             enters: self.ring.enters,
@@ -174,6 +187,7 @@ impl UringDriver {
             cqes: self.completed,
             spins: self.spins,
             sleeps: self.sleeps,
+            gathers: self.gathers,
             starved: self.starvations,
         }
     }
@@ -333,6 +347,7 @@ impl UringDriver {
         let (flags, part) = (state.flags, cqueue::buffer_select(completion.flags));
         if completion.result > 0 {
             let part = part.expect("received bytes lie in a buffer");
+            self.pace.note_receive(&mut state.seen);
             // SAFETY: this completion says so, and each is handled once.
             let buffer = unsafe { self.buffers.filled(part, completion.result as usize) };
             if flags & CLOSING != 0 {
@@ -546,17 +561,17 @@ impl UringDriver {
         }
         self.retry_accepts();
         let hurry = mem::take(&mut self.hurry) || !self.events.is_empty();
-        if hurry || wait.timeout == Some(Duration::ZERO) || self.ring.has_completions() {
+        let poll = wait.timeout == Some(Duration::ZERO);
+        if hurry || poll || self.ring.has_completions() || self.ring.wants_enter() || ready() {
             return self.pass();
         }
-        if wait.spin.is_zero() {
-            return self.sleep(wait.timeout, ready);
+        let now = Instant::now();
+        let deadline = wait.timeout.map(|timeout| now + timeout);
+        match self.pace.plan(now, wait.spin) {
+            Plan::Gather(count, window) => self.gather(count, window, deadline, ready),
+            Plan::Spin(spin) => self.spin(spin, deadline, ready),
+            Plan::Sleep => self.sleep(now, deadline, ready),
         }
-        self.pass()?;
-        if !self.completions.is_empty() || ready() {
-            return Ok(());
-        }
-        self.spin_then_sleep(wait, ready)
     }
 
     /// Enters the kernel if there is reason to, without waiting, and takes what it has.
@@ -567,34 +582,55 @@ impl UringDriver {
         self.collect()
     }
 
-    fn spin_then_sleep(&mut self, wait: Wait, ready: &dyn Fn() -> bool) -> io::Result<()> {
+    /// Hands over, then looks for work without system calls, as long as there is none, then sleeps.
+    fn spin(&mut self, spin: Duration, deadline: Option<Instant>, ready: &dyn Fn() -> bool) -> io::Result<()> {
+        self.pass()?;
         let start = Instant::now();
-        let spin = wait.timeout.map_or(wait.spin, |timeout| wait.spin.min(timeout));
+        let end = deadline.map_or(start + spin, |deadline| deadline.min(start + spin));
         loop {
             for _ in 0..8 {
-                if self.ring.has_completions() || self.ring.wants_enter() {
+                if self.completions.is_empty() && (self.ring.has_completions() || self.ring.wants_enter()) {
                     self.pass()?;
-                    if !self.completions.is_empty() {
-                        self.spins += 1;
-                        return Ok(());
-                    }
                 }
-                if ready() {
+                if !self.completions.is_empty() || ready() {
                     self.spins += 1;
+                    self.pace.waited(start.elapsed());
                     return Ok(());
                 }
                 std::hint::spin_loop();
             }
-            let spent = start.elapsed();
-            if spent >= spin {
-                let rest = wait.timeout.map(|timeout| timeout.saturating_sub(spent));
-                return if rest == Some(Duration::ZERO) { Ok(()) } else { self.sleep(rest, ready) };
+            if Instant::now() >= end {
+                return self.sleep(start, deadline, ready);
             }
         }
     }
 
-    /// Hands over and waits in one system call.
-    fn sleep(&mut self, timeout: Option<Duration>, ready: &dyn Fn() -> bool) -> io::Result<()> {
+    /// Hands over, then sleeps for a moment whatever comes; if nothing does, sleeps on. What came while handing over
+    /// does not wait: leaving that out saved 3 % of the processor time and cost 10 % of the latency.
+    fn gather(
+        &mut self,
+        count: u32,
+        window: Duration,
+        deadline: Option<Instant>,
+        ready: &dyn Fn() -> bool,
+    ) -> io::Result<()> {
+        self.pass()?;
+        if !self.completions.is_empty() || self.ring.wants_enter() || ready() {
+            return self.pass();
+        }
+        let start = Instant::now();
+        self.gathers += 1;
+        let window = deadline.map_or(window, |deadline| window.min(deadline.saturating_duration_since(start)));
+        self.ring.submit_and_wait(count, Some(window))?;
+        self.pass()?;
+        if self.completions.is_empty() && !ready() {
+            return self.sleep(start, deadline, ready);
+        }
+        Ok(())
+    }
+
+    /// Hands over and sleeps until something comes, in one system call. `since`: when the wait began.
+    fn sleep(&mut self, since: Instant, deadline: Option<Instant>, ready: &dyn Fn() -> bool) -> io::Result<()> {
         if let Some(flag) = &self.sleeping {
             flag.raise();
         }
@@ -602,37 +638,40 @@ impl UringDriver {
             self.pass()
         } else {
             self.sleeps += 1;
-            let retry = self.retry_at.map(|at| at.saturating_duration_since(Instant::now()));
-            let timeout = match (timeout, retry) {
+            let end = match (deadline, self.retry_at) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
+            let timeout = end.map(|end| end.saturating_duration_since(Instant::now()));
             self.ring.submit_and_wait(1, timeout).and_then(|()| self.collect())
         };
         if let Some(flag) = &self.sleeping {
             flag.lower();
         }
+        self.pace.waited(since.elapsed());
         result
     }
 
     /// Takes the completions posted and decides which silent sends went through.
     fn collect(&mut self) -> io::Result<()> {
-        self.completions.clear();
-        self.next_completion = 0;
+        if self.next_completion == self.completions.len() {
+            self.completions.clear();
+            self.next_completion = 0;
+        }
         loop {
-            let (conns, completions) = (&mut self.conns, &mut self.completions);
+            let (conns, completions, completed) = (&mut self.conns, &mut self.completions, &mut self.completed);
             self.ring.take(|completion| {
                 if completion.user_data & !u64::from(u32::MAX) == SEND {
                     conns[completion.user_data as u32 as usize].flags |= SEND_REPORTED;
                 }
                 completions.push(completion);
+                *completed += 1;
             });
             if !self.ring.overflowed() {
                 break;
             }
             self.ring.submit()?;
         }
-        self.completed += self.completions.len() as u64;
         if !self.silent.is_empty() && self.ring.queued() == 0 {
             self.settled = self.silent.len();
         }
