@@ -462,8 +462,8 @@ impl Worker {
         for finished in std::mem::take(&mut self.router.finished) {
             let OutBuf { bytes, bigs } = finished.reply;
             deliver(&mut self.places, &mut self.touched, &mut self.outputs, finished.conn, finished.seq, &bytes, bigs);
-            if let Some(conn) = self.conn_mut(finished.conn)
-                && conn.stalled
+            if finished.unstalls
+                && let Some(conn) = self.conn_mut(finished.conn)
             {
                 conn.stalled = false;
                 let index = finished.conn.index;

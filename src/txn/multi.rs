@@ -71,6 +71,7 @@ impl Router {
             seq: call.seq,
             id: call.id,
             manner: call.manner,
+            stalls: phase == Phase::Check,
             remaining: 0,
             parts: Vec::new(),
             args: Vec::new(),
@@ -138,6 +139,7 @@ impl Router {
             seq: call.seq,
             id: call.id,
             manner: call.manner,
+            stalls: true,
             remaining: cores.len() as u32,
             parts: Vec::new(),
             args: vec![(home, all)],
@@ -267,7 +269,7 @@ impl Router {
     fn finish(&mut self, index: u32, reply: OutBuf) {
         let Some(pending) = self.pending[index as usize].take() else { return };
         self.pending_free.push(index);
-        self.finished.push(Finished { conn: pending.conn, seq: pending.seq, reply });
+        self.finished.push(Finished { conn: pending.conn, seq: pending.seq, reply, unstalls: pending.stalls });
     }
 }
 

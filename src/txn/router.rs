@@ -52,6 +52,8 @@ pub struct Finished {
     pub seq: u32,
     /// The encoded reply.
     pub reply: OutBuf,
+    /// Whether the connection waited for this one ([`Outcome::Stalls`]).
+    pub unstalls: bool,
 }
 
 /// The answers of all cores to a question.
@@ -108,6 +110,8 @@ pub(super) struct Pending {
     pub(super) seq: u32,
     pub(super) id: CommandId,
     pub(super) manner: Manner,
+    /// Whether the connection waits for it.
+    pub(super) stalls: bool,
     pub(super) remaining: u32,
     pub(super) parts: Vec<OutBuf>,
     /// Arguments by part (CheckedScatter), or of the whole command as the only element (TwoPhase).
@@ -308,6 +312,7 @@ impl Router {
             seq,
             id: CommandId(0),
             manner: Manner { db: 0, proto: Proto::Resp2, no_touch: false },
+            stalls: false,
             remaining: self.cores as u32,
             parts: Vec::new(),
             args: Vec::new(),
