@@ -16,10 +16,11 @@ pub fn parse_list(args: &Args<'_>) -> Result<ClientFilter, String> {
         if args[i].eq_ignore_ascii_case(b"id") && i + 1 < args.len() {
             let mut count = 0;
             for arg in args.from(i + 1) {
-                match parse_id(arg) {
-                    Ok(id) => filter.ids.push(id),
-                    Err(_) if count > 0 && arg.iter().any(u8::is_ascii_alphabetic) => break,
-                    Err(_) => return Err("ERR Invalid client ID".to_string()),
+                match text::parse_i64(arg) {
+                    // an id that nobody has matches nobody
+                    Some(id) => filter.ids.push(u64::try_from(id).unwrap_or(0)),
+                    None if count > 0 && arg.iter().any(u8::is_ascii_alphabetic) => break,
+                    None => return Err("ERR Invalid client ID".to_string()),
                 }
                 count += 1;
             }
