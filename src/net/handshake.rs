@@ -128,7 +128,7 @@ pub fn hello(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mu
             i += 2;
         } else {
             let mut reply = Reply::new(out, conn.session.proto);
-            reply.error_fmt(format_args!("ERR Syntax error in HELLO option '{}'", args[i].escape_ascii()));
+            reply.error_bytes(&[b"ERR Syntax error in HELLO option '", &args[i], b"'"].concat());
             return Outcome::Done;
         }
     }

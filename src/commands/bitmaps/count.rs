@@ -17,20 +17,25 @@ struct Range {
 }
 
 impl Range {
-    /// `[start [end [BYTE|BIT]]]` from argument `from` on.
-    fn parse(args: &Args<'_>, from: usize) -> Result<Option<Range>, Refusal> {
+    /// `[start [end [BYTE|BIT]]]` from argument `from` on. Of two faults BITPOS names that of the unit before that of
+    /// the end, BITCOUNT after it: `unit_first`.
+    fn parse(args: &Args<'_>, from: usize, unit_first: bool) -> Result<Option<Range>, Refusal> {
         if args.len() > from + 3 {
             return Err(errors::SYNTAX);
         }
         let number = |index: usize| args.get(index).map(|text| parse_i64(text).ok_or(errors::NOT_INTEGER)).transpose();
         let Some(start) = number(from)? else { return Ok(None) };
-        let end = number(from + 1)?;
-        let in_bits = match args.get(from + 2) {
-            None => false,
-            Some(unit) if unit.eq_ignore_ascii_case(b"bit") => true,
-            Some(unit) if unit.eq_ignore_ascii_case(b"byte") => false,
-            Some(_) => return Err(errors::SYNTAX),
+        let unit = match args.get(from + 2) {
+            None => Ok(false),
+            Some(unit) if unit.eq_ignore_ascii_case(b"bit") => Ok(true),
+            Some(unit) if unit.eq_ignore_ascii_case(b"byte") => Ok(false),
+            Some(_) => Err(errors::SYNTAX),
         };
+        if unit_first {
+            unit?;
+        }
+        let end = number(from + 1)?;
+        let in_bits = unit?;
         Ok(Some(Range { start, end, in_bits }))
     }
 
@@ -47,7 +52,7 @@ pub(crate) fn bitcount(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut R
     if args.len() < 2 {
         return refuse_short(args, reply);
     }
-    let range = match Range::parse(args, 2) {
+    let range = match Range::parse(args, 2, false) {
         Ok(range) => range.unwrap_or(Range { start: 0, end: None, in_bits: false }),
         Err(refusal) => return reply.error(refusal),
     };
@@ -102,7 +107,7 @@ fn bitpos_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<i64, Refusal
         1 => true,
         _ => return Err("ERR The bit argument must be 1 or 0."),
     };
-    let range = Range::parse(args, 3)?.unwrap_or(Range { start: 0, end: None, in_bits: false });
+    let range = Range::parse(args, 3, true)?.unwrap_or(Range { start: 0, end: None, in_bits: false });
     let key = ctx.first_key(&args[1]);
     let mut digits = itoa::Buffer::new();
     let bytes = match ctx.shard.read(ctx.db, key, ctx.no_touch) {

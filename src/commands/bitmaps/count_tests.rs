@@ -72,6 +72,9 @@ fn bitpos() {
         BITPOS k 2 => -ERR The bit argument must be 1 or 0.
         BITPOS k -1 => -ERR The bit argument must be 1 or 0.
         BITPOS k a => -ERR value is not an integer or out of range
+        BITPOS k 0 1 x y => -ERR syntax error
+        BITPOS k 0 x 1 y => -ERR value is not an integer or out of range
+        BITCOUNT k 1 x y => -ERR value is not an integer or out of range
         BITPOS k 0 1 => :20
         BITPOS k 0 1 -1 => :20
         BITPOS k 0 1 1 => :-1

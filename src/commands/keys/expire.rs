@@ -63,7 +63,9 @@ impl Condition {
                 () if option.eq_ignore_ascii_case(b"gt") => condition.gt = true,
                 () if option.eq_ignore_ascii_case(b"lt") => condition.lt = true,
                 () => {
-                    reply.error_bytes(&[b"ERR Unsupported option ", option].concat());
+                    // as far as C prints it
+                    let shown = option.split(|b| *b == 0).next().unwrap_or_default();
+                    reply.error_bytes(&[b"ERR Unsupported option ", shown].concat());
                     return None;
                 }
             }
