@@ -241,7 +241,8 @@ impl Worker {
         }
         conn.active_ms = self.clock.unix_ms();
         conn.out = out;
-        if !conn.out.is_empty() || conn.closing != Closing::No {
+        // one whose receiving was paused goes on once it is looked at, replies or not
+        if !conn.out.is_empty() || conn.closing != Closing::No || conn.receive_paused {
             self.touch(&mut conn);
         }
         let rest = if stopped.is_some() {

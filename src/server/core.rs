@@ -103,6 +103,8 @@ impl Core {
         if !worker.router.mesh.has_inbound() {
             return;
         }
+        let depth = &worker.shared.cores[worker.router.core].queue_max;
+        depth.set(depth.get().max(worker.router.mesh.inbound_len() as u64));
         let mut messages = std::mem::take(&mut worker.messages);
         worker.router.mesh.drain(limits::MESSAGES_PER_PEER, |from, message| messages.push((from, message)));
         for (from, message) in messages.drain(..) {
