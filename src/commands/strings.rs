@@ -22,7 +22,7 @@ use crate::commands::errors;
 use crate::commands::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::commands::spec::{CommandSpec, Gather, Group, KeyFlags, KeySpec, Plan, key};
 use crate::resp::reply::Reply;
-use crate::types::table::Key;
+use crate::types::table::{Current, Key};
 use crate::types::value::{NewValue, Owned, Value, View};
 use counters::{decr, decrby, incr, incrby};
 use edit::{append, setrange};
@@ -67,6 +67,14 @@ pub(crate) fn bytes_of<'v>(view: View<'v>, digits: &'v mut itoa::Buffer) -> Resu
             Some(big) => Ok(big),
             None => Err(errors::WRONGTYPE),
         },
+    }
+}
+
+/// As [`bytes_of`], of a value that is about to be changed.
+pub(crate) fn current_bytes<'v>(current: &'v Current<'_>, digits: &'v mut itoa::Buffer) -> Result<&'v [u8], Refusal> {
+    match current {
+        Current::Inline(view) => bytes_of(*view, digits),
+        Current::Boxed(value) => bytes_of(View::Boxed(value), digits),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::shard::access;
 use crate::shard::expiry::ActiveExpiry;
 use crate::shard::lazyfree::LazyFree;
 use crate::shard::settings::ShardSettings;
-use crate::types::table::{EntryView, Expire, Inserted, Key, Live, Table};
+use crate::types::table::{Current, EntryView, Expire, Inserted, Key, Live, Table};
 use crate::types::value::{NewValue, Owned, Value, View};
 use std::ops::Range;
 
@@ -21,6 +21,17 @@ pub struct ShardStats {
     pub expired: u64,
     /// Of those, the ones that active expiry found.
     pub expired_active: u64,
+}
+
+/// What [`Shard::update`] is to do.
+#[derive(Debug)]
+pub enum Change<'n> {
+    /// Put this value in the old one's place, or where there was none.
+    Replace(NewValue<'n>),
+    /// The boxed value was edited where it is.
+    InPlace,
+    /// The value is as it was.
+    Nothing,
 }
 
 /// One core's slice. The whole of it belongs to one thread.
@@ -140,6 +151,37 @@ impl Shard {
         if let Inserted::Replaced(boxed) = inserted {
             self.lazy.value(boxed);
         }
+    }
+
+    /// Changes a value in one lookup; the expiry stays. `change` is shown `None` if the key is absent, and answers what
+    /// to do and what to return; where it refuses nothing changes. Counts one `dirty` unless it refuses or answers
+    /// [`Change::Nothing`].
+    #[inline]
+    pub fn update<'n, R, E>(
+        &mut self,
+        db: usize,
+        key: Key<'_>,
+        change: impl FnOnce(Option<Current<'_>>) -> Result<(Change<'n>, R), E>,
+    ) -> Result<R, E> {
+        let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);
+        let Some(mut entry) = self.tables[db].occupied(key, now) else {
+            let (change, result) = change(None)?;
+            if let Change::Replace(value) = change {
+                self.set(db, key, value, Expire::Clear);
+            }
+            return Ok(result);
+        };
+        let (change, result) = change(Some(entry.current()))?;
+        self.dirty += u64::from(!matches!(change, Change::Nothing));
+        let stamped = access::stamp(settings, random, Some(entry.access()), now);
+        match change {
+            Change::Replace(value) => {
+                let boxed = entry.replace(value, stamped);
+                self.lazy.value(boxed);
+            }
+            Change::InPlace | Change::Nothing => entry.set_access(stamped),
+        }
+        Ok(result)
     }
 
     /// As [`Shard::set`], for a value that was taken or copied out of a table (RENAME, COPY, MOVE).

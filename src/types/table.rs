@@ -24,12 +24,14 @@ mod directory;
 mod entry;
 mod index;
 mod log;
+mod occupied;
 mod pool;
 mod scan;
 mod segment;
 mod sweep;
 
 pub use entry::EXPIRE_MS_MAX;
+pub use occupied::{Current, Occupied};
 pub use scan::{cursor_at_slot, cursor_slot};
 pub use sweep::Swept;
 
@@ -257,10 +259,20 @@ impl Table {
         let (_, found) = self.locate(key)?;
         // SAFETY: the entry is live.
         let boxed = unsafe { found.entry.boxed() }?;
-        // SAFETY: the entry owns its box; the loan borrows the table, so nothing else reaches it.
+        // SAFETY: the box belongs to the entry, and what is returned borrows the table.
+        Some(unsafe { self.lend(boxed) })
+    }
+
+    /// Lends a boxed value for an edit; what that does to its heap bytes is counted by [`Table::settle`].
+    ///
+    /// # Safety
+    /// A live entry owns the box, no other loan is open, and the caller ties `'a` to a borrow of this table.
+    #[inline]
+    unsafe fn lend<'a>(&mut self, boxed: *mut Value) -> &'a mut Value {
+        // SAFETY: the entry owns its box; the borrow of the table keeps everything else from it.
         let value = unsafe { &mut *boxed };
         self.lent = Some(Lent { address: boxed.addr(), counted: value.heap_bytes() });
-        Some(value)
+        value
     }
 
     /// Counts what an edit in place did to the heap bytes of the value that was lent.

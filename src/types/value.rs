@@ -24,6 +24,13 @@ impl Value {
         }
     }
 
+    /// As [`Value::as_string`], for an edit.
+    pub fn as_string_mut(&mut self) -> Option<&mut BigString> {
+        match self {
+            Value::Str(big) => Some(big),
+        }
+    }
+
     /// Heap bytes behind the value, its own box included.
     pub fn heap_bytes(&self) -> usize {
         match self {

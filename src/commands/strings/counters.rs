@@ -1,12 +1,13 @@
 //! Strings that count: INCR, DECR, INCRBY, DECRBY. Keeps the expiry; a refused count changes nothing.
 
-use super::{Refusal, bytes_of, refuse_short};
+use super::{Refusal, current_bytes, refuse_short};
 use crate::base::text::parse_i64;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::resp::reply::Reply;
-use crate::types::table::Expire;
+use crate::shard::keyspace::Change;
+use crate::types::table::Current;
 use crate::types::value::{NewValue, View};
 
 const OVERFLOW: Refusal = "ERR increment or decrement would overflow";
@@ -54,17 +55,18 @@ fn count(
 #[inline]
 fn add(ctx: &mut Context<'_>, key: &[u8], step: i64) -> Result<i64, Refusal> {
     let key = ctx.first_key(key);
-    let (old, expire) = match ctx.shard.write(ctx.db, key) {
-        None => (0, Expire::Clear),
-        Some(View::Int(number)) => (number, Expire::Keep),
-        Some(view) => {
-            let mut digits = itoa::Buffer::new();
-            (parse_i64(bytes_of(view, &mut digits)?).ok_or(errors::NOT_INTEGER)?, Expire::Keep)
-        }
-    };
-    let sum = old.checked_add(step).ok_or(OVERFLOW)?;
-    ctx.shard.set(ctx.db, key, NewValue::Int(sum), expire);
-    Ok(sum)
+    ctx.shard.update(ctx.db, key, |current| {
+        let old = match current {
+            None => 0,
+            Some(Current::Inline(View::Int(number))) => number,
+            Some(current) => {
+                let mut digits = itoa::Buffer::new();
+                parse_i64(current_bytes(&current, &mut digits)?).ok_or(errors::NOT_INTEGER)?
+            }
+        };
+        let sum = old.checked_add(step).ok_or(OVERFLOW)?;
+        Ok((Change::Replace(NewValue::Int(sum)), sum))
+    })
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::resp::reply::Reply;
-use crate::types::table::{Expire, Key};
-use crate::types::value::{NewValue, Value, View};
+use crate::shard::keyspace::Change;
+use crate::types::table::{Current, Key};
+use crate::types::value::NewValue;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -61,50 +62,41 @@ pub(crate) fn edit<R>(
     change: impl FnOnce(&mut [u8]) -> R,
 ) -> Result<Edited<R>, Refusal> {
     let dirty = ctx.shard.dirty;
-    let mut digits = itoa::Buffer::new();
-    let (old, expire): (&[u8], Expire) = match ctx.shard.write(ctx.db, key) {
-        None => (b"", Expire::Clear),
-        Some(View::Boxed(value)) => {
-            let len_old = value.as_string().ok_or(errors::WRONGTYPE)?.len();
-            return edit_big(ctx, key, len_old.max(len_min), change);
+    let mut scratch = Scratch::new();
+    let edited = ctx.shard.update(ctx.db, key, |current| {
+        let mut digits = itoa::Buffer::new();
+        let (old, is_new): (&[u8], bool) = match current {
+            None => (b"", true),
+            Some(Current::Inline(view)) => (bytes_of(view, &mut digits)?, false),
+            Some(Current::Boxed(value)) => {
+                let big = value.as_string_mut().ok_or(errors::WRONGTYPE)?;
+                let (grown, len) = (big.len() < len_min, big.len().max(len_min));
+                let bytes = writable(big, len);
+                bytes.resize(len, 0);
+                return Ok((Change::InPlace, Edited { result: change(bytes), grown }));
+            }
+        };
+        let len = old.len().max(len_min);
+        let grown = is_new || old.len() < len;
+        if len <= SCRATCH_BYTES {
+            scratch.extend_from_slice(old);
+            scratch.resize(len, 0);
+            let result = change(&mut scratch);
+            return Ok((Change::Replace(NewValue::Str { bytes: &scratch, raw: true }), Edited { result, grown }));
         }
-        Some(view) => (bytes_of(view, &mut digits)?, Expire::Keep),
-    };
-    let grown = old.len() < len_min || expire == Expire::Clear;
-    let len = old.len().max(len_min);
-    let result;
-    if len <= SCRATCH_BYTES {
-        let mut scratch = Scratch::from_slice(old);
-        scratch.resize(len, 0);
-        result = change(&mut scratch);
-        ctx.shard.set(ctx.db, key, NewValue::Str { bytes: &scratch, raw: true }, expire);
-    } else {
         let mut bytes = vec![0; len]; // zero pages from the system: a far offset costs nothing yet
         bytes[..old.len()].copy_from_slice(old);
-        result = change(&mut bytes);
-        ctx.shard.set(ctx.db, key, boxed(Arc::new(bytes)), expire);
-    }
+        let result = change(&mut bytes);
+        Ok((Change::Replace(boxed(Arc::new(bytes))), Edited { result, grown }))
+    });
     ctx.shard.dirty = dirty;
-    Ok(Edited { result, grown })
+    edited
 }
 
-fn edit_big<R>(
-    ctx: &mut Context<'_>,
-    key: Key<'_>,
-    len: usize,
-    change: impl FnOnce(&mut [u8]) -> R,
-) -> Result<Edited<R>, Refusal> {
-    let Some(Value::Str(big)) = ctx.shard.boxed_mut(ctx.db, key) else { return Err(errors::WRONGTYPE) };
-    let grown = big.len() < len;
-    let bytes = writable(big, len);
-    bytes.resize(len, 0);
-    Ok(Edited { result: change(bytes), grown })
-}
-
-/// Refuses a string of `len + extra` bytes beyond what a command may build.
-fn check_len(ctx: &Context<'_>, len: usize, extra: usize) -> Result<usize, Refusal> {
+/// The length of `len + extra` bytes, refused beyond what a command may build.
+fn total(len: usize, extra: usize, bytes_max: usize) -> Result<usize, Refusal> {
     match len.checked_add(extra) {
-        Some(total) if total <= ctx.bulk_bytes_max => Ok(total),
+        Some(total) if total <= bytes_max => Ok(total),
         _ => Err(errors::STRING_TOO_LONG),
     }
 }
@@ -122,47 +114,39 @@ pub(crate) fn append(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
 
 fn append_checked(ctx: &mut Context<'_>, args: &mut Args<'_>) -> Result<usize, Refusal> {
     let big = args.take_big(2);
-    let extra = match &big {
+    let extra: &[u8] = match &big {
         Some(big) => big,
         None => &args[2],
     };
     let key = ctx.first_key(&args[1]);
-    let len_max = ctx.bulk_bytes_max;
-    let mut digits = itoa::Buffer::new();
-    let old = match ctx.shard.write(ctx.db, key) {
-        None => {
-            let len = extra.len();
-            match big {
-                Some(big) => ctx.shard.set(ctx.db, key, boxed(big), Expire::Clear),
-                None => ctx.shard.set(ctx.db, key, encode(extra), Expire::Clear),
+    let bytes_max = ctx.bulk_bytes_max;
+    let mut scratch = Scratch::new();
+    ctx.shard.update(ctx.db, key, |current| {
+        let mut digits = itoa::Buffer::new();
+        let old = match current {
+            None => {
+                let value = big.as_ref().map_or_else(|| encode(extra), |big| boxed(big.clone()));
+                return Ok((Change::Replace(value), extra.len()));
             }
-            return Ok(len);
+            Some(Current::Boxed(value)) => {
+                let string = value.as_string_mut().ok_or(errors::WRONGTYPE)?;
+                let len = total(string.len(), extra.len(), bytes_max)?;
+                writable(string, len).extend_from_slice(extra);
+                return Ok((Change::InPlace, len));
+            }
+            Some(Current::Inline(view)) => bytes_of(view, &mut digits)?,
+        };
+        let len = total(old.len(), extra.len(), bytes_max)?;
+        if len > SCRATCH_BYTES {
+            let mut bytes = Vec::with_capacity(roomy(len));
+            bytes.extend_from_slice(old);
+            bytes.extend_from_slice(extra);
+            return Ok((Change::Replace(boxed(Arc::new(bytes))), len));
         }
-        Some(View::Boxed(value)) => {
-            let len_old = value.as_string().ok_or(errors::WRONGTYPE)?.len();
-            let len = check_len(ctx, len_old, extra.len())?;
-            let Some(Value::Str(string)) = ctx.shard.boxed_mut(ctx.db, key) else { return Err(errors::WRONGTYPE) };
-            writable(string, len).extend_from_slice(extra);
-            ctx.shard.dirty += 1;
-            return Ok(len);
-        }
-        Some(view) => bytes_of(view, &mut digits)?,
-    };
-    let len = old.len() + extra.len();
-    if len > len_max {
-        return Err(errors::STRING_TOO_LONG);
-    }
-    if len <= SCRATCH_BYTES {
-        let mut scratch = Scratch::from_slice(old);
+        scratch.extend_from_slice(old);
         scratch.extend_from_slice(extra);
-        ctx.shard.set(ctx.db, key, NewValue::Str { bytes: &scratch, raw: true }, Expire::Keep);
-    } else {
-        let mut bytes = Vec::with_capacity(roomy(len));
-        bytes.extend_from_slice(old);
-        bytes.extend_from_slice(extra);
-        ctx.shard.set(ctx.db, key, boxed(Arc::new(bytes)), Expire::Keep);
-    }
-    Ok(len)
+        Ok((Change::Replace(NewValue::Str { bytes: &scratch, raw: true }), len))
+    })
 }
 
 /// `SETRANGE key offset value`
@@ -188,7 +172,7 @@ fn setrange_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<usize, Ref
             None => Ok(0),
         };
     }
-    let end = match check_len(ctx, offset, patch.len()) {
+    let end = match total(offset, patch.len(), ctx.bulk_bytes_max) {
         Ok(end) => end,
         // Redis names the wrong type before the length.
         Err(_) if ctx.shard.write(ctx.db, key).is_some_and(super::is_alien) => return Err(errors::WRONGTYPE),

@@ -473,3 +473,40 @@ fn any_cursor_is_answered() {
         }
     }
 }
+
+#[test]
+fn an_occupied_entry_is_looked_at_and_changed() {
+    let mut table = Table::default();
+    let key = Key::new(b"k");
+    let stamp = |_: Option<u16>| 1;
+    assert!(table.occupied(key, 0).is_none());
+    table.insert(key, NewValue::Int(5), Expire::At(100), stamp);
+    assert!(table.occupied(key, 100).is_none(), "due");
+    let mut entry = table.occupied(key, 99).unwrap();
+    assert!(matches!(entry.current(), Current::Inline(View::Int(5))));
+    assert_eq!(entry.access(), 1);
+    assert_eq!(entry.replace(NewValue::Boxed(Box::new(Value::Str(Arc::new(vec![0; 2000])))), 7), None);
+    table.check_invariants();
+    let before = table.memory();
+    let mut entry = table.occupied(key, 99).unwrap();
+    match entry.current() {
+        Current::Boxed(Value::Str(big)) => Arc::make_mut(big).resize(50_000, 1),
+        other => panic!("{other:?}"),
+    }
+    entry.set_access(9);
+    table.check_invariants();
+    assert!(table.memory() >= before + 48_000);
+    let found = table.find(key).unwrap();
+    assert_eq!((found.expire_ms, found.access), (Some(100), 9));
+    // Edited, then replaced within the same look.
+    let mut entry = table.occupied(key, 99).unwrap();
+    match entry.current() {
+        Current::Boxed(Value::Str(big)) => Arc::make_mut(big).resize(90_000, 1),
+        other => panic!("{other:?}"),
+    }
+    let old = entry.replace(NewValue::Int(6), 3).unwrap();
+    assert!(matches!(*old, Value::Str(big) if big.len() == 90_000));
+    table.check_invariants();
+    assert!(table.memory() < before);
+    assert_eq!(table.find(key).unwrap().expire_ms, Some(100));
+}
