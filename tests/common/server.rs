@@ -3,6 +3,7 @@
 use super::client::{Address, Client};
 use super::{PATIENCE, sys};
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -103,6 +104,7 @@ pub struct Launch {
     setup: Setup,
     args: Vec<String>,
     config: Option<String>,
+    stdin: Option<String>,
     host: String,
     bind: Option<String>,
     unix: bool,
@@ -116,6 +118,7 @@ impl Launch {
             setup: setup.clone(),
             args: Vec::new(),
             config: None,
+            stdin: None,
             host: "127.0.0.1".into(),
             bind: None,
             unix: false,
@@ -132,6 +135,12 @@ impl Launch {
     /// Starts it from a configuration file with this text (the arguments still follow).
     pub fn config(mut self, text: &str) -> Launch {
         self.config = Some(text.into());
+        self
+    }
+
+    /// Gives it this text as its configuration on standard input.
+    pub fn stdin(mut self, text: &str) -> Launch {
+        self.stdin = Some(text.into());
         self
     }
 
@@ -197,6 +206,9 @@ impl Launch {
             fs::write(&path, text).expect("a configuration file");
             command.arg(path);
         }
+        if self.stdin.is_some() {
+            command.arg("-");
+        }
         command.args(["--port", &port.to_string(), "--save", "", "--bind"]);
         command.args(self.bind.as_deref().unwrap_or(&self.host).split(' '));
         if self.setup.is_pinion {
@@ -207,12 +219,17 @@ impl Launch {
             command.args(["--unixsocket", &unix]);
         }
         command.args(&self.args).current_dir(&dir);
-        command.stdin(Stdio::null()).stdout(output.try_clone().expect("a second handle")).stderr(output);
+        command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(output.try_clone().expect("a second handle")).stderr(output);
         sys::die_with_parent(&mut command);
         if let Some(files) = self.open_files {
             sys::limit_open_files(&mut command, files);
         }
-        let child = command.spawn().unwrap_or_else(|e| panic!("start {:?}: {e}", self.setup.program));
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("start {:?}: {e}", self.setup.program));
+        if let (Some(text), Some(mut stdin)) = (&self.stdin, child.stdin.take()) {
+            // A server that refuses its arguments may have ended before it reads.
+            let _ = stdin.write_all(text.as_bytes());
+        }
         let address = Address::Tcp(self.host.clone(), port);
         Server { child, address, unix: self.unix.then_some(Address::Unix(unix)), dir, log, name: self.setup.name() }
     }

@@ -6,6 +6,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod auth;
+mod client_command;
 mod frames;
+mod life;
+mod monitor;
 mod pipelines;
 mod sockets;

@@ -1,0 +1,162 @@
+//! From start to end: settings from files, arguments and standard input, starts that must fail, orderly shutdowns.
+
+use crate::common::client::encode;
+use crate::common::server::{OnPanic, free_port};
+use crate::common::{Launch, Setup, Value, each_setup};
+use std::fs;
+
+fn setting(server: &crate::common::Server, name: &str) -> String {
+    let reply = server.client().run(&format!("CONFIG GET {name}"));
+    reply.items()[1].text()
+}
+
+#[test]
+fn signals_end_it_in_order() {
+    each_setup(|setup| {
+        for signal in [libc::SIGTERM, libc::SIGINT] {
+            let mut server = Launch::new(setup).unix().start();
+            let mut idle = server.client();
+            let mut busy = server.client();
+            busy.send_raw(&encode(&["SET", "k", "v"]).repeat(1000));
+            server.signal(signal);
+            let status = server.wait_exit();
+            assert_eq!(status.code(), Some(0), "signal {signal}: {status}\n{}", server.log());
+            idle.expect_closed();
+            let Some(crate::common::client::Address::Unix(path)) = &server.unix else { panic!("no unix socket") };
+            assert!(fs::metadata(path).is_err(), "{path} is still there");
+        }
+    });
+}
+
+#[test]
+fn shutdown_ends_it() {
+    each_setup(|setup| {
+        for line in ["SHUTDOWN", "SHUTDOWN NOSAVE", "shutdown nosave now force"] {
+            let mut server = Launch::new(setup).start();
+            let mut client = server.client();
+            assert_eq!(client.run("SHUTDOWN NONSENSE"), Value::Error(b"ERR syntax error".to_vec()));
+            assert_eq!(client.run("SHUTDOWN SAVE NOSAVE"), Value::Error(b"ERR syntax error".to_vec()));
+            client.ok("SET k v");
+            client.send(&line.split(' ').collect::<Vec<_>>());
+            client.expect_closed();
+            assert_eq!(server.wait_exit().code(), Some(0), "{line}");
+        }
+    });
+}
+
+/// A start that must fail: the exit code is not 0, and what it says names the cause, on one line.
+fn fails(setup: &Setup, launch: &Launch, port: u16, causes: &[&str]) {
+    let _named = OnPanic(format!("{launch:?}"));
+    let (status, log) = launch.start_failing(port);
+    assert!(!status.success(), "it started: {log}");
+    for cause in causes {
+        assert!(log.to_lowercase().contains(&cause.to_lowercase()), "no {cause:?} in: {log}");
+    }
+    if setup.is_pinion {
+        assert_eq!(log.trim_end().lines().count(), 1, "one line says it: {log}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_said_so() {
+    each_setup(|setup| {
+        let first = Launch::new(setup).start();
+        fails(setup, &Launch::new(setup), first.port(), &["in use", &first.port().to_string()]);
+        assert_eq!(first.client().run("PING"), Value::Simple(b"PONG".to_vec()));
+    });
+}
+
+#[test]
+fn a_bad_setting_is_said_with_its_line() {
+    for setup in Setup::all() {
+        let launch = Launch::new(&setup);
+        let port = free_port("127.0.0.1");
+        let cases = [
+            ("timeout 0\n# a comment\nno-such-setting 1\n", "line 3", "no-such-setting"),
+            ("\n\nmaxmemory abc\n", "line 3", "maxmemory"),
+            ("timeout 0 0\n", "line 1", "timeout"),
+            ("timeout \"0\n", "line 1", ""),
+            ("timeout -1\n", "line 1", "timeout"),
+            ("databases 0\n", "line 1", "databases"),
+            ("maxmemory-policy sometimes\n", "line 1", "maxmemory-policy"),
+            ("include /no/such/file.conf\n", "", "/no/such/file.conf"),
+        ];
+        for (text, line, cause) in cases {
+            fails(&setup, &launch.clone().config(text), port, &[line, cause]);
+        }
+        fails(&setup, &launch.clone().args("--no-such-setting 1"), port, &["no-such-setting"]);
+        fails(&setup, &launch.clone().args("--bind 192.0.2.77"), port, &["192.0.2.77"]);
+        if setup.is_pinion {
+            fails(&setup, &launch.clone().args("--shards -1"), port, &["shards"]);
+            fails(&setup, &launch.clone().args("--shards many"), port, &["shards"]);
+            fails(&setup, &launch.clone().args("--io-driver nosuch"), port, &["io-driver"]);
+        }
+    }
+}
+
+#[test]
+fn settings_come_from_file_and_arguments() {
+    each_setup(|setup| {
+        let text = "# comment\n\nproto-max-bulk-len 100mb\ntimeout 7\nHZ 20\nrequirepass \"\"\ntcp-keepalive '60'\n";
+        let server = Launch::new(setup).config(text).args("--timeout 9").start();
+        assert_eq!(setting(&server, "proto-max-bulk-len"), "104857600");
+        assert_eq!(setting(&server, "timeout"), "9");
+        assert_eq!(setting(&server, "hz"), "20");
+        assert_eq!(setting(&server, "tcp-keepalive"), "60");
+        assert_eq!(setting(&server, "port"), server.port().to_string());
+    });
+}
+
+#[test]
+fn settings_come_from_standard_input() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).stdin("timeout 11\nmaxclients 77\n").start();
+        assert_eq!(setting(&server, "timeout"), "11");
+        assert_eq!(setting(&server, "maxclients"), "77");
+    });
+}
+
+#[test]
+fn rewrite_keeps_what_was_set() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).config("# kept comment\ntimeout 7\n").start();
+        let mut client = server.client();
+        client.ok("CONFIG SET timeout 8 hz 30");
+        assert!(client.run("CONFIG SET timeout 9 hz abc").is_error());
+        assert_eq!(setting(&server, "timeout"), "8");
+        client.ok("CONFIG REWRITE");
+        let text = fs::read_to_string(server.dir.join("test.conf")).expect("the file");
+        let has = |line: &str| text.lines().any(|l| l == line);
+        assert!(has("# kept comment") && has("timeout 8") && has("hz 30"), "{text}");
+        let none = Launch::new(setup).start();
+        let error = none.client().run("CONFIG REWRITE");
+        assert_eq!(error, Value::Error(b"ERR The server is running without a config file".to_vec()));
+    });
+}
+
+#[test]
+fn each_shard_may_have_a_port_of_its_own() {
+    for setup in Setup::all().iter().filter(|s| s.is_pinion) {
+        // Consecutive free ports can only be guessed: try a few times.
+        for attempt in 1.. {
+            let base = free_port("127.0.0.1");
+            if base as usize + setup.shards > 65_000 {
+                continue;
+            }
+            let ports: Vec<u16> = (0..setup.shards as u16).map(|i| base + i).collect();
+            if ports.iter().any(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_err()) && attempt < 50 {
+                continue;
+            }
+            let server = Launch::new(setup).args(&format!("--shard-port-base {base}")).start();
+            for port in &ports {
+                let address = crate::common::client::Address::Tcp("127.0.0.1".into(), *port);
+                let mut client = crate::common::Client::connect(&address);
+                for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+                    client.ok(&format!("SET {key} {port}"));
+                    assert_eq!(server.client().run(&format!("GET {key}")), Value::bulk(port.to_string()));
+                }
+            }
+            break;
+        }
+    }
+}
