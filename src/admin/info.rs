@@ -11,8 +11,6 @@ use crate::base::text::human_bytes;
 use data::InfoData;
 use std::fmt::{Display, Write as _};
 
-/// Version of Redis whose commands we answer alike; clients switch features on by it.
-pub const REDIS_VERSION: &str = "7.4.0";
 /// Our own version.
 pub const PINION_VERSION: &str = env!("CARGO_PKG_VERSION");
 

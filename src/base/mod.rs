@@ -9,4 +9,5 @@ pub mod limits;
 pub mod long_double;
 pub mod stats;
 pub mod text;
+pub mod version;
 pub mod words;

@@ -2,6 +2,7 @@
 
 use crate::base::bytes::OutBuf;
 use crate::base::text;
+use crate::base::version::REDIS_VERSION;
 use crate::commands::args::Args;
 use crate::commands::errors;
 use crate::net::connection::{Closing, Conn};
@@ -10,9 +11,6 @@ use crate::net::worker::Worker;
 use crate::resp::reply::{Proto, Reply};
 use crate::txn::router::Outcome;
 use std::sync::atomic::Ordering;
-
-/// The version of Redis that clients are told they talk to.
-pub const REDIS_VERSION: &str = "8.0.0";
 
 /// PING [message]
 pub fn ping(_: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {

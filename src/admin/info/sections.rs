@@ -4,7 +4,8 @@
 //! this server does neither.
 
 use super::data::*;
-use super::{PINION_VERSION, Page, REDIS_VERSION};
+use super::{PINION_VERSION, Page};
+use crate::base::version::REDIS_VERSION;
 use std::fmt::Write as _;
 
 /// A replication id before there is one.
