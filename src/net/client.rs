@@ -41,7 +41,7 @@ pub fn client(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
         b"reply" => reply_mode(conn, &args[2], &mut reply),
         b"no-evict" => on_off(&args[2], &mut reply, |on| conn.session.no_evict = on),
         b"no-touch" => on_off(&args[2], &mut reply, |on| conn.session.no_touch = on),
-        b"import-source" => on_off(&args[2], &mut reply, |on| conn.session.import_source = on),
+        b"import-source" => reply.error("ERR Server is not in import mode"),
         b"capa" => {
             conn.session.capa_redirect |= args.from(2).any(|a| a.eq_ignore_ascii_case(b"redirect"));
             reply.ok();
@@ -123,7 +123,7 @@ fn pause(worker: &mut Worker, args: &Args<'_>, reply: &mut Reply<'_>) {
         Some(millis) => millis as u64,
     };
     let now = worker.clock.unix_ms();
-    let Some(until) = now.checked_add(millis) else {
+    let Some(until) = now.checked_add(millis).filter(|until| i64::try_from(*until).is_ok()) else {
         return reply.error("ERR timeout is out of range");
     };
     let shared = &worker.shared;
@@ -157,7 +157,7 @@ fn unblock(args: &Args<'_>, reply: &mut Reply<'_>) {
 }
 
 fn list(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut OutBuf) -> Outcome {
-    let filter = match client_filter::parse_list(args) {
+    let filter = match client_filter::parse_list(args, worker.config.databases) {
         Ok(filter) => filter,
         Err(error) => {
             Reply::new(out, conn.session.proto).error(&error);
@@ -178,7 +178,7 @@ fn kill(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut OutBuf)
     let filter = if old {
         ClientFilter { addr: Some(args[2].to_vec()), ..ClientFilter::default() }
     } else {
-        match client_filter::parse_kill(args, conn.client_id) {
+        match client_filter::parse_kill(args, conn.client_id, worker.config.databases) {
             Ok(filter) => filter,
             Err(error) => {
                 Reply::new(out, conn.session.proto).error(&error);

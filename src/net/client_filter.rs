@@ -7,8 +7,13 @@ use crate::net::client;
 use crate::net::connection::Conn;
 use crate::txn::message::{ClientFilter, ClientKind};
 
+/// Flags that CLIENT LIST may show of a client, of this server or another.
+const FLAGS: &[u8] = b"bcdeirtuxABEIMNOPRSTU";
+/// Capabilities: `r` for redirect.
+const CAPA: &[u8] = b"r";
+
 /// CLIENT LIST [option value ...]
-pub fn parse_list(args: &Args<'_>) -> Result<ClientFilter, String> {
+pub fn parse_list(args: &Args<'_>, databases: usize) -> Result<ClientFilter, String> {
     let mut filter = ClientFilter::default();
     let mut i = 2;
     while i < args.len() {
@@ -27,17 +32,17 @@ pub fn parse_list(args: &Args<'_>) -> Result<ClientFilter, String> {
             i += 1 + count;
             continue;
         }
-        i = option(&mut filter, args, i, None)?;
+        i = option(&mut filter, args, i, None, databases)?;
     }
     Ok(filter)
 }
 
 /// CLIENT KILL option value [option value ...]
-pub fn parse_kill(args: &Args<'_>, asker: u64) -> Result<ClientFilter, String> {
+pub fn parse_kill(args: &Args<'_>, asker: u64, databases: usize) -> Result<ClientFilter, String> {
     let mut filter = ClientFilter { skip: Some(asker), ..ClientFilter::default() };
     let mut i = 2;
     while i < args.len() {
-        i = option(&mut filter, args, i, Some(asker))?;
+        i = option(&mut filter, args, i, Some(asker), databases)?;
     }
     Ok(filter)
 }
@@ -50,9 +55,10 @@ fn parse_id(arg: &[u8]) -> Result<u64, String> {
 }
 
 fn parse_kind(arg: &[u8]) -> Result<ClientKind, String> {
-    let kinds: [(&str, ClientKind); 5] = [
+    let kinds: [(&str, ClientKind); 6] = [
         ("normal", ClientKind::Normal),
         ("master", ClientKind::Master),
+        ("primary", ClientKind::Master),
         ("slave", ClientKind::Replica),
         ("replica", ClientKind::Replica),
         ("pubsub", ClientKind::Pubsub),
@@ -64,8 +70,9 @@ fn parse_kind(arg: &[u8]) -> Result<ClientKind, String> {
 
 fn seconds(arg: &[u8], what: &str) -> Result<u64, String> {
     match text::parse_i64(arg) {
-        Some(s) if s >= 0 => Ok(s as u64),
-        _ => Err(format!("ERR {what} is not an integer or out of range")),
+        Some(s) if s > 0 => Ok(s as u64),
+        Some(_) => Err(format!("ERR {what} should be greater than 0")),
+        None => Err(format!("ERR {what} is not an integer or out of range")),
     }
 }
 
@@ -76,13 +83,28 @@ fn user(arg: &[u8]) -> Result<Vec<u8>, String> {
     Err(format!("ERR No such user '{}'", String::from_utf8_lossy(arg)))
 }
 
-fn db(arg: &[u8]) -> Result<u16, String> {
-    let parsed = text::parse_i64(arg).and_then(|n| u16::try_from(n).ok());
-    parsed.ok_or_else(|| "ERR DB number should be between 0 and 65535".to_string())
+fn db(arg: &[u8], databases: usize) -> Result<u16, String> {
+    let number = text::parse_i64(arg).ok_or("ERR DB is not an integer or out of range")?;
+    let known = u16::try_from(number).ok().filter(|n| usize::from(*n) < databases);
+    known.ok_or_else(|| format!("ERR DB number should be between 0 and {}", databases - 1))
+}
+
+/// Letters out of those that there are; `what` names them in the error.
+fn letters(arg: &[u8], known: &[u8], what: &str) -> Result<Option<Vec<u8>>, String> {
+    if arg.iter().all(|letter| known.contains(letter)) {
+        return Ok(Some(arg.to_vec()));
+    }
+    Err(format!("ERR Unknown {what} found in the provided filter: {}", String::from_utf8_lossy(arg)))
 }
 
 /// One option and its value; the index behind them.
-fn option(filter: &mut ClientFilter, args: &Args<'_>, i: usize, asker: Option<u64>) -> Result<usize, String> {
+fn option(
+    filter: &mut ClientFilter,
+    args: &Args<'_>,
+    i: usize,
+    asker: Option<u64>,
+    databases: usize,
+) -> Result<usize, String> {
     let Some(value) = args.get(i + 1) else { return Err(errors::SYNTAX.to_string()) };
     let own = || Some(value.to_vec());
     match args[i].to_ascii_lowercase().as_slice() {
@@ -98,16 +120,18 @@ fn option(filter: &mut ClientFilter, args: &Args<'_>, i: usize, asker: Option<u6
         b"not-user" => filter.not_user = Some(user(value)?),
         b"maxage" => filter.age_min_s = Some(seconds(value, "maxage")?),
         b"idle" => filter.idle_min_s = Some(seconds(value, "idle")?),
-        b"flags" => filter.flags = own(),
-        b"not-flags" => filter.not_flags = own(),
+        b"flags" => filter.flags = letters(value, FLAGS, "flags")?,
+        b"not-flags" => filter.not_flags = letters(value, FLAGS, "flags")?,
         b"name" => filter.name = own(),
         b"not-name" => filter.not_name = own(),
         b"lib-name" => filter.lib_name = own(),
         b"not-lib-name" => filter.not_lib_name = own(),
         b"lib-ver" => filter.lib_ver = own(),
         b"not-lib-ver" => filter.not_lib_ver = own(),
-        b"db" => filter.db = Some(db(value)?),
-        b"not-db" => filter.not_db = Some(db(value)?),
+        b"db" => filter.db = Some(db(value, databases)?),
+        b"not-db" => filter.not_db = Some(db(value, databases)?),
+        b"capa" => filter.capa = letters(value, CAPA, "capa")?,
+        b"not-capa" => filter.not_capa = letters(value, CAPA, "capa")?,
         b"ip" => filter.ip = own(),
         b"not-ip" => filter.not_ip = own(),
         b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.skip = asker,
@@ -144,6 +168,8 @@ pub fn matches(filter: &ClientFilter, conn: &Conn, now_ms: u64) -> bool {
         && is_not(&filter.not_lib_name, &session.lib_name)
         && is(&filter.lib_ver, &session.lib_ver)
         && is_not(&filter.not_lib_ver, &session.lib_ver)
+        && filter.capa.as_deref().is_none_or(|c| c.is_empty() || session.capa_redirect)
+        && filter.not_capa.as_deref().is_none_or(|c| c.is_empty() || !session.capa_redirect)
         && is(&filter.user, b"default")
         && is_not(&filter.not_user, b"default")
         && filter.db.is_none_or(|db| db == session.db)

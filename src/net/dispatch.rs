@@ -13,6 +13,7 @@ use crate::commands::flags::{Flags, flag};
 use crate::commands::spec::{KeyShape, Plan};
 use crate::commands::table::{CommandId, Resolved};
 use crate::net::connection::{Big, Closing, Conn};
+use crate::net::redact::{self, REDACTED};
 use crate::net::session::ReplyMode;
 use crate::net::worker::{Noted, NotedKind, Pause, Source, Worker, note_run};
 use crate::resp::big::BigCollector;
@@ -360,14 +361,15 @@ impl Worker {
             && !has(spec_flags, flag::SKIP_MONITOR)
             && !has(spec_flags, flag::ADMIN)
         {
-            self.feed_monitors(conn, args, out);
+            let name = self.router.table.get(id).name;
+            self.feed_monitors(name, conn, args, out);
         }
         let mark = out.bytes.len();
         conn.commands += 1;
         conn.last_command = Some(id);
         let mode = conn.session.reply_mode;
         if mode == ReplyMode::SkipNext {
-            conn.session.reply_mode = ReplyMode::On;
+            conn.session.reply_mode = ReplyMode::Skipping;
         }
         let outcome = if session {
             match self.handlers.session[id.index()] {
@@ -384,7 +386,15 @@ impl Worker {
         let after = clock::ticks();
         let took = after.wrapping_sub(*before);
         *before = after;
-        let muted = mode == ReplyMode::SkipNext || mode == ReplyMode::Off && conn.session.reply_mode == ReplyMode::Off;
+        let muted = match conn.session.reply_mode {
+            ReplyMode::On => false,
+            ReplyMode::Off => mode == ReplyMode::Off,
+            ReplyMode::SkipNext => mode == ReplyMode::SkipNext,
+            ReplyMode::Skipping => {
+                conn.session.reply_mode = ReplyMode::On;
+                true
+            }
+        };
         if outcome == Outcome::Done || !single {
             let failed = out.bytes.get(mark) == Some(&b'-');
             let core = self.router.core;
@@ -432,7 +442,7 @@ impl Worker {
                 }
             }
             ReplyMode::Off => truncate(out, mark),
-            ReplyMode::SkipNext => {
+            ReplyMode::SkipNext | ReplyMode::Skipping => {
                 conn.session.reply_mode = ReplyMode::On;
                 truncate(out, mark);
             }
@@ -464,7 +474,10 @@ impl Worker {
     }
 
     fn note(&mut self, conn: &Conn, kind: NotedKind, amount: u64, args: &Args<'_>) {
-        let args = args.from(0).take(limits::NOTED_ARGS_MAX).map(<[u8]>::to_vec).collect();
+        let command = conn.last_command.map_or("", |id| self.router.table.get(id).name);
+        let secrets = redact::secrets(command, args);
+        let shown = args.from(0).enumerate().map(|(i, arg)| if secrets.contains(&i) { REDACTED } else { arg });
+        let args = shown.take(limits::NOTED_ARGS_MAX).map(<[u8]>::to_vec).collect();
         self.noted.push(Noted { kind, amount, args, addr: conn.addr.clone(), name: conn.session.name.clone() });
     }
 
@@ -480,14 +493,15 @@ impl Worker {
     }
 
     /// Tells every connection in MONITOR what runs.
-    fn feed_monitors(&mut self, conn: &Conn, args: &Args<'_>, out: &mut OutBuf) {
+    fn feed_monitors(&mut self, command: &str, conn: &Conn, args: &Args<'_>, out: &mut OutBuf) {
         let now_us = self.clock.unix_us();
         let addr = if conn.unix { format!("unix:{}", conn.addr.trim_end_matches(":0")) } else { conn.addr.to_string() };
         let mut line =
             format!("+{}.{:06} [{} {}]", now_us / 1_000_000, now_us % 1_000_000, conn.session.db, addr).into_bytes();
-        for arg in args.from(0) {
+        let secrets = redact::secrets(command, args);
+        for (i, arg) in args.from(0).enumerate() {
             line.push(b' ');
-            words::quote(arg, &mut line);
+            words::quote(if secrets.contains(&i) { REDACTED } else { arg }, &mut line);
         }
         line.extend_from_slice(b"\r\n");
         if conn.session.monitor {

@@ -8,6 +8,7 @@ pub mod dispatch;
 pub mod handshake;
 pub mod listener;
 pub mod output;
+pub mod redact;
 pub mod session;
 pub mod shared;
 pub mod worker;

@@ -12,6 +12,8 @@ pub enum ReplyMode {
     Off,
     /// The next command's is not.
     SkipNext,
+    /// The running command's is not, unless it turns replies on.
+    Skipping,
 }
 
 /// See the module.

@@ -229,6 +229,10 @@ pub struct ClientFilter {
     pub ip: Option<Vec<u8>>,
     /// Not this remote IP address.
     pub not_ip: Option<Vec<u8>>,
+    /// Has these capabilities, one letter each.
+    pub capa: Option<Vec<u8>>,
+    /// Lacks one of these capabilities.
+    pub not_capa: Option<Vec<u8>>,
     /// The client that asks, and whether it is to be passed over.
     pub skip: Option<u64>,
 }

@@ -8,6 +8,7 @@ mod common;
 
 mod auth;
 mod client_command;
+mod clients;
 mod frames;
 mod life;
 mod monitor;
