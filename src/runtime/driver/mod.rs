@@ -284,3 +284,7 @@ fn set_nonblocking(fd: RawFd, on: bool) {
 #[cfg(test)]
 #[path = "driver_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "driver_limit_tests.rs"]
+mod limit_tests;

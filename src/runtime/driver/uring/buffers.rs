@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::types::BufRingEntry;
 
-use super::super::RecvBuf;
-use super::super::pool::{Pool, map_anonymous, unmap};
+use crate::runtime::driver::RecvBuf;
+use crate::runtime::driver::pool::{Pool, map_anonymous, unmap};
+
 use super::ring::Ring;
 
 /// The only buffer group of the ring.

@@ -7,14 +7,15 @@ use std::os::unix::net::UnixStream;
 
 use io_uring::{Probe, opcode, squeue, types};
 
+use super::buffers::Buffers;
+use super::connection::SILENT_SEND_FLAGS;
 use super::ring::{Capabilities, Completion, Ring};
-use super::{SILENT_SEND_FLAGS, buffers::Buffers};
 
 /// The first kernel with DEFER_TASKRUN.
 const KERNEL_FLOOR: (u32, u32) = (6, 1);
 
 /// What the kernel can do; or why io_uring cannot be used, for the log.
-pub(in super::super) fn probe() -> Result<Capabilities, String> {
+pub(in crate::runtime::driver) fn probe() -> Result<Capabilities, String> {
     let release = kernel_release();
     if parse_release(&release).is_none_or(|version| version < KERNEL_FLOOR) {
         return Err(format!("kernel {release} is older than {}.{}", KERNEL_FLOOR.0, KERNEL_FLOOR.1));
@@ -59,7 +60,7 @@ pub(in super::super) fn probe() -> Result<Capabilities, String> {
 }
 
 /// Says in words why the kernel refused a ring.
-pub(in super::super) fn explain(error: io::Error) -> String {
+pub(in crate::runtime::driver) fn explain(error: io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => {
             "forbidden by a seccomp profile (containers) or by kernel.io_uring_disabled".to_string()

@@ -25,7 +25,7 @@ const REGISTER_RING_FDS: libc::c_uint = 20;
 
 /// What the kernel can do beyond the floor.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in super::super) struct Capabilities {
+pub(in crate::runtime::driver) struct Capabilities {
     /// The submission queue needs no index array (6.6).
     pub(super) no_sqarray: bool,
     /// Waiting need not count as I/O wait (6.15).
