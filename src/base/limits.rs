@@ -37,13 +37,13 @@ pub const CONFIG_FILES_MAX: usize = 1024;
 /// Argument bytes gathered for one other core before they are sent ahead of the tick's end.
 pub const HOP_BATCH_BYTES_MAX: usize = 256 * 1024;
 /// A connection whose unsent replies pass this is not read from until it drains.
-pub const OUTPUT_PAUSE_BYTES: usize = 64 * 1024 * 1024;
+pub const OUTPUT_PAUSE_BYTES: usize = 16 * 1024 * 1024;
 /// A connection whose commands have to wait is not read from once it holds this many bytes of input.
 pub const INPUT_PAUSE_BYTES: usize = 1024 * 1024;
 /// Commands parsed from one connection before others get their turn.
 pub const COMMANDS_PER_TURN: usize = 4096;
 /// Output buffers a core keeps for reuse.
-pub const SPARE_OUTPUTS_MAX: usize = 256;
+pub const SPARE_OUTPUTS_MAX: usize = 64;
 /// An output buffer that grew beyond this is freed after it was sent.
 pub const SPARE_OUTPUT_BYTES_MAX: usize = 64 * 1024;
 /// What a fresh output buffer holds without growing.
@@ -62,3 +62,5 @@ pub const BIG_ARG_RESERVE_MAX: usize = 64 * 1024 * 1024;
 pub const FREE_STEP_OBJECTS: usize = 64;
 /// Entries that one step of active expiry looks at.
 pub const EXPIRE_STEP_ENTRIES: usize = 4096;
+/// Replies of one connection that may be outstanding on other cores, or wait for one that is; its next command waits.
+pub const PARKED_REPLIES_MAX: usize = 512;

@@ -82,6 +82,8 @@ pub struct Conn {
     pub touched: bool,
     /// Receiving is switched off until output or input drains.
     pub receive_paused: bool,
+    /// The input holds no whole command: nothing can run before more arrives.
+    pub starved: bool,
     /// The client will send nothing more.
     pub ended: bool,
     /// See [`Closing`].
@@ -130,6 +132,7 @@ impl Conn {
             queued: false,
             touched: false,
             receive_paused: false,
+            starved: true,
             ended: false,
             closing: Closing::No,
             addr: Box::default(),
@@ -162,6 +165,26 @@ impl Conn {
     /// Whether input has to wait for a large argument.
     pub fn is_collecting(&self) -> bool {
         matches!(self.big.as_deref(), Some(Big::Collecting(_)))
+    }
+
+    /// Whether so many replies wait that no further command may run.
+    pub fn is_clogged(&self) -> bool {
+        self.output_bytes() > limits::OUTPUT_PAUSE_BYTES || self.has_many_parked()
+    }
+
+    /// Whether as many replies are outstanding on other cores as may be.
+    pub fn has_many_parked(&self) -> bool {
+        self.parked.as_ref().is_some_and(|p| p.slots.len() >= limits::PARKED_REPLIES_MAX)
+    }
+
+    /// Bytes that came in and belong to commands that have not run.
+    pub fn input_bytes(&self) -> usize {
+        let collected = match self.big.as_deref() {
+            Some(Big::Collecting(collector)) => collector.collected(),
+            Some(Big::Ready(value)) => value.len(),
+            None => 0,
+        };
+        self.input.len() + collected
     }
 
     /// Gives the front of `bytes` to the large argument under way; how many bytes that was.

@@ -88,6 +88,16 @@ impl Worker {
             let Some(index) = self.ready.pop_front() else { break };
             let Some(conn) = self.conn_at(index) else { continue };
             conn.queued = false;
+            if conn.ended && !conn.touched {
+                // it may have been passed over while its turn was to come
+                conn.touched = true;
+                self.touched.push(index);
+            }
+            let Some(conn) = self.conn_at(index) else { continue };
+            if conn.is_clogged() {
+                // sending goes on with it once its replies are read
+                continue;
+            }
             if conn.stalled || conn.closing != Closing::No || conn.is_collecting() {
                 continue;
             }
@@ -100,10 +110,6 @@ impl Worker {
             if !conn.input.is_empty() {
                 let kept = std::mem::take(&mut conn.input);
                 self.inbox.push((index, Source::Kept(kept)));
-            } else if conn.ended {
-                let Some(mut conn) = self.take_conn(index) else { continue };
-                self.touch(&mut conn);
-                self.put_conn(conn);
             }
         }
     }
@@ -117,11 +123,12 @@ impl Worker {
                 self.recycle_source(source);
                 continue;
             };
-            let blocked = conn.stalled || conn.is_collecting() || !conn.input.is_empty();
+            let blocked = conn.stalled || conn.is_collecting() || conn.is_clogged() || !conn.input.is_empty();
             if blocked || work.runs.iter().any(|r| r.conn == index) {
                 // an earlier buffer of this connection comes first
                 let taken = conn.collect(&source);
                 conn.input.extend_from_slice(&source[taken..]);
+                conn.starved = false;
                 self.recycle_source(source);
                 self.make_ready(index);
                 continue;
@@ -242,10 +249,11 @@ impl Worker {
         }
         conn.active_ms = self.clock.unix_ms();
         conn.out = out;
-        // one whose receiving was paused goes on once it is looked at, replies or not
-        if !conn.out.is_empty() || conn.closing != Closing::No || conn.receive_paused {
+        // one that ended, or whose receiving was paused, is looked at again, replies or not
+        if !conn.out.is_empty() || conn.closing != Closing::No || conn.receive_paused || conn.ended {
             self.touch(&mut conn);
         }
+        conn.starved = false;
         let rest = if stopped.is_some() {
             conn.parser = Parser::default();
             offset
@@ -255,6 +263,7 @@ impl Worker {
         self.keep_rest(&mut conn, run.source, rest);
         let index = conn.id.index;
         match stopped {
+            Some(Next::StopBefore) if self.postponed.contains(&index) => {}
             Some(Next::StopBefore) => self.postponed.push(index),
             Some(Next::StopAfter | Next::Go) => {}
             None => self.after_run(&mut conn, run.stop, run.consumed),
@@ -294,6 +303,7 @@ impl Worker {
         };
         let here = conn.input.split_off(payload);
         conn.big = Some(Box::new(Big::Collecting(collector)));
+        conn.starved = true;
         let taken = conn.collect(&here);
         conn.input.extend_from_slice(&here[taken..]);
         if !conn.is_collecting() {
@@ -308,7 +318,11 @@ impl Worker {
             return;
         }
         match stop {
-            Stop::NeedMore { hint } => conn.input.reserve(hint.min(limits::BIG_ARG_RESERVE_MAX)),
+            Stop::NeedMore { hint } => {
+                // unless bytes of a later buffer have joined the rest of this one
+                conn.starved = !conn.queued;
+                conn.input.reserve(hint.min(limits::BIG_ARG_RESERVE_MAX));
+            }
             Stop::Big { len, payload, .. } => self.start_big(conn, len, payload - consumed),
             Stop::Full => {
                 if !conn.queued {
@@ -335,6 +349,11 @@ impl Worker {
     ) -> Next {
         let mark = out.bytes.len();
         let Prepared::Known(id, pos) = known else {
+            if is_http(&args[0]) {
+                // a browser that was made to speak to us: what follows may be anybody's words
+                self.close(conn, Closing::Now);
+                return Next::StopAfter;
+            }
             let mut reply = Reply::new(out, conn.session.proto);
             if matches!(known, Prepared::UnknownSub) {
                 errors::unknown_subcommand(args, &mut reply);
@@ -422,7 +441,8 @@ impl Worker {
                 return Next::StopAfter;
             }
         }
-        if conn.closing != Closing::No || out.bytes.len() > limits::OUTPUT_PAUSE_BYTES {
+        let clogged = conn.sending + out.len() > limits::OUTPUT_PAUSE_BYTES || conn.has_many_parked();
+        if conn.closing != Closing::No || clogged {
             return Next::StopAfter;
         }
         Next::Go
@@ -528,6 +548,11 @@ impl Worker {
             self.put_conn(conn);
         }
     }
+}
+
+/// The begin of an HTTP request, which Redis takes for an attack.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 /// Takes back a reply that was written from `mark` on.

@@ -60,15 +60,15 @@ impl Worker {
         if !conn.receive_paused && waiting > limits::OUTPUT_PAUSE_BYTES {
             conn.receive_paused = true;
             self.driver.pause_receive(token);
-        } else if conn.receive_paused
-            && waiting < limits::OUTPUT_PAUSE_BYTES / 2
-            && conn.input.len() <= limits::INPUT_PAUSE_BYTES
-        {
-            conn.receive_paused = false;
-            self.driver.resume_receive(token);
-            if !conn.input.is_empty() && !conn.queued && !conn.stalled {
+        } else if !conn.is_clogged() {
+            if !conn.starved && !conn.input.is_empty() && !conn.queued && !conn.stalled {
                 conn.queued = true;
                 self.ready.push_back(token.0);
+            }
+            let little = conn.starved || conn.input.len() <= limits::INPUT_PAUSE_BYTES;
+            if conn.receive_paused && little && waiting < limits::OUTPUT_PAUSE_BYTES / 2 {
+                conn.receive_paused = false;
+                self.driver.resume_receive(token);
             }
         }
     }

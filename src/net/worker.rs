@@ -363,14 +363,15 @@ impl Worker {
         let bytes = &bytes[conn.collect(bytes)..];
         // one that arrived while an earlier buffer of the same connection waits in the inbox comes behind it
         conn.input.extend_from_slice(bytes);
-        let (waiting, blocked) = (conn.input.len(), conn.stalled || conn.queued);
+        conn.starved = false;
+        let (waiting, blocked) = (conn.input_bytes(), conn.stalled || conn.queued || conn.receive_paused);
         if waiting > limit {
             self.counters().query_limit_closed.add(1);
             let Some(mut conn) = self.take_conn(index) else { return };
             self.close(&mut conn, Closing::Now);
             return self.put_conn(conn);
         }
-        if blocked && waiting > limits::INPUT_PAUSE_BYTES {
+        if blocked && conn.input.len() > limits::INPUT_PAUSE_BYTES {
             let Some(conn) = self.conn_at(index) else { return };
             conn.receive_paused = true;
             self.driver.pause_receive(Token(index));

@@ -142,15 +142,15 @@ fn compare(setup: &Setup, args: &str, frames: &[Vec<u8>], torn: bool) {
 }
 
 #[test]
-#[ignore = "the server does not keep this yet"]
 fn frames_get_what_redis_gives() {
     each_setup(|setup| compare(setup, "", &short_frames(), false));
 }
 
 #[test]
-#[ignore = "the server does not keep this yet"]
 fn torn_frames_get_what_redis_gives() {
-    each_setup(|setup| compare(setup, "", &short_frames(), true));
+    // what is answered before an HTTP header ends the connection depends on how the reads fell
+    let frames: Vec<Vec<u8>> = short_frames().into_iter().filter(|f| !f.starts_with(b"GET /")).collect();
+    each_setup(|setup| compare(setup, "", &frames, true));
 }
 
 #[test]
@@ -202,7 +202,6 @@ fn a_million_arguments_are_the_most() {
 }
 
 #[test]
-#[ignore = "the server does not keep this yet"]
 fn a_query_past_its_limit_ends_the_connection() {
     each_setup(|setup| {
         let mut server = Launch::new(setup).args("--client-query-buffer-limit 1mb").start();

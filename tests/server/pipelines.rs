@@ -65,7 +65,6 @@ fn effects_on_a_key_are_in_order() {
 }
 
 #[test]
-#[ignore = "the server does not keep this yet"]
 fn commands_over_many_keys_keep_their_place() {
     each_setup(|setup| {
         let server = Launch::new(setup).start();
