@@ -4,6 +4,9 @@
 use crate::shard::access::{self, SWEEP_ROUND_MS};
 use crate::shard::keyspace::Shard;
 
+/// Pieces of 8 KB that a step may move to give memory back.
+const TIDY_PIECES: usize = 8;
+
 /// What the steps remember.
 #[derive(Debug, Default)]
 pub struct ActiveExpiry {
@@ -20,9 +23,13 @@ pub struct ActiveExpiry {
 
 impl Shard {
     /// One step of active expiry: looks at no more than about `budget` entries and removes those that are due; goes
-    /// on where it stopped. Returns how many it removed. Also ages the access bits, in proportion to the time passed.
+    /// on where it stopped. Returns how many it removed. Also ages the access bits, in proportion to the time passed,
+    /// and draws sparse memory together.
     pub fn expire_step(&mut self, budget: usize) -> u64 {
         self.age_step();
+        for table in &mut self.tables {
+            table.tidy_step(TIDY_PIECES);
+        }
         if !self.settings.active_expire {
             return 0;
         }

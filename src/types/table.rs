@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! position --directory--> segment --index bucket--> log page --> entry
-//!  64 bits    one word      128 B     one cache        4 KB       header, expiry, key, value
+//!  64 bits    one word      128 B     one cache        8 KB       header, expiry, key, value
 //!           per range                   line
 //! ```
 //! - [`directory`]: as many words as the finest segment needs, at most one per slot, then sub-directories by hash bits;
@@ -11,7 +11,7 @@
 //!   pause there is: one hashbrown table of 10 million entries pauses 1.5 s to grow;
 //! - [`index`], [`bucket`]: 16-bit tags and 32-bit words in cache lines, about 90% full;
 //! - [`log`], [`entry`]: entries byte-exact, one behind the other;
-//! - [`pool`]: the 4 KB pages of all that.
+//! - [`pool`]: the 8 KB pages of all that.
 //!
 //! A lookup misses the cache twice: the bucket and the entry. A batch of lookups hides both: [`Table::prefetch_bucket`]
 //! for all, [`Table::prefetch_entry`] for all, then the lookups.
@@ -146,7 +146,7 @@ pub struct TableStats {
     pub live_bytes: usize,
     /// See `live_bytes`.
     pub dead_bytes: usize,
-    /// Bytes of 4 KB pages in use, and of all the chunks they come from.
+    /// Bytes of index and logs, and of all the chunks they are cut from.
     pub page_bytes: usize,
     /// See `page_bytes`.
     pub chunk_bytes: usize,
@@ -210,12 +210,8 @@ impl Table {
     /// Second step of a batch lookup: reads the bucket and brings the entry into the cache.
     #[inline]
     pub fn prefetch_entry(&self, pos: Position) {
-        if let Some(segment) = self.segment(pos)
-            && let Some(entry) = segment.candidate(&self.pool, pos.0)
-        {
-            prefetch(entry);
-            // Most entries do not end where their first cache line does.
-            prefetch(entry.wrapping_add(64));
+        if let Some(segment) = self.segment(pos) {
+            segment.prefetch_entry(&self.pool, pos.0);
         }
     }
 
@@ -345,11 +341,12 @@ impl Table {
     /// empty segments. False if 46 bits do not tell its entries apart: then it goes on growing.
     #[cold]
     fn split(&mut self, number: usize) -> bool {
-        let entries = self.segments[number].positions(&self.pool);
+        let entries = self.segments[number].positions(&mut self.pool);
         let (first, _) = entries[0];
         let differing = entries.iter().fold(0, |bits, (pos, _)| bits | (pos ^ first));
         let common = differing.leading_zeros();
         if common >= DEPTH_MAX {
+            self.keep_scratch(entries);
             return false;
         }
         let old_depth = self.segments[number].depth;
@@ -372,7 +369,13 @@ impl Table {
             self.segments[into].adopt(pool, &old, pos, word);
         }
         old.abandon(pool);
+        self.keep_scratch(entries);
         true
+    }
+
+    fn keep_scratch(&mut self, mut scratch: Vec<(u64, u32)>) {
+        scratch.clear();
+        self.pool.scratch = scratch;
     }
 
     /// Enters a segment, a new empty one unless `number` says which, for the range of `depth` bits at `start`.
@@ -423,7 +426,9 @@ impl Table {
         self.directory.count(depth, -2);
         self.place(Some(number as u32), start, depth - 1);
         self.directory.shrink();
-        entries.len()
+        let moved = entries.len();
+        self.keep_scratch(entries);
+        moved
     }
 
     /// Sets or clears the expiry of an entry; false if it is not there.
@@ -529,7 +534,7 @@ impl Table {
             position = segment.last().checked_add(1);
         }
         stats.segment_len_min = stats.segment_len_min.min(stats.segment_len_max);
-        stats.page_bytes = self.pool.pages_used() * pool::PAGE_BYTES;
+        stats.page_bytes = self.pool.bytes_used();
         stats.chunk_bytes = self.pool.bytes();
         stats
     }

@@ -204,22 +204,17 @@ impl Entry {
         unsafe { EntryView { key: self.key(), value: self.value(), expire_ms: self.expire_ms(), access } }
     }
 
-    /// A draft with this entry's content, to write it elsewhere.
+    /// A draft of this entry with another expiry and, if there is one, another value, to write it elsewhere.
     ///
     /// # Safety
     /// As [`Entry::key`].
-    pub(super) unsafe fn draft<'a>(&self) -> Draft<'a> {
+    pub(super) unsafe fn draft_with<'a>(&self, value: Option<Stored<'a>>, expire_ms: Option<u64>) -> Draft<'a> {
         // SAFETY: the caller's; key and value are taken as they are stored.
         unsafe {
             let key = std::slice::from_raw_parts(self.at.add(usize::from(self.key_at)), usize::from(self.key_len));
-            let expire_ms = self.expire_ms();
-            Draft { key, key_outside: self.key_is_outside(), expire_ms, value: self.stored() }
+            let own = || Stored { kind: self.header & KIND_MASK, bytes: Bytes::Borrowed(self.value_bytes()) };
+            Draft { key, key_outside: self.key_is_outside(), expire_ms, value: value.unwrap_or_else(own) }
         }
-    }
-
-    unsafe fn stored<'a>(&self) -> Stored<'a> {
-        // SAFETY: the caller's.
-        Stored { kind: self.header & KIND_MASK, bytes: Bytes::Borrowed(unsafe { self.value_bytes() }) }
     }
 
     /// Changes the expiry of an entry that has one.
@@ -287,13 +282,13 @@ unsafe fn outside_key(field: *const u8) -> *mut [u8] {
 }
 
 /// A value as an entry stores it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Stored<'a> {
     kind: u16,
     bytes: Bytes<'a>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Bytes<'a> {
     Borrowed(&'a [u8]),
     Short([u8; 8], u8),
@@ -447,7 +442,7 @@ mod tests {
             assert_eq!(entry.key(), key);
             assert_eq!(entry.expire_ms(), expire_ms.map(|at| at.min(EXPIRE_MS_MAX)));
             check(entry.value());
-            let copy = entry.draft();
+            let copy = entry.draft_with(None, expire_ms);
             assert_eq!(copy.bytes(), bytes);
             let boxed = (entry.boxed().map(|b| Box::from_raw(b)), entry.boxed_key().map(|b| Box::from_raw(b)));
             drop(boxed);

@@ -1,7 +1,10 @@
 //! The pages of one segment, filled from front to back, and how many live bytes each holds. Never decides what is live.
+//!
+//! The page that is being filled starts as one unit of memory and moves to a longer run as it grows: no address in it
+//! outlives a call of [`Log::alloc`].
 
 use super::entry::{ENTRY_BYTES_MAX, Entry};
-use super::pool::{PAGE_BYTES, PageId, Pool};
+use super::pool::{PAGE_BYTES, PAGE_UNITS, Pool, RunId, UNIT_BYTES};
 
 /// A reference to an entry: page number in the log, offset in the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +33,7 @@ impl Ref {
 
 #[derive(Debug, Clone, Copy)]
 struct LogPage {
-    id: PageId,
+    run: RunId,
     /// Bytes written.
     used: u16,
     /// Of those, bytes of entries that are not dead.
@@ -38,7 +41,7 @@ struct LogPage {
 }
 
 impl LogPage {
-    const VACANT: LogPage = LogPage { id: PageId::NONE, used: 0, live: 0 };
+    const VACANT: LogPage = LogPage { run: RunId::NONE, used: 0, live: 0 };
 }
 
 /// See the module.
@@ -51,8 +54,9 @@ pub(super) struct Log {
     live: u32,
     /// Pages that exist.
     count: u16,
-    /// The page that is being filled; there is one if there is any.
+    /// The page that is being filled, if there is any page, and how many units of it are there.
     open: u16,
+    open_units: u16,
 }
 
 impl Log {
@@ -82,7 +86,7 @@ impl Log {
     /// Where an entry begins.
     #[inline(always)]
     pub(super) fn address(&self, pool: &Pool, at: Ref) -> *mut u8 {
-        pool.page(self.pages[at.page()].id).wrapping_add(at.offset())
+        pool.address(self.pages[at.page()].run).wrapping_add(at.offset())
     }
 
     /// Takes `bytes` bytes at the end of the open page, or of a new one.
@@ -91,8 +95,9 @@ impl Log {
         debug_assert!(bytes <= ENTRY_BYTES_MAX);
         let open = usize::from(self.open);
         let number = match self.pages.get(open) {
-            Some(page) if page.id != PageId::NONE && usize::from(page.used) + bytes <= PAGE_BYTES => open,
-            _ => self.open_page(pool),
+            Some(page) if usize::from(page.used) + bytes <= usize::from(self.open_units) * UNIT_BYTES => open,
+            Some(page) if self.count > 0 && usize::from(page.used) + bytes <= PAGE_BYTES => self.widen(pool, bytes),
+            _ => self.open_page(pool, bytes),
         };
         let page = &mut self.pages[number];
         let offset = usize::from(page.used);
@@ -103,12 +108,29 @@ impl Log {
         Ref::new(number, offset)
     }
 
+    /// Moves the open page to a run that is long enough for `bytes` more.
     #[cold]
-    fn open_page(&mut self, pool: &mut Pool) -> usize {
+    fn widen(&mut self, pool: &mut Pool, bytes: usize) -> usize {
+        let number = usize::from(self.open);
+        let LogPage { run: old, used, .. } = self.pages[number];
+        let units = (usize::from(used) + bytes).div_ceil(UNIT_BYTES);
+        let run = pool.take(units);
+        // SAFETY: `used` bytes were written in the old run, and the new one is longer and another.
+        unsafe { std::ptr::copy_nonoverlapping(pool.address(old), pool.address(run), usize::from(used)) };
+        pool.put(old, usize::from(self.open_units));
+        self.pages[number].run = run;
+        self.open_units = units as u16;
+        number
+    }
+
+    /// Opens a page that begins with `bytes` bytes; the one that was open stays as it is.
+    #[cold]
+    fn open_page(&mut self, pool: &mut Pool, bytes: usize) -> usize {
+        self.close_page(pool);
         let vacant = if usize::from(self.count) == self.pages.len() {
             None
         } else {
-            self.pages.iter().position(|p| p.id == PageId::NONE)
+            self.pages.iter().position(|p| p.run == RunId::NONE)
         };
         let number = vacant.unwrap_or(self.pages.len());
         assert!(number < PAGES_MAX, "a segment's log is full");
@@ -118,10 +140,20 @@ impl Log {
             }
             self.pages.push(LogPage::VACANT);
         }
-        self.pages[number].id = pool.take();
+        let units = bytes.div_ceil(UNIT_BYTES);
+        self.pages[number].run = pool.take(units);
         self.count += 1;
         self.open = number as u16;
+        self.open_units = units as u16;
         number
+    }
+
+    /// A page that is not open has all its units; so an open one, which is closed when an entry does not fit, gets the
+    /// units that entry would have wanted.
+    fn close_page(&mut self, pool: &mut Pool) {
+        if self.count > 0 && usize::from(self.open_units) < PAGE_UNITS {
+            self.widen(pool, PAGE_BYTES - usize::from(self.pages[usize::from(self.open)].used));
+        }
     }
 
     /// Marks an entry as dead; a page without live entries goes back to the pool.
@@ -152,21 +184,21 @@ impl Log {
         self.used -= u32::from(page.used);
         self.live -= u32::from(page.live);
         self.count -= 1;
-        pool.put(page.id);
+        pool.put(page.run, PAGE_UNITS);
     }
 
     /// The page with the fewest live bytes, if at least an eighth of it is not live. Never the open one.
     pub(super) fn emptiest(&self) -> Option<usize> {
         let pages = self.pages.iter().enumerate();
-        let closed = pages.filter(|(n, p)| p.id != PageId::NONE && *n != usize::from(self.open));
+        let closed = pages.filter(|(n, p)| p.run != RunId::NONE && *n != usize::from(self.open));
         let (number, page) = closed.min_by_key(|(_, p)| p.live)?;
         (usize::from(page.live) <= PAGE_BYTES / 8 * 7).then_some(number)
     }
 
     /// The live entries of a page, with their references.
     pub(super) fn live_entries(&self, pool: &Pool, number: usize) -> impl Iterator<Item = (Ref, Entry)> + use<> {
-        let LogPage { id, used, .. } = self.pages[number];
-        let base = pool.page(id);
+        let LogPage { run, used, .. } = self.pages[number];
+        let base = pool.address(run);
         let mut offset = 0;
         std::iter::from_fn(move || {
             while offset < usize::from(used) {
@@ -188,17 +220,33 @@ impl Log {
         self.drop_page(pool, number);
     }
 
+    /// Moves the pages that lie in chunk number `limit` of the pool or after it; returns how many.
+    pub(super) fn relocate(&mut self, pool: &mut Pool, limit: usize) -> usize {
+        let mut moved = 0;
+        for number in 0..self.pages.len() {
+            let run = self.pages[number].run;
+            if run != RunId::NONE && run.chunk() >= limit {
+                let open = number == usize::from(self.open);
+                let units = if open { usize::from(self.open_units) } else { PAGE_UNITS };
+                self.pages[number].run = pool.relocate(run, units, limit);
+                moved += 1;
+            }
+        }
+        moved
+    }
+
     /// Gives all pages back. What entries own out of line must have been taken care of.
     pub(super) fn clear(&mut self, pool: &mut Pool) {
-        for page in self.pages.drain(..).filter(|p| p.id != PageId::NONE) {
-            pool.put(page.id);
+        for (number, page) in self.pages.iter().enumerate().filter(|(_, p)| p.run != RunId::NONE) {
+            let open = number == usize::from(self.open);
+            pool.put(page.run, if open { usize::from(self.open_units) } else { PAGE_UNITS });
         }
         *self = Log::default();
     }
 
     /// Numbers of the pages that exist.
     pub(super) fn page_numbers(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.pages.len()).filter(|&n| self.pages[n].id != PageId::NONE)
+        (0..self.pages.len()).filter(|&n| self.pages[n].run != RunId::NONE)
     }
 
     /// Panics if counters and pages contradict each other; returns the number of live entries. Visits everything.

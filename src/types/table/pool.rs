@@ -1,35 +1,63 @@
-//! 4 KB pages for one table, cut from chunks of up to 2 MB. Never looks into a page.
+//! Memory for one table: runs of 1 to 8 KB inside 8 KB pages, cut from chunks of up to 2 MB. Never looks into a run.
 //!
-//! Index and entries of a table both live in such pages, so nothing of it is rounded up to an allocator's size classes
-//! (mimalloc's are 12 to 25% apart beyond 1 KB: a measured 4 bytes per key of 50) and a dropped table frees a few
-//! hundred chunks instead of millions of blocks. The first chunks are small, so a small table costs little.
+//! Index and entries of a table both live in such runs, so nothing of it is rounded up to an allocator's size classes
+//! (mimalloc's are up to a quarter apart), and a dropped table frees a few hundred chunks instead of millions of
+//! blocks. A segment's last index page and the page it is filling are as small as they can be, which for segments of
+//! 4096 entries makes a byte per key. The first chunks are small, so a small table costs little. When much has been
+//! removed, the runs of the last chunks are moved to the first ones ([`Pool::surplus`]), and the last are given back.
+//!
+//! Chunks are not made of huge pages: with MADV_HUGEPAGE lookups took 71 ns instead of 83 (2 million keys, batches of
+//! 16), but in a virtual machine an insertion now and then waited 4 ms for the kernel to clear 2 MB.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
+/// Bytes of a unit: runs are 1 to [`PAGE_UNITS`] units long.
+pub(super) const UNIT_BYTES: usize = 1024;
+/// Units of a page. No run crosses the border of a page.
+pub(super) const PAGE_UNITS: usize = 8;
 /// Bytes of a page, and its alignment.
-pub(super) const PAGE_BYTES: usize = 4096;
+pub(super) const PAGE_BYTES: usize = UNIT_BYTES * PAGE_UNITS;
 /// Pages of a full-sized chunk: 2 MB.
-const CHUNK_PAGES: usize = 512;
-const CHUNK_SHIFT: u32 = CHUNK_PAGES.trailing_zeros();
-/// Pages of the first chunk; each next one is twice as large until they are full-sized.
-const FIRST_CHUNK_PAGES: usize = 4;
+const CHUNK_PAGES: usize = 2 * 1024 * 1024 / PAGE_BYTES;
+const CHUNK_UNITS: usize = CHUNK_PAGES * PAGE_UNITS;
+/// Chunks begin on a page of the system, not of ours: the allocator maps large requests of that alignment.
+const CHUNK_ALIGN: usize = 4096;
+/// Idle memory that is not worth a thought: two chunks.
+const IDLE_PAGES_MIN: usize = 2 * CHUNK_PAGES;
+const CHUNK_SHIFT: u32 = CHUNK_UNITS.trailing_zeros();
+/// Pages of the first chunk; the chunks grow with the pool until they are full-sized.
+const FIRST_CHUNK_PAGES: usize = 1;
 
-/// A page of the pool: chunk number and page number.
+/// A run of the pool, named by its first unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PageId(u32);
+pub(super) struct RunId(u32);
 
-impl PageId {
-    /// No page.
-    pub(super) const NONE: PageId = PageId(u32::MAX);
+impl RunId {
+    /// No run.
+    pub(super) const NONE: RunId = RunId(u32::MAX);
+
+    /// Number of its chunk.
+    pub(super) fn chunk(self) -> usize {
+        (self.0 >> CHUNK_SHIFT) as usize
+    }
+    fn page(self) -> usize {
+        self.0 as usize % CHUNK_UNITS / PAGE_UNITS
+    }
+    fn unit(self) -> usize {
+        self.0 as usize % PAGE_UNITS
+    }
 }
 
 #[derive(Debug)]
 struct Chunk {
-    pages: usize,
-    free: usize,
-    /// A set bit is a page in use.
-    used: [u64; CHUNK_PAGES / 64],
+    pages: u16,
+    /// Pages without a run.
+    free: u16,
+    /// One bit per unit, one byte per page: units in use.
+    used: [u8; CHUNK_PAGES],
+    /// Where in its list of `Pool::partial` each page stands.
+    listed_at: [u32; CHUNK_PAGES],
 }
 
 /// See the module.
@@ -37,68 +65,162 @@ struct Chunk {
 pub(super) struct Pool {
     /// Where each chunk begins; `None`: given back, its number is free.
     bases: Vec<Option<NonNull<u8>>>,
-    chunks: Vec<Chunk>,
+    chunks: Vec<Option<Box<Chunk>>>,
     /// No chunk before this one has a free page.
     first_free: usize,
+    /// First units of the pages that have runs and gaps, by the length of their longest gap.
+    partial: [Vec<RunId>; PAGE_UNITS],
     pages_total: usize,
-    pages_used: usize,
+    units_used: usize,
+    /// Space for whoever rebuilds or splits; empty between uses.
+    pub(super) scratch: Vec<(u64, u32)>,
 }
 
 // SAFETY: the pool owns its chunks alone; nothing in them is tied to a thread.
 unsafe impl Send for Pool {}
 
 impl Pool {
-    /// Bytes of all chunks.
+    /// Bytes of all chunks and of what the pool knows about them.
     pub(super) fn bytes(&self) -> usize {
-        self.pages_total * PAGE_BYTES + self.chunks.capacity() * (size_of::<Chunk>() + size_of::<usize>())
+        let chunks = self.chunks.iter().flatten().count() * size_of::<Chunk>();
+        let lists = (self.bases.capacity() + self.chunks.capacity()) * size_of::<usize>()
+            + self.partial.iter().map(|l| l.capacity() * size_of::<RunId>()).sum::<usize>()
+            + self.scratch.capacity() * size_of::<(u64, u32)>();
+        self.pages_total * PAGE_BYTES + chunks + lists
     }
 
-    /// Pages in use.
-    pub(super) fn pages_used(&self) -> usize {
-        self.pages_used
+    /// Bytes of the runs in use.
+    pub(super) fn bytes_used(&self) -> usize {
+        self.units_used * UNIT_BYTES
     }
 
-    /// The first byte of a page. Valid for `PAGE_BYTES` until the page is freed.
+    /// The first byte of a run. Valid for its length until it is put back.
     #[inline(always)]
-    pub(super) fn page(&self, id: PageId) -> *mut u8 {
-        let base = self.bases[(id.0 >> CHUNK_SHIFT) as usize];
-        let offset = (id.0 as usize % CHUNK_PAGES) * PAGE_BYTES;
-        match base {
-            // A PageId of this pool lies inside its chunk, so the address does not wrap.
-            Some(base) => base.as_ptr().wrapping_add(offset),
-            None => unreachable!("page of a chunk that was given back"),
+    pub(super) fn address(&self, run: RunId) -> *mut u8 {
+        match self.bases[run.chunk()] {
+            // A RunId of this pool lies inside its chunk, so the address does not wrap.
+            Some(base) => base.as_ptr().wrapping_add((run.0 as usize % CHUNK_UNITS) * UNIT_BYTES),
+            None => unreachable!("a run of a chunk that was given back"),
         }
     }
 
-    /// Takes a page out of the pool; its content is arbitrary.
-    pub(super) fn take(&mut self) -> PageId {
-        let number = match (self.first_free..self.chunks.len()).find(|&c| self.chunks[c].free > 0) {
+    /// Takes a run of `units` units; its content is arbitrary.
+    pub(super) fn take(&mut self, units: usize) -> RunId {
+        let tightest = (units..PAGE_UNITS).find_map(|gap| self.partial[gap].last().copied());
+        self.take_from(tightest, units)
+    }
+
+    /// As [`Pool::take`], from a chunk before number `limit` if one has room.
+    pub(super) fn take_before(&mut self, units: usize, limit: usize) -> RunId {
+        let tightest = (units..PAGE_UNITS).find_map(|gap| {
+            let last_few = self.partial[gap].iter().rev().take(16);
+            last_few.copied().find(|page| page.chunk() < limit)
+        });
+        self.take_from(tightest, units)
+    }
+
+    fn take_from(&mut self, page: Option<RunId>, units: usize) -> RunId {
+        debug_assert!((1..=PAGE_UNITS).contains(&units));
+        self.units_used += units;
+        let page = match page {
+            Some(page) => page,
+            None => self.free_page(),
+        };
+        let used = self.used(page);
+        let fits = |&unit: &usize| used & mask(units) << unit == 0;
+        let unit = (0..=PAGE_UNITS - units).find(fits).expect("the page has such a gap");
+        self.set_used(page, used | (mask(units) << unit));
+        RunId(page.0 + unit as u32)
+    }
+
+    /// A page without runs.
+    fn free_page(&mut self) -> RunId {
+        let has_free = |c: &usize| self.chunks[*c].as_ref().is_some_and(|c| c.free > 0);
+        let number = match (self.first_free..self.chunks.len()).find(has_free) {
             Some(number) => number,
             None => self.grow(),
         };
         self.first_free = number;
-        let chunk = &mut self.chunks[number];
-        let word = chunk.used.iter().position(|&w| w != u64::MAX).expect("a chunk counts its free pages");
-        let bit = chunk.used[word].trailing_ones();
-        chunk.used[word] |= 1 << bit;
-        chunk.free -= 1;
-        self.pages_used += 1;
-        PageId((number << CHUNK_SHIFT | word << 6 | bit as usize) as u32)
+        let chunk = self.chunk(number);
+        let page = chunk.used[..usize::from(chunk.pages)].iter().position(|&used| used == 0);
+        let page = page.expect("a chunk counts its free pages");
+        RunId(((number << CHUNK_SHIFT) | (page * PAGE_UNITS)) as u32)
     }
 
-    /// Puts a page back. A chunk without pages in use is given back, unless it is the only one with free pages.
-    pub(super) fn put(&mut self, id: PageId) {
-        let number = (id.0 >> CHUNK_SHIFT) as usize;
-        let page = id.0 as usize % CHUNK_PAGES;
-        let chunk = &mut self.chunks[number];
-        let bit = 1u64 << (page % 64);
-        assert!(chunk.used[page / 64] & bit != 0, "a page is put back once");
-        chunk.used[page / 64] &= !bit;
-        chunk.free += 1;
-        self.pages_used -= 1;
-        self.first_free = self.first_free.min(number);
-        if chunk.free == chunk.pages && self.pages_total - self.pages_used >= 2 * chunk.pages {
-            self.release(number);
+    /// Puts a run back. A chunk without runs is given back, unless few free pages would be left.
+    pub(super) fn put(&mut self, run: RunId, units: usize) {
+        let page = RunId(run.0 - run.unit() as u32);
+        let bits = mask(units) << run.unit();
+        let used = self.used(page);
+        assert!(used & bits == bits, "a run is put back once");
+        self.units_used -= units;
+        self.set_used(page, used & !bits);
+        if used == bits {
+            let number = run.chunk();
+            self.first_free = self.first_free.min(number);
+            let idle = self.pages_total - self.units_used.div_ceil(PAGE_UNITS);
+            let chunk = self.chunk(number);
+            if chunk.free == chunk.pages && idle >= 2 * usize::from(chunk.pages) {
+                self.release(number);
+            }
+        }
+    }
+
+    /// If a quarter of the memory, and more than a few megabytes, is idle: the number of the first chunk that could be
+    /// given back if the runs from there on were moved before it.
+    pub(super) fn surplus(&self) -> Option<usize> {
+        let needed = self.units_used.div_ceil(PAGE_UNITS);
+        let idle = self.pages_total - needed;
+        if idle < IDLE_PAGES_MIN.max(self.pages_total / 4) {
+            return None;
+        }
+        let wanted = needed + needed / 8 + CHUNK_PAGES / 2;
+        let mut pages = 0;
+        let enough = |chunk: &Option<Box<Chunk>>| {
+            pages += chunk.as_ref().map_or(0, |c| usize::from(c.pages));
+            pages >= wanted
+        };
+        self.chunks.iter().position(enough).map(|last| last + 1)
+    }
+
+    /// Moves a run to another place before chunk number `limit`; returns that place.
+    pub(super) fn relocate(&mut self, run: RunId, units: usize, limit: usize) -> RunId {
+        let new = self.take_before(units, limit);
+        // SAFETY: both runs are `units` long, and a run in use is not handed out again.
+        unsafe { std::ptr::copy_nonoverlapping(self.address(run), self.address(new), units * UNIT_BYTES) };
+        self.put(run, units);
+        new
+    }
+
+    fn chunk(&mut self, number: usize) -> &mut Chunk {
+        self.chunks[number].as_mut().expect("the chunk of a run is there")
+    }
+
+    fn used(&mut self, page: RunId) -> u8 {
+        self.chunk(page.chunk()).used[page.page()]
+    }
+
+    /// Notes which units of a page are in use, and lists it by its longest gap if it has runs and gaps.
+    fn set_used(&mut self, page: RunId, used: u8) {
+        let chunk = self.chunk(page.chunk());
+        let old = std::mem::replace(&mut chunk.used[page.page()], used);
+        chunk.free = chunk.free + u16::from(used == 0) - u16::from(old == 0);
+        let (old_gap, gap) = (longest_gap(old), longest_gap(used));
+        if old_gap == gap {
+            return;
+        }
+        if (1..PAGE_UNITS).contains(&old_gap) {
+            let at = chunk.listed_at[page.page()] as usize;
+            let list = &mut self.partial[old_gap];
+            list.swap_remove(at);
+            if let Some(&moved) = list.get(at) {
+                self.chunk(moved.chunk()).listed_at[moved.page()] = at as u32;
+            }
+        }
+        if (1..PAGE_UNITS).contains(&gap) {
+            let at = self.partial[gap].len() as u32;
+            self.partial[gap].push(page);
+            self.chunk(page.chunk()).listed_at[page.page()] = at;
         }
     }
 
@@ -106,35 +228,33 @@ impl Pool {
     #[cold]
     fn grow(&mut self) -> usize {
         let number = self.bases.iter().position(Option::is_none).unwrap_or(self.bases.len());
-        let doubled = self.pages_total.next_power_of_two();
-        let pages = doubled.clamp(FIRST_CHUNK_PAGES, CHUNK_PAGES);
+        let pages = self.pages_total.next_power_of_two().clamp(FIRST_CHUNK_PAGES, CHUNK_PAGES);
         let layout = chunk_layout(pages);
         // SAFETY: the layout is not empty.
         let Some(base) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-        let mut used = [u64::MAX; CHUNK_PAGES / 64];
-        for page in 0..pages {
-            used[page / 64] &= !(1 << (page % 64));
-        }
-        let chunk = Chunk { pages, free: pages, used };
+        let chunk = Box::new(Chunk {
+            pages: pages as u16,
+            free: pages as u16,
+            used: [0; CHUNK_PAGES],
+            listed_at: [0; CHUNK_PAGES],
+        });
         if number == self.bases.len() {
-            self.bases.push(Some(base));
-            self.chunks.push(chunk);
-        } else {
-            self.bases[number] = Some(base);
-            self.chunks[number] = chunk;
+            self.bases.push(None);
+            self.chunks.push(None);
         }
+        self.bases[number] = Some(base);
+        self.chunks[number] = Some(chunk);
         self.pages_total += pages;
         number
     }
 
     fn release(&mut self, number: usize) {
-        let pages = self.chunks[number].pages;
-        if let Some(base) = self.bases[number].take() {
-            // SAFETY: allocated by `grow` with this layout; no page of it is in use.
+        if let (Some(base), Some(chunk)) = (self.bases[number].take(), self.chunks[number].take()) {
+            let pages = usize::from(chunk.pages);
+            // SAFETY: allocated by `grow` with this layout; no run of it is in use.
             unsafe { dealloc(base.as_ptr(), chunk_layout(pages)) };
             self.pages_total -= pages;
         }
-        self.chunks[number] = Chunk { pages: 0, free: 0, used: [u64::MAX; CHUNK_PAGES / 64] };
     }
 }
 
@@ -146,10 +266,24 @@ impl Drop for Pool {
     }
 }
 
+/// The lowest `units` units of a page.
+fn mask(units: usize) -> u8 {
+    ((1u32 << units) - 1) as u8
+}
+
+/// Most free units of a page in a row.
+fn longest_gap(used: u8) -> usize {
+    let mut free = !used & mask(PAGE_UNITS);
+    let mut gap = 0;
+    while free != 0 {
+        free &= free << 1;
+        gap += 1;
+    }
+    gap
+}
+
 fn chunk_layout(pages: usize) -> Layout {
-    let bytes = pages * PAGE_BYTES;
-    let align = if pages == CHUNK_PAGES { bytes } else { PAGE_BYTES };
-    Layout::from_size_align(bytes, align).expect("powers of two")
+    Layout::from_size_align(pages * PAGE_BYTES, CHUNK_ALIGN).expect("a power of two")
 }
 
 #[cfg(test)]
@@ -157,21 +291,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_are_distinct_and_go_back() {
+    fn runs_are_distinct_and_go_back() {
         let mut pool = Pool::default();
         assert_eq!(pool.bytes(), 0);
-        let ids: Vec<_> = (0..3000).map(|_| pool.take()).collect();
-        let mut at: Vec<_> = ids.iter().map(|&id| pool.page(id) as usize).collect();
+        let mut runs = Vec::new();
+        let mut dice = 1u64;
+        for round in 0..40_000 {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let units = (dice >> 33) as usize % PAGE_UNITS + 1;
+            if runs.len() > 5000 || round % 3 == 2 {
+                let (run, units) = runs.swap_remove((dice >> 35) as usize % runs.len());
+                pool.put(run, units);
+            } else {
+                runs.push((pool.take(units), units));
+            }
+        }
+        let used: usize = runs.iter().map(|&(_, units)| units * UNIT_BYTES).sum();
+        assert_eq!(pool.bytes_used(), used);
+        assert!(pool.bytes() < used * 5 / 4 + (4 << 20), "{} for {used}", pool.bytes());
+        let mut at: Vec<_> = runs.iter().map(|&(run, units)| (pool.address(run) as usize, units)).collect();
         at.sort_unstable();
-        assert!(at.windows(2).all(|w| w[1] - w[0] >= PAGE_BYTES));
-        assert!(at.iter().all(|a| a % PAGE_BYTES == 0));
-        assert_eq!(pool.pages_used(), 3000);
+        assert!(at.windows(2).all(|w| w[0].0 + w[0].1 * UNIT_BYTES <= w[1].0));
+        assert!(at.iter().all(|&(a, units)| a % UNIT_BYTES == 0 && units <= PAGE_UNITS));
         let full = pool.bytes();
-        ids.iter().for_each(|&id| pool.put(id));
-        assert_eq!(pool.pages_used(), 0);
+        runs.iter().for_each(|&(run, units)| pool.put(run, units));
+        assert_eq!(pool.bytes_used(), 0);
         assert!(pool.bytes() < full / 2, "{} of {full} bytes are kept", pool.bytes());
-        let again: Vec<_> = (0..3000).map(|_| pool.take()).collect();
-        assert!(pool.bytes() <= full + 2 * 1024 * 1024);
-        again.iter().for_each(|&id| pool.put(id));
     }
 }

@@ -13,11 +13,14 @@ use std::ops::Range;
 /// lengthen the split; see `benches/table.rs`.
 pub(super) const SPLIT_LEN: usize = 4096;
 /// Pages of log at which it splits: 768 KB to copy.
-const SPLIT_PAGES: usize = 192;
+const SPLIT_PAGES: usize = 768 * 1024 / PAGE_BYTES;
 /// Two buddies merge when they have at most this many entries together, and this many bytes.
 const MERGE_LEN: usize = SPLIT_LEN / 2;
 const MERGE_BYTES: usize = SPLIT_PAGES * PAGE_BYTES / 2;
 const _: () = assert!(SPLIT_LEN <= ENTRIES_MAX);
+
+/// Dead bytes that are no reason to move entries.
+const DEAD_BYTES_MIN: usize = 4096;
 
 /// Low bits of an index word: opaque to the table.
 pub(super) const ACCESS_BITS: u32 = 32 - REF_BITS;
@@ -142,13 +145,14 @@ impl Segment {
 
     /// Brings what a lookup of `pos` reads after the bucket into the cache.
     #[inline(always)]
-    pub(super) fn candidate(&self, pool: &Pool, pos: u64) -> Option<*const u8> {
-        let mut first = None;
-        self.index.find(pool, tag(pos), |word| {
-            first = Some(word);
-            true
-        });
-        first.map(|word| self.log.address(pool, reference(word)).cast_const())
+    pub(super) fn prefetch_entry(&self, pool: &Pool, pos: u64) {
+        let entry = |word| {
+            let entry = self.log.address(pool, reference(word));
+            super::prefetch(entry);
+            // Most entries do not end where their first cache line does.
+            super::prefetch(entry.wrapping_add(64));
+        };
+        self.index.candidates(pool, tag(pos), entry, super::prefetch);
     }
 
     /// The entry at a place in the index.
@@ -222,9 +226,7 @@ impl Segment {
         let in_place = unsafe { entry.overwrite(&value, expire_ms) };
         let mut at = reference(found.word);
         if !in_place {
-            // SAFETY: the old entry stays where it is until the draft is written.
-            let draft = Draft { value, expire_ms, ..unsafe { entry.draft() } };
-            at = self.rewrite(pool, at, &draft);
+            at = self.rewrite(pool, found.word, Some(value), expire_ms);
         }
         self.index.set_word(pool, found.at, word(at, access));
         self.count_expiry(tally, old_expire, expire_ms);
@@ -234,11 +236,19 @@ impl Segment {
         old
     }
 
-    /// Writes `draft` and marks the entry at `old` as dead; what that owned now belongs to the new one.
-    fn rewrite(&mut self, pool: &mut Pool, old: Ref, draft: &Draft<'_>) -> Ref {
-        let at = self.write(pool, draft);
-        // SAFETY: `old` is live; the draft that may point into its page is not used any more.
-        unsafe { self.log.kill(pool, old) };
+    /// Writes an entry anew with another expiry, and another value if there is one, and marks the old one as dead. What
+    /// that owned now belongs to the new one.
+    fn rewrite(&mut self, pool: &mut Pool, old: u32, value: Option<Stored<'_>>, expire_ms: Option<u64>) -> Ref {
+        // SAFETY: the entry is live; the draft is used before anything changes.
+        let bytes = unsafe { self.entry(pool, old).draft_with(value, expire_ms) }.bytes();
+        let at = self.log.alloc(pool, bytes);
+        // SAFETY: decoded again, because the log may have moved the page; the log gave `bytes` bytes to this draft.
+        // Then nothing refers to the old entry any more.
+        unsafe {
+            let draft = self.entry(pool, old).draft_with(value, expire_ms);
+            draft.write(self.log.address(pool, at));
+            self.log.kill(pool, reference(old));
+        }
         at
     }
 
@@ -246,9 +256,8 @@ impl Segment {
     pub(super) fn set_expire(&mut self, pool: &mut Pool, tally: &mut Tally, found: &Found, expire_ms: Option<u64>) {
         let expire_ms = expire_ms.map(|at| at.min(EXPIRE_MS_MAX));
         let mut entry = found.entry;
-        // SAFETY: the entry is live, no reference into its page exists, and the old one stays until the draft is
-        // written.
-        let (old_expire, draft) = unsafe { (entry.expire_ms(), entry.draft()) };
+        // SAFETY: the entry is live, and no reference into its page exists.
+        let old_expire = unsafe { entry.expire_ms() };
         if old_expire == expire_ms {
             return;
         }
@@ -258,7 +267,7 @@ impl Segment {
             unsafe { entry.set_expiry(at) };
             return;
         }
-        let at = self.rewrite(pool, reference(found.word), &Draft { expire_ms, ..draft });
+        let at = self.rewrite(pool, found.word, None, expire_ms);
         self.index.set_word(pool, found.at, word(at, access(found.word)));
         self.compact(pool);
     }
@@ -312,7 +321,7 @@ impl Segment {
     #[inline]
     fn compact(&mut self, pool: &mut Pool) {
         for _ in 0..2 {
-            if self.log.dead() <= self.log.live() / 8 + PAGE_BYTES / 2 {
+            if self.log.dead() <= self.log.live() / 8 + DEAD_BYTES_MIN {
                 return;
             }
             let Some(page) = self.log.emptiest() else { return };
@@ -343,10 +352,11 @@ impl Segment {
         to
     }
 
-    /// Position and index word of every entry. Reads all keys, a few entries ahead of itself.
-    pub(super) fn positions(&self, pool: &Pool) -> Vec<(u64, u32)> {
+    /// Position and index word of every entry, in the pool's scratch space, which the caller puts back. Reads all keys,
+    /// a few entries ahead of itself.
+    pub(super) fn positions(&self, pool: &mut Pool) -> Vec<(u64, u32)> {
         const AHEAD: usize = 8;
-        let mut out = Vec::with_capacity(self.len());
+        let mut out = std::mem::take(&mut pool.scratch);
         self.index.for_each(pool, 0..super::index::TAGS, |_, _, word| out.push((0, word)));
         for i in 0..out.len() {
             if let Some(&(_, word)) = out.get(i + AHEAD) {
@@ -373,6 +383,11 @@ impl Segment {
             self.expiring += 1;
             self.next_expire_ms = self.next_expire_ms.min(expire_ms);
         }
+    }
+
+    /// Moves what lies in chunk number `limit` of the pool or after it; returns how many runs.
+    pub(super) fn relocate(&mut self, pool: &mut Pool, limit: usize) -> usize {
+        self.index.relocate(pool, limit) + self.log.relocate(pool, limit)
     }
 
     /// Gives the pages of a segment back whose entries live elsewhere now.

@@ -46,6 +46,8 @@ pub(super) struct Sweeps {
     /// Nothing at all is due before this.
     next_ms: u64,
     access_position: u64,
+    /// Segment that [`Table::tidy_step`] looks at next.
+    tidy_segment: usize,
 }
 
 impl Default for Sweeps {
@@ -58,6 +60,7 @@ impl Default for Sweeps {
             round_next_ms: u64::MAX,
             next_ms: u64::MAX,
             access_position: 0,
+            tidy_segment: 0,
         }
     }
 }
@@ -187,6 +190,25 @@ impl Table {
                 sweeps.next_ms = std::mem::replace(&mut sweeps.round_next_ms, u64::MAX);
             }
         }
+    }
+
+    /// If much of the table's memory is idle because much has been removed: moves about `budget` pieces of 8 KB
+    /// together, so that memory can be given back. True if there is nothing to do.
+    pub fn tidy_step(&mut self, budget: usize) -> bool {
+        let mut left = budget;
+        for _ in 0..budget * SEGMENTS_PER_ENTRY {
+            let Some(limit) = self.pool.surplus() else { return true };
+            let Some(segment) = self.segments.get_mut(self.sweeps.tidy_segment) else {
+                self.sweeps.tidy_segment = 0;
+                return false;
+            };
+            self.sweeps.tidy_segment += 1;
+            left = left.saturating_sub(segment.relocate(&mut self.pool, limit));
+            if left == 0 {
+                break;
+            }
+        }
+        false
     }
 
     /// Lets `age` rewrite the access bits of about `budget` entries; goes on where it stopped. True when a round over

@@ -317,20 +317,28 @@ fn grows_to_many_segments_and_back() {
     let mut table = Table::default();
     assert_eq!(table.memory(), 0);
     let key = |n: u32| format!("key:{n:012}").into_bytes();
-    (0..100_000).for_each(|n| set(&mut table, &key(n), i64::from(n)));
+    (0..400_000).for_each(|n| set(&mut table, &key(n), i64::from(n)));
     table.check_invariants();
     let stats = table.stats();
-    assert!(stats.segments >= 100_000 / segment::SPLIT_LEN && stats.segment_len_max <= segment::SPLIT_LEN);
+    assert!(stats.segments >= 400_000 / segment::SPLIT_LEN && stats.segment_len_max <= segment::SPLIT_LEN);
     assert!(table.len() as f64 / stats.slots as f64 > 0.75, "{stats:?}");
     let full = table.memory();
-    for n in (0..100_000).filter(|n| n % 50 != 0) {
+    for n in (0..400_000).filter(|n| n % 50 != 0) {
         assert_eq!(table.remove(Key::new(&key(n))), Some((Owned::Int(i64::from(n)), None)));
     }
     table.check_invariants();
-    assert_eq!(table.len(), 2000);
-    assert!(table.stats().segments <= 4, "{:?}", table.stats());
+    assert_eq!(table.len(), 8000);
+    assert!(table.stats().segments <= 16, "{:?}", table.stats());
     assert!(table.stats().page_bytes < full / 8, "{:?} of {full}", table.stats());
-    (0..100_000).for_each(|n| {
+    for _ in 0..10_000 {
+        if table.tidy_step(3) {
+            break;
+        }
+    }
+    table.check_invariants();
+    assert!(table.memory() < 5 << 20, "{} of {full}", table.memory());
+    (0..8000).for_each(|n| assert!(table.find(Key::new(&key(n * 50))).is_some()));
+    (0..400_000).for_each(|n| {
         table.discard(Key::new(&key(n)));
     });
     table.check_invariants();
