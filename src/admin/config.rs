@@ -104,7 +104,9 @@ impl ConfigStore {
         }
         let mut after = self.clone();
         for &(index, name, value) in &targets {
-            let value = settings()[index].check(&[value], &after.values[index]).map_err(|why| refusal(name, &why))?;
+            // a bad value is told by the setting's own name, other faults by the name that was given, as in Redis
+            let told = |why: String| refusal(&name.to_ascii_lowercase(), &why);
+            let value = settings()[index].check(&[value], &after.values[index]).map_err(told)?;
             after.assign(index, value);
         }
         let mut changed: Vec<usize> = targets.iter().map(|target| target.0).collect();

@@ -62,10 +62,14 @@ const RULES: &[(&str, How, &str)] = &[
     ("HELLO", How::MapBut(&["id", "version", "server", "modules"]), "who answers is what differs"),
 ];
 
-/// Replies that may differ from those of Redis 7.0, because newer servers answer so too: the command, what Redis 7.0
+/// Replies that may differ from those of Redis 7.0, because newer servers answer so too, or for a limit of ours: the command, what Redis 7.0
 /// answers, what we may answer, which server does. Replies are written as in a failure's report; a `*` at the end
 /// stands for anything.
 const NEWER: &[(&str, &str, &str, &str)] = &[
+    ("TTL", ":922*", ":279679*", "Pinion's expiry times end in the year 10889"),
+    ("PTTL", ":922*", ":279679*", "Pinion's expiry times end in the year 10889"),
+    ("EXPIRETIME", ":922*", ":281474976711", "Pinion's expiry times end in the year 10889"),
+    ("PEXPIRETIME", ":922*", ":281474976710655", "Pinion's expiry times end in the year 10889"),
     ("BITCOUNT", ":0", "-ERR *", "Redis 8 and Valkey 9 look at the arguments before the key"),
     ("BITCOUNT", "-ERR *", "-ERR *", "Valkey 9 looks at the unit first"),
     ("BITCOUNT", "-ERR syntax error", ":*", "Valkey 9 takes a start without an end"),

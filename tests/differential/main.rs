@@ -38,6 +38,9 @@ struct Budget {
     without: Vec<String>,
 }
 
+/// Commands of the menu that Pinion does not have yet.
+const STILL_TO_COME: &str = "role,lastsave";
+
 impl Budget {
     fn from_env(seconds: u64) -> Budget {
         let number = |name: &str, default: u64| {
@@ -49,7 +52,7 @@ impl Budget {
             _ => number("PINION_DIFF_SEED", 1),
         };
         let time = Duration::from_secs(number("PINION_DIFF_SECONDS", seconds));
-        let without = std::env::var("PINION_DIFF_WITHOUT").unwrap_or_default();
+        let without = std::env::var("PINION_DIFF_WITHOUT").unwrap_or_default() + "," + STILL_TO_COME;
         Budget {
             seed,
             cases: number("PINION_DIFF_CASES", u64::MAX - seed),
@@ -117,7 +120,6 @@ fn describe(pair: &mut Pair, case: &Case, mismatch: &Mismatch) -> String {
 }
 
 #[test]
-#[ignore = "the server does not keep this yet"]
 fn replies_are_those_of_redis() {
     let menu = Menu::new(commands::EVERYWHERE.iter().chain(commands::RARELY).copied());
     compare_with(&Setup::oracle(), &Setup::all(), &menu, &Budget::from_env(60));
@@ -134,7 +136,6 @@ fn every_grammar_draws() {
 }
 
 #[test]
-#[ignore = "the server does not keep this yet"]
 fn newer_commands_answer_as_on_newer_servers() {
     let Ok(root) = std::env::var("PINION_PEERS") else {
         println!("PINION_PEERS is not set: nothing to compare with");
