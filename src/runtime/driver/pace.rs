@@ -8,14 +8,19 @@
 //! Work that is there already never waits for either. Which one pays is judged from the last milliseconds: how many
 //! connections sent, how many receives there were, and how long the waits lasted.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 /// What is counted at a time.
 const SPAN: Duration = Duration::from_millis(1);
 /// Fewer active connections than this do not gather: most of them would be waiting for us.
 const GATHER_CONNECTIONS_MIN: u32 = 12;
-/// Gathering pays if so many receives are expected meanwhile.
-const GATHER_RECEIVES_MIN: u32 = 2;
+/// Gathering does not pay if fewer receives are expected even in the longest time allowed.
+const GATHER_RECEIVES_MIN: u128 = 2;
+/// As many receives are waited for; by then most of what can be saved is saved.
+const GATHER_RECEIVES: u128 = 3;
+/// Gathering for less time than this costs more than it saves, unless the caller allows less.
+const GATHER_MIN: Duration = Duration::from_micros(20);
 /// Spinning is tried when waits last up to this many times as long as it may: they include falling asleep and waking,
 /// here and at a client that waits for us, which spinning saves.
 const SPIN_GAP_FACTOR: u128 = 4;
@@ -36,27 +41,29 @@ pub(super) enum Plan {
 /// See the module's head.
 #[derive(Debug)]
 pub(super) struct Pace {
-    window: Duration,
+    window_max: Duration,
     since: Instant,
     /// Names the current span in [`Pace::note_receive`]; wraps.
     span: u16,
     receives: u32,
     senders: u32,
-    /// Of the last span: distinct connections that sent, and receives expected in one window.
+    /// Of the last span: distinct connections that sent, and how long to gather; zero: that does not pay.
     active: u32,
-    expected: u32,
+    window: Duration,
     /// Moving average of how long waits lasted, in 1/8 microseconds.
     gap: u32,
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant, window: Duration) -> Pace {
-        Pace { window, since: now, span: 0, receives: 0, senders: 0, active: 0, expected: 0, gap: 0 }
+    pub(super) fn new(now: Instant, window_max: Duration) -> Pace {
+        let window = Duration::ZERO;
+        Pace { window_max, since: now, span: 0, receives: 0, senders: 0, active: 0, window, gap: 0 }
     }
 
     /// How long gathering lasts at most; zero never gathers.
-    pub(super) fn set_window(&mut self, window: Duration) {
-        self.window = window;
+    pub(super) fn set_window(&mut self, window_max: Duration) {
+        self.window_max = window_max;
+        self.window = Duration::ZERO;
     }
 
     /// Counts a receive of a connection, which remembers in `seen` in which span it was counted last.
@@ -73,20 +80,31 @@ impl Pace {
     pub(super) fn plan(&mut self, now: Instant, spin: Duration) -> Plan {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed >= SPAN {
-            self.active = self.senders;
-            let expected = u128::from(self.receives) * self.window.as_nanos() / elapsed.as_nanos();
-            self.expected = expected as u32;
-            (self.receives, self.senders) = (0, 0);
+            self.turn_span(elapsed);
             self.since = now;
-            self.span = self.span.wrapping_add(1);
         }
-        if self.active >= GATHER_CONNECTIONS_MIN && self.expected >= GATHER_RECEIVES_MIN {
+        if !self.window.is_zero() {
             return Plan::Gather(self.active, self.window);
         }
         if !spin.is_zero() && u128::from(self.gap / 8) <= SPIN_GAP_FACTOR * spin.as_micros() {
             return Plan::Spin(spin);
         }
         Plan::Sleep
+    }
+
+    /// Judges the span that ended after `elapsed` and begins the next.
+    fn turn_span(&mut self, elapsed: Duration) {
+        let receives = u128::from(mem::take(&mut self.receives));
+        self.active = mem::take(&mut self.senders);
+        self.span = self.span.wrapping_add(1);
+        let pays = self.active >= GATHER_CONNECTIONS_MIN
+            && receives * self.window_max.as_nanos() >= GATHER_RECEIVES_MIN * elapsed.as_nanos();
+        self.window = if pays {
+            let nanos = GATHER_RECEIVES * elapsed.as_nanos() / receives;
+            Duration::from_nanos(nanos as u64).max(GATHER_MIN).min(self.window_max)
+        } else {
+            Duration::ZERO
+        };
     }
 
     /// Learns from a wait that spun or slept until something came, or nothing did.
@@ -105,7 +123,7 @@ mod tests {
     /// Lets `connections` send round robin, one every `every`, for some milliseconds.
     fn after(connections: usize, every: Duration, spin: Duration) -> Plan {
         let mut now = Instant::now();
-        let mut pace = Pace::new(now, 30 * US);
+        let mut pace = Pace::new(now, 50 * US);
         let mut seen = vec![u16::MAX; connections];
         let mut plan = Plan::Sleep;
         for n in 0..10_000 {
@@ -118,9 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn many_busy_clients_are_gathered() {
-        assert_eq!(after(50, 10 * US, 20 * US), Plan::Gather(50, 30 * US));
-        assert_eq!(after(50, 10 * US, Duration::ZERO), Plan::Gather(50, 30 * US));
+    fn many_busy_clients_are_gathered_until_a_few_have_come() {
+        for spin in [20 * US, Duration::ZERO] {
+            assert_eq!(after(50, 10 * US, spin), Plan::Gather(50, 30 * US));
+            assert_eq!(after(50, 2 * US, spin), Plan::Gather(50, 20 * US));
+            assert_eq!(after(20, 20 * US, spin), Plan::Gather(20, 50 * US));
+        }
     }
 
     #[test]
