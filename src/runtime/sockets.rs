@@ -8,7 +8,7 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
@@ -39,7 +39,13 @@ pub fn errno_text(error: &io::Error) -> String {
     unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().into_owned()
 }
 
-/// Listens on TCP. `host` is an address, a name, `*` (every IPv4 address) or `::*` (every IPv6 address); port 0
+/// How long binding is tried again while the address is in use: the kernel closes the sockets of a killed process that
+/// used io_uring some milliseconds after the process is gone (4 to 16 measured), which must not fail a restart.
+const BIND_PATIENCE: Duration = Duration::from_millis(200);
+/// Between two such attempts.
+const BIND_PAUSE: Duration = Duration::from_millis(5);
+
+/// Listens on TCP; may take [`BIND_PATIENCE`]. `host` is an address, a name, `*` (every IPv4 address) or `::*` (every IPv6 address); port 0
 /// lets the kernel choose. IPv6 sockets take IPv6 only, so both families can share a port.
 pub fn listen_tcp(host: &str, port: u16, backlog: u32) -> Result<OwnedFd, SocketError> {
     let address = match host {
@@ -53,7 +59,13 @@ pub fn listen_tcp(host: &str, port: u16, backlog: u32) -> Result<OwnedFd, Socket
         socket.set_only_v6(true).map_err(during("setsockopt"))?;
     }
     socket.set_reuse_address(true).map_err(during("setsockopt SO_REUSEADDR"))?;
-    socket.bind(&address.into()).map_err(during("bind"))?;
+    let give_up = Instant::now() + BIND_PATIENCE;
+    while let Err(error) = socket.bind(&address.into()) {
+        if error.kind() != io::ErrorKind::AddrInUse || Instant::now() >= give_up {
+            return Err(during("bind")(error));
+        }
+        std::thread::sleep(BIND_PAUSE);
+    }
     socket.listen(backlog.min(i32::MAX as u32) as i32).map_err(during("listen"))?;
     Ok(socket.into())
 }
@@ -161,6 +173,18 @@ mod tests {
         assert_eq!(error.to_string(), "bind: Address already in use");
         assert_eq!(error.error.kind(), io::ErrorKind::AddrInUse);
         assert!(listen_tcp("no.such.name.invalid", 0, 1).is_err());
+    }
+
+    #[test]
+    fn a_port_that_is_about_to_be_free_is_waited_for() {
+        let taken = TcpListener::from(listen_tcp("127.0.0.1", 0, 1).unwrap());
+        let port = taken.local_addr().unwrap().port();
+        let freeing = std::thread::spawn(move || {
+            std::thread::sleep(2 * BIND_PAUSE);
+            drop(taken);
+        });
+        assert!(listen_tcp("127.0.0.1", port, 1).is_ok());
+        freeing.join().unwrap();
     }
 
     #[test]
