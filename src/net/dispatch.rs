@@ -376,10 +376,10 @@ impl Worker {
         if self.pause != Pause::No && self.is_paused(spec_flags, id) {
             return Next::StopBefore;
         }
-        if self.shared.monitors.load(Ordering::Relaxed) > 0
+        let monitored = self.shared.monitors.load(Ordering::Relaxed) > 0
             && !has(spec_flags, flag::SKIP_MONITOR)
-            && !has(spec_flags, flag::ADMIN)
-        {
+            && !has(spec_flags, flag::ADMIN);
+        if monitored && !session {
             let name = self.router.table.get(id).name;
             self.feed_monitors(name, conn, args, out);
         }
@@ -402,6 +402,11 @@ impl Worker {
             let call = Call { id, manner: conn.session.manner(), pos, conn: conn.id, seq: conn.next_seq() };
             self.router.call(call, args, out)
         };
+        if monitored && session {
+            // As in Redis, SELECT is shown in the database it selects, and RESET no longer to who left MONITOR by it.
+            let name = self.router.table.get(id).name;
+            self.feed_monitors(name, conn, args, out);
+        }
         let after = clock::ticks();
         let took = after.wrapping_sub(*before);
         *before = after;

@@ -4,7 +4,7 @@
 ///
 /// Left out, because a reply there is not a function of the commands before it, or changes the stream of replies:
 /// QUIT, MONITOR, SHUTDOWN, DEBUG, CLIENT REPLY/PAUSE/TRACKING, blocking commands. The socket tests cover them.
-/// DUMP, RESTORE, SORT, MIGRATE, WAIT come with the persistence and data type work.
+/// DUMP, RESTORE, SORT, MIGRATE, WAIT, LASTSAVE, ROLE come with the data types, persistence and replication.
 pub(crate) const EVERYWHERE: &[(usize, &str)] = &[
     // strings
     (12, "SET key value [NX|XX] [GET] [EX ttl|PX pttl|EXAT at|PXAT pat|KEEPTTL]"),
@@ -86,8 +86,6 @@ pub(crate) const EVERYWHERE: &[(usize, &str)] = &[
     (1, "FLUSHDB [ASYNC|SYNC]"),
     (1, "SWAPDB db db"),
     (1, "TIME"),
-    (1, "LASTSAVE"),
-    (1, "ROLE"),
     (1, "LOLWUT"),
     (1, "INFO [Keyspace]"),
     (1, "COMMAND (COUNT|HELP|LIST)"),

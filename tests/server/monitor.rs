@@ -21,7 +21,6 @@ fn address(client: &mut Client) -> String {
 }
 
 #[test]
-#[ignore = "the server does not keep this yet"]
 fn monitors_see_commands_as_they_were_sent() {
     each_setup(|setup| {
         let server = Launch::new(setup).start();
@@ -49,7 +48,6 @@ fn monitors_see_commands_as_they_were_sent() {
 }
 
 #[test]
-#[ignore = "the server does not keep this yet"]
 fn passwords_are_not_shown() {
     each_setup(|setup| {
         let server = Launch::new(setup).args("--requirepass secret").start();
@@ -72,7 +70,6 @@ fn passwords_are_not_shown() {
 }
 
 #[test]
-#[ignore = "the server does not keep this yet"]
 fn reset_ends_monitoring() {
     each_setup(|setup| {
         let server = Launch::new(setup).start();
