@@ -3,6 +3,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod libraries;
+mod program;
+mod redis_benchmark;
+mod redis_cli;
 
 use common::client::encode;
 use common::{Launch, Server, Setup, Value, each_setup};
