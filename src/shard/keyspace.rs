@@ -3,6 +3,7 @@
 
 use crate::base::hash::Position;
 use crate::shard::access;
+use crate::shard::events::Events;
 use crate::shard::expiry::ActiveExpiry;
 use crate::shard::lazyfree::LazyFree;
 use crate::shard::settings::ShardSettings;
@@ -53,6 +54,8 @@ pub struct Shard {
     pub expiry: ActiveExpiry,
     /// What waits to be freed.
     pub lazy: LazyFree,
+    /// What the running command tells beyond its reply.
+    pub events: Events,
     random: u64,
 }
 
@@ -71,6 +74,7 @@ impl Shard {
             dirty: 0,
             expiry: ActiveExpiry::default(),
             lazy: LazyFree::default(),
+            events: Events::default(),
             random: seed,
         }
     }
@@ -133,7 +137,8 @@ impl Shard {
         self.peek(db, key).is_some()
     }
 
-    /// The boxed value for an edit in place; `None` if absent or not boxed. The caller counts `dirty`.
+    /// The boxed value for an edit in place; `None` if absent or not boxed. The caller tells what it
+    /// did by [`Shard::changed`].
     pub fn boxed_mut(&mut self, db: usize, key: Key<'_>) -> Option<&mut Value> {
         self.write(db, key)?;
         self.tables[db].boxed_mut(key)
@@ -182,6 +187,13 @@ impl Shard {
             Change::InPlace | Change::Nothing => entry.set_access(stamped),
         }
         Ok(result)
+    }
+
+    /// To be called once by a command that edited a boxed value in place: counts one `dirty` and tells the event.
+    #[inline]
+    pub fn changed(&mut self, db: usize, key: Key<'_>, class: u16, event: &'static str) {
+        self.dirty += 1;
+        self.events.happen(class, event, db, key.bytes);
     }
 
     /// As [`Shard::set`], for a value that was taken or copied out of a table (RENAME, COPY, MOVE).

@@ -53,9 +53,12 @@ impl LazyFree {
     pub fn step(&mut self, budget: usize) -> bool {
         let mut left = budget;
         while left > 0 {
-            let Some((value, bytes)) = self.values.pop_front() else { break };
-            drop(value);
-            self.values_bytes -= bytes;
+            let Some((value, bytes)) = self.values.front_mut() else { break };
+            if !value.free_step(left) {
+                break;
+            }
+            self.values_bytes -= *bytes;
+            self.values.pop_front();
             self.freed_objects += 1;
             left -= 1;
         }

@@ -2,6 +2,7 @@
 //! no other core is known here.
 
 pub mod access;
+pub mod events;
 pub mod expiry;
 pub mod keyspace;
 pub mod lazyfree;

@@ -1,0 +1,137 @@
+//! What a command tells beyond its reply: keyspace events, keys that may serve a waiting client, and how the command is to
+//! be journaled. Only collects; whoever ran the command takes the collection and acts on it before the next one runs.
+
+/// Kinds of keyspace event, as `notify-keyspace-events` selects them; one bit each.
+pub mod class {
+    /// `g`: DEL, EXPIRE, RENAME and what else concerns every type.
+    pub const GENERIC: u16 = 1;
+    /// `$`
+    pub const STRING: u16 = 1 << 1;
+    /// `l`
+    pub const LIST: u16 = 1 << 2;
+    /// `s`
+    pub const SET: u16 = 1 << 3;
+    /// `h`
+    pub const HASH: u16 = 1 << 4;
+    /// `z`
+    pub const SORTED_SET: u16 = 1 << 5;
+    /// `x`
+    pub const EXPIRED: u16 = 1 << 6;
+    /// `e`
+    pub const EVICTED: u16 = 1 << 7;
+    /// `t`
+    pub const STREAM: u16 = 1 << 8;
+    /// `m`: a read found no key. Not part of `A`.
+    pub const MISS: u16 = 1 << 9;
+    /// `d`: data types of modules, vector sets among them.
+    pub const MODULE: u16 = 1 << 10;
+    /// `n`: a key came to be. Not part of `A`.
+    pub const NEW: u16 = 1 << 11;
+    /// `K`: events go to `__keyspace@<db>__:<key>`.
+    pub const KEYSPACE: u16 = 1 << 12;
+    /// `E`: events go to `__keyevent@<db>__:<event>`.
+    pub const KEYEVENT: u16 = 1 << 13;
+}
+
+/// One keyspace event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// Its class, one bit of [`class`].
+    pub class: u16,
+    /// Its name as subscribers see it.
+    pub event: &'static str,
+    /// Database of the key.
+    pub db: usize,
+    /// The key.
+    pub key: Vec<u8>,
+}
+
+/// One command of the journal that stands for what the running command did.
+pub type Effect = Vec<Vec<u8>>;
+
+/// What was collected since it was last taken.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// Classes that somebody wants, from `notify-keyspace-events`; 0 costs one test per change.
+    pub wanted: u16,
+    /// Keyspace events in order.
+    pub happened: Vec<Happening>,
+    /// Whether keys that may serve a waiter are collected: set while any client waits on this shard.
+    pub has_waiters: bool,
+    /// Keys that got something a waiting client may take: database and key.
+    pub ready: Vec<(usize, Vec<u8>)>,
+    /// Whether effects are collected: set while there is a journal or a replica.
+    pub journaled: bool,
+    /// What stands for the running command in the journal; `None` lets its own words stand.
+    pub effects: Option<Vec<Effect>>,
+}
+
+impl Events {
+    /// Notes a keyspace event if its class is wanted.
+    #[inline]
+    pub fn happen(&mut self, class: u16, event: &'static str, db: usize, key: &[u8]) {
+        if self.wanted & class != 0 {
+            self.happened.push(Happening { class, event, db, key: key.to_vec() });
+        }
+    }
+
+    /// Notes that a client waiting for `key` may be served.
+    #[inline]
+    pub fn ready(&mut self, db: usize, key: &[u8]) {
+        if self.has_waiters {
+            self.ready.push((db, key.to_vec()));
+        }
+    }
+
+    /// Puts `words` into the journal in the place of the running command's own; once for each command that is to stand
+    /// there.
+    #[inline]
+    pub fn effect(&mut self, words: &[&[u8]]) {
+        if self.journaled {
+            self.effects.get_or_insert_default().push(words.iter().map(|word| word.to_vec()).collect());
+        }
+    }
+
+    /// Keeps the running command out of the journal, unless effects follow.
+    #[inline]
+    pub fn no_effect(&mut self) {
+        if self.journaled {
+            self.effects.get_or_insert_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collects_only_what_is_wanted() {
+        let mut events = Events::default();
+        events.happen(class::LIST, "lpush", 0, b"k");
+        events.ready(0, b"k");
+        events.effect(&[b"DEL", b"k"]);
+        events.no_effect();
+        assert!(events.happened.is_empty() && events.ready.is_empty() && events.effects.is_none());
+
+        events.wanted = class::LIST | class::KEYEVENT;
+        events.happen(class::LIST, "lpush", 3, b"k");
+        events.happen(class::SET, "sadd", 3, b"k");
+        let lpush = Happening { class: class::LIST, event: "lpush", db: 3, key: b"k".to_vec() };
+        assert_eq!(events.happened, [lpush]);
+        events.has_waiters = true;
+        events.ready(1, b"w");
+        assert_eq!(events.ready, [(1, b"w".to_vec())]);
+    }
+
+    #[test]
+    fn effects_replace_or_silence_a_command() {
+        let mut events = Events { journaled: true, ..Events::default() };
+        events.no_effect();
+        assert_eq!(events.effects, Some(vec![]));
+        events.effect(&[b"SREM", b"s", b"a"]);
+        events.effect(&[b"DEL", b"s"]);
+        let words = |list: &[&str]| list.iter().map(|w| w.as_bytes().to_vec()).collect::<Vec<_>>();
+        assert_eq!(events.effects, Some(vec![words(&["SREM", "s", "a"]), words(&["DEL", "s"])]));
+    }
+}
