@@ -12,6 +12,7 @@
 
 use crate::commands::args::Args;
 use crate::commands::context::CommandFn;
+use crate::resp::reply::Reply;
 
 pub use crate::commands::flags::{Categories, Flags, KeyFlags, acl, flag, key};
 pub use crate::commands::table::{CommandId, CommandTable};
@@ -43,11 +44,34 @@ pub enum Plan {
         /// Argument index of the key whose shard it runs on.
         home: usize,
     },
+    /// Writes to keys of several shards, or to one that only a look at others chooses (SMOVE, LMOVE, LMPOP). Where all
+    /// keys are on one shard `run` does it there; otherwise `relay` says, round by round, which single-key commands run
+    /// on which shards, all under the locks of one transaction.
+    Relay {
+        /// For one shard.
+        run: CommandFn,
+        /// For several.
+        relay: RelayFn,
+    },
     /// Every shard runs it (FLUSHALL, KEYS, DBSIZE).
     AllShards(CommandFn, Gather),
     /// The shard that argument 1, a SCAN cursor, names.
     ByCursor(CommandFn),
 }
+
+/// What a [`RelayFn`] sees.
+#[derive(Debug)]
+pub struct Relay<'a> {
+    /// The command's arguments, its name first.
+    pub args: &'a [Vec<u8>],
+    /// The encoded RESP2 replies of the rounds so far, in the order of each round's commands.
+    pub rounds: &'a [Vec<Vec<u8>>],
+}
+
+/// Answers the next round: commands with one key each (their first), run on their shards side by side. An empty round
+/// ends the command; the reply has been written by then, and nothing has if commands follow. Rounds that only read come
+/// first, so that an error reply leaves everything as it was.
+pub type RelayFn = fn(&Relay<'_>, &mut Reply<'_>) -> Vec<Vec<Vec<u8>>>;
 
 /// How the parts' replies become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -178,6 +178,7 @@ fn one_shard(spec: &CommandSpec) -> CommandFn {
         | Plan::Scatter(run, _)
         | Plan::CheckedScatter { run, .. }
         | Plan::TwoPhase { run, .. }
+        | Plan::Relay { run, .. }
         | Plan::AllShards(run, _)
         | Plan::ByCursor(run) => run,
         Plan::Session => panic!("{} has no function here", spec.name),

@@ -81,7 +81,7 @@ pub fn function(plan: &Plan, phase: Phase) -> Option<CommandFn> {
         (Plan::Session, _) => None,
         (Plan::OneShard(f) | Plan::Scatter(f, _) | Plan::AllShards(f, _) | Plan::ByCursor(f), _) => Some(*f),
         (Plan::CheckedScatter { check, .. }, Phase::Check) => Some(*check),
-        (Plan::CheckedScatter { run, .. } | Plan::TwoPhase { run, .. }, _) => Some(*run),
+        (Plan::CheckedScatter { run, .. } | Plan::TwoPhase { run, .. } | Plan::Relay { run, .. }, _) => Some(*run),
     }
 }
 

@@ -203,6 +203,10 @@ impl Router {
             Plan::CheckedScatter { gather, .. } => self.scatter(call, Phase::Check, args, out, gather, None),
             Plan::TwoPhase { home, .. } => self.two_phase(call, args, out, home),
             Plan::AllShards(_, gather) => self.all_shards(call, Phase::Run, args, gather),
+            Plan::Relay { .. } => {
+                Reply { out, proto: call.manner.proto }.error("ERR the keys of this command must be on one shard");
+                Outcome::Done
+            }
             Plan::Session => {
                 Reply { out, proto: call.manner.proto }.error("ERR this command has no part on a shard");
                 Outcome::Done
