@@ -170,11 +170,16 @@ impl Launch {
 
     /// Starts it and waits until it answers; fails the test if it does not.
     pub fn start(&self) -> Server {
+        self.try_start().unwrap_or_else(|why| panic!("{:?} did not start: {why}", self.setup))
+    }
+
+    /// As [`Launch::start`], but answers why it did not start.
+    pub fn try_start(&self) -> Result<Server, String> {
         let mut last = String::new();
         for _ in 0..5 {
             let mut server = self.spawn(free_port(&self.host));
             match server.wait_ready() {
-                Ok(()) => return server,
+                Ok(()) => return Ok(server),
                 Err(why) => last = format!("{why}\n{}", server.log()),
             }
             // Between probing and binding, another process may have taken the port: only then is a retry honest.
@@ -182,7 +187,7 @@ impl Launch {
                 break;
             }
         }
-        panic!("{:?} did not start: {last}", self.setup);
+        Err(last)
     }
 
     /// Starts it on this port and waits for its end, which must come; returns status and output.

@@ -137,17 +137,15 @@ fn rewrite_keeps_what_was_set() {
 #[test]
 fn each_shard_may_have_a_port_of_its_own() {
     for setup in Setup::all().iter().filter(|s| s.is_pinion) {
-        // Consecutive free ports can only be guessed: try a few times.
+        // Consecutive free ports can only be guessed, and another process may take one meanwhile: try a few times.
         for attempt in 1.. {
-            let base = free_port("127.0.0.1");
-            if base as usize + setup.shards > 65_000 {
-                continue;
-            }
+            let base = free_port("127.0.0.1").min(65_000);
             let ports: Vec<u16> = (0..setup.shards as u16).map(|i| base + i).collect();
-            if ports.iter().any(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_err()) && attempt < 50 {
-                continue;
-            }
-            let server = Launch::new(setup).args(&format!("--shard-port-base {base}")).start();
+            let server = match Launch::new(setup).args(&format!("--shard-port-base {base}")).try_start() {
+                Ok(server) => server,
+                Err(why) if attempt < 50 && why.to_lowercase().contains("in use") => continue,
+                Err(why) => panic!("{why}"),
+            };
             for port in &ports {
                 let address = crate::common::client::Address::Tcp("127.0.0.1".into(), *port);
                 let mut client = crate::common::Client::connect(&address);
