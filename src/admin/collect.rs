@@ -9,13 +9,14 @@ use crate::admin::metrics;
 use crate::admin::state::AdminState;
 use crate::base::clock;
 use crate::base::config::EvictionPolicy;
+use crate::base::hash;
 use crate::base::stats::Histogram;
 use crate::commands::table::CommandId;
 use crate::net::connection::Conn;
 use crate::net::shared::CommandCounters;
 use crate::net::worker::{Pause, Worker};
 use crate::runtime::{alloc, usage};
-use crate::txn::message::{Answer, Figures};
+use crate::txn::message::{Answer, ChannelKind, Figures};
 use crate::txn::router::slots_of;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -46,6 +47,8 @@ pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figur
         sleeps: driver.sleeps,
         errors: worker.error_counts.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
         histograms: if histograms { own_histograms(worker) } else { Vec::new() },
+        pubsub_clients: worker.book.clients,
+        channels: ChannelKind::ALL.map(|kind| worker.book.names(kind).map(hash::hash).collect()),
         stale_percent: shard.expired_stale_percent(),
     }
 }
@@ -154,6 +157,7 @@ fn clients(worker: &Worker, figures: &[Figures]) -> ClientsInfo {
     ClientsInfo {
         connected: figures.iter().map(|f| f.clients).sum(),
         max: u64::from(worker.config.maxclients),
+        pubsub: figures.iter().map(|f| f.pubsub_clients).sum(),
         input_buffer_max: max(|f| f.input_bytes_max),
         output_buffer_max: max(|f| f.output_bytes_max),
         paused_reason: if worker.pause == Pause::No { "none" } else { "client_pause" }.to_string(),
@@ -209,6 +213,9 @@ fn stats(worker: &Worker, state: &AdminState, figures: &[Figures]) -> StatsInfo 
         expired_stale_percent: figures.iter().map(|f| f.stale_percent).fold(0.0, f64::max),
         keyspace_hits: shard(|f| f.stats.hits),
         keyspace_misses: shard(|f| f.stats.misses),
+        pubsub_channels: distinct(figures, ChannelKind::Channel),
+        pubsub_patterns: distinct(figures, ChannelKind::Pattern),
+        pubsubshard_channels: distinct(figures, ChannelKind::Shard),
         errors: shared.total(|c| &c.errors),
         reads: shared.total(|c| &c.reads),
         writes: shared.total(|c| &c.writes),
@@ -217,6 +224,14 @@ fn stats(worker: &Worker, state: &AdminState, figures: &[Figures]) -> StatsInfo 
         acl_denied_auth: shared.total(|c| &c.denied),
         ..StatsInfo::default()
     }
+}
+
+/// Channels or patterns that some core has a subscriber of.
+fn distinct(figures: &[Figures], kind: ChannelKind) -> u64 {
+    let mut hashes: Vec<u64> = figures.iter().flat_map(|f| &f.channels[kind as usize]).copied().collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes.len() as u64
 }
 
 fn errors(figures: &[Figures]) -> Vec<ErrorStats> {

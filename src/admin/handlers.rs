@@ -15,6 +15,7 @@ use crate::commands::errors;
 use crate::commands::table::{CommandId, CommandTable, Resolved};
 use crate::net::client;
 use crate::net::connection::Conn;
+use crate::net::subscribe;
 use crate::net::worker::{NotedKind, Worker};
 use crate::resp::reply::Reply;
 use crate::runtime::alloc;
@@ -124,6 +125,10 @@ pub fn answer(worker: &mut Worker, request: &Request, asker: Option<&mut Conn>) 
         Request::Figures { histograms } => {
             return Answer::Figures(Box::new(collect::figures(worker, asker.as_deref(), *histograms)));
         }
+        Request::Channels { kind, pattern } => {
+            return subscribe::answer_channels(worker, *kind, pattern.as_deref());
+        }
+        Request::Subscribers { kind, names } => return subscribe::answer_subscribers(worker, *kind, names),
         Request::ResetStats => collect::reset(worker),
         Request::MonitorLine(line) => worker.monitor_line(line),
         Request::ActiveExpire(on) => worker.router.shard.settings.active_expire = *on,

@@ -42,6 +42,8 @@ pub const OUTPUT_PAUSE_BYTES: usize = 16 * 1024 * 1024;
 pub const INPUT_PAUSE_BYTES: usize = 1024 * 1024;
 /// Commands parsed from one connection before others get their turn.
 pub const COMMANDS_PER_TURN: usize = 4096;
+/// Bytes of messages to subscribers that one tick may make before what there is has to be sent.
+pub const PUSHED_BYTES_PER_TICK: usize = 64 * 1024 * 1024;
 /// Output buffers a core keeps for reuse.
 pub const SPARE_OUTPUTS_MAX: usize = 64;
 /// An output buffer that grew beyond this is freed after it was sent.

@@ -38,7 +38,7 @@ pub mod flag {
     pub const FAST: Flags = 1 << 13;
     /// Allowed before AUTH.
     pub const NO_AUTH: Flags = 1 << 14;
-    /// No write, yet it may be sent to replicas (PUBLISH, EVAL).
+    /// No write, yet it may be sent to replicas (PUBLISH, EVAL). Not printed by COMMAND INFO.
     pub const MAY_REPLICATE: Flags = 1 << 15;
     /// Sentinel has it too.
     pub const SENTINEL: Flags = 1 << 16;
@@ -74,7 +74,6 @@ pub mod flag {
         (ASKING, "asking"),
         (FAST, "fast"),
         (NO_AUTH, "no_auth"),
-        (MAY_REPLICATE, "may_replicate"),
         (NO_MANDATORY_KEYS, "no_mandatory_keys"),
         (NO_ASYNC_LOADING, "no_async_loading"),
         (NO_MULTI, "no_multi"),

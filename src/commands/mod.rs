@@ -11,6 +11,7 @@ pub mod flags;
 pub mod help;
 pub mod key_args;
 pub mod keys;
+pub mod pubsub;
 pub mod server;
 pub mod spec;
 pub mod strings;

@@ -11,7 +11,7 @@ use crate::net::handshake::is_plain;
 use crate::net::session::ReplyMode;
 use crate::net::worker::Worker;
 use crate::resp::reply::{Proto, Reply};
-use crate::txn::message::{Answer, ClientFilter, ClientKind, Request};
+use crate::txn::message::{Answer, ChannelKind, ClientFilter, ClientKind, Request};
 use crate::txn::router::Outcome;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -238,6 +238,7 @@ pub fn flags(conn: &Conn) -> String {
     let mut flags = String::new();
     let set = [
         (conn.session.monitor, 'O'),
+        (conn.subscriptions.is_some(), 'P'),
         (conn.closing == Closing::AfterReplies, 'c'),
         (conn.closing == Closing::Now, 'A'),
         (conn.unix, 'U'),
@@ -253,8 +254,8 @@ pub fn flags(conn: &Conn) -> String {
 }
 
 /// The kind that TYPE filters by.
-pub fn kind(_: &Conn) -> ClientKind {
-    ClientKind::Normal
+pub fn kind(conn: &Conn) -> ClientKind {
+    if conn.subscriptions.is_some() { ClientKind::Pubsub } else { ClientKind::Normal }
 }
 
 /// One line of CLIENT LIST, without the line's end.
@@ -267,9 +268,10 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
     let idle = now_ms.saturating_sub(conn.active_ms) / 1000;
     let input_free = conn.input.capacity() - conn.input.len();
     let output_list = conn.output_bytes() - conn.out.bytes.len();
+    let subscribed = |kind| conn.subscriptions.as_ref().map_or(0, |own| own.count(kind));
     let _ = write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 \
+        "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} ssub={} multi=-1 \
          watch=0 qbuf={} qbuf-free={input_free} argv-mem=0 multi-mem=0 rbs={} rbp={} obl={} oll={} omem={output_list} \
          tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 \
          tot-net-in={} tot-net-out={} tot-cmds={}",
@@ -280,6 +282,9 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
         text(&s.name),
         flags(conn),
         s.db,
+        subscribed(ChannelKind::Channel),
+        subscribed(ChannelKind::Pattern),
+        subscribed(ChannelKind::Shard),
         conn.input.len(),
         conn.out.bytes.capacity(),
         conn.out.bytes.len(),

@@ -2,8 +2,10 @@
 //! several shards. Never runs a command.
 
 use crate::base::bytes::{BigString, OutBuf};
+use crate::base::config::ClientClass;
 use crate::base::limits;
 use crate::commands::table::CommandId;
+use crate::net::pubsub::Subscriptions;
 use crate::net::session::Session;
 use crate::resp::big::BigCollector;
 use crate::resp::parse::Parser;
@@ -112,6 +114,8 @@ pub struct Conn {
     pub commands: u64,
     /// Unix milliseconds since when the soft output limit is passed; 0 if it is not.
     pub over_soft_ms: u64,
+    /// What it subscribes to, if to anything.
+    pub subscriptions: Option<Box<Subscriptions>>,
     parked: Option<Box<Parked>>,
     next_seq: u32,
 }
@@ -147,6 +151,7 @@ impl Conn {
             bytes_out: 0,
             commands: 0,
             over_soft_ms: 0,
+            subscriptions: None,
             parked: None,
             next_seq: 0,
         }
@@ -160,6 +165,11 @@ impl Conn {
     /// Whether replies are outstanding on other cores.
     pub fn is_parked(&self) -> bool {
         self.parked.is_some()
+    }
+
+    /// Which output limit it has.
+    pub fn output_class(&self) -> ClientClass {
+        if self.subscriptions.is_some() { ClientClass::Pubsub } else { ClientClass::Normal }
     }
 
     /// Whether input has to wait for a large argument.

@@ -15,10 +15,11 @@ use crate::commands::table::{CommandId, Resolved};
 use crate::net::connection::{Big, Closing, Conn};
 use crate::net::redact::{self, REDACTED};
 use crate::net::session::ReplyMode;
+use crate::net::subscribe;
 use crate::net::worker::{Noted, NotedKind, Pause, Source, Worker, note_run};
 use crate::resp::big::BigCollector;
 use crate::resp::parse::{Batch, Limits, Parser, Source as At, Stop};
-use crate::resp::reply::Reply;
+use crate::resp::reply::{Proto, Reply};
 use crate::txn::hop::PREFETCH_COMMANDS;
 use crate::txn::message::{Message, Request};
 use crate::txn::router::{Call, Outcome};
@@ -68,6 +69,8 @@ enum Next {
     StopAfter,
     /// This command was not run and waits.
     StopBefore,
+    /// This command was not run and waits for the replies of those before it.
+    AwaitReplies,
 }
 
 impl Worker {
@@ -239,7 +242,10 @@ impl Worker {
                 At::Buffer | At::Scratch => Args::new(bytes, spans),
             };
             let next = self.dispatch(&mut conn, *known, &mut args, command.bytes as usize, &mut out, &mut before);
-            if next != Next::StopBefore {
+            if !self.held.is_empty() {
+                self.release_held(&mut conn, &mut out);
+            }
+            if !matches!(next, Next::StopBefore | Next::AwaitReplies) {
                 offset += command.bytes as usize;
             }
             if next != Next::Go {
@@ -265,7 +271,7 @@ impl Worker {
         match stopped {
             Some(Next::StopBefore) if self.postponed.contains(&index) => {}
             Some(Next::StopBefore) => self.postponed.push(index),
-            Some(Next::StopAfter | Next::Go) => {}
+            Some(Next::StopAfter | Next::AwaitReplies | Next::Go) => {}
             None => self.after_run(&mut conn, run.stop, run.consumed),
         }
         self.put_conn(conn);
@@ -373,6 +379,18 @@ impl Worker {
             Reply::new(out, conn.session.proto).error("NOAUTH Authentication required.");
             return self.rejected(conn, Some(id), out, mark);
         }
+        let subscribes = has(spec_flags, flag::PUBSUB) && has(spec_flags, flag::NOSCRIPT);
+        if conn.subscriptions.is_some() && conn.session.proto == Proto::Resp2 && !subscribes {
+            let name = spec.name;
+            if !matches!(name, "ping" | "quit" | "reset") {
+                subscribe::refuse_while_subscribed(name, out);
+                return self.rejected(conn, Some(id), out, mark);
+            }
+        }
+        if subscribes && conn.is_parked() && args.big_index().is_none() {
+            // its confirmation and the messages after it must not overtake earlier replies
+            return Next::AwaitReplies;
+        }
         if self.pause != Pause::No && self.is_paused(spec_flags, id) {
             return Next::StopBefore;
         }
@@ -433,7 +451,7 @@ impl Worker {
         self.note_sizes(conn, args, wire_bytes, out.bytes.len() - mark);
         match outcome {
             Outcome::Done => {
-                if muted {
+                if muted && !subscribes {
                     truncate(out, mark);
                 } else if conn.is_parked() {
                     conn.park_ready(out, mark);
@@ -446,7 +464,12 @@ impl Worker {
                 return Next::StopAfter;
             }
         }
-        let clogged = conn.sending + out.len() > limits::OUTPUT_PAUSE_BYTES || conn.has_many_parked();
+        let flooding = self.pushed_bytes > limits::PUSHED_BYTES_PER_TICK;
+        if flooding {
+            // what it published is to leave before it publishes more
+            self.touch(conn);
+        }
+        let clogged = flooding || conn.sending + out.len() > limits::OUTPUT_PAUSE_BYTES || conn.has_many_parked();
         if conn.closing != Closing::No || clogged {
             return Next::StopAfter;
         }

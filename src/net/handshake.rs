@@ -15,7 +15,13 @@ use std::sync::atomic::Ordering;
 /// PING [message]
 pub fn ping(_: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
     let mut reply = Reply::new(out, conn.session.proto);
+    let message_like = conn.subscriptions.is_some() && conn.session.proto == Proto::Resp2;
     match args.len() {
+        1 | 2 if message_like => {
+            reply.array(2);
+            reply.bulk(b"pong");
+            reply.bulk(args.get(1).unwrap_or_default());
+        }
         1 => reply.simple("PONG"),
         2 => reply.bulk(&args[1]),
         _ => reply.error("ERR wrong number of arguments for 'ping' command"),
@@ -174,6 +180,7 @@ pub fn reset(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut O
         worker.monitors.retain(|m| *m != conn.id);
         worker.shared.monitors.fetch_sub(1, Ordering::Relaxed);
     }
+    worker.forget_subscriptions(conn);
     let kept = std::mem::replace(&mut conn.session, Session::new(worker.config.requirepass.is_empty()));
     conn.session.lib_name = kept.lib_name;
     conn.session.lib_ver = kept.lib_ver;

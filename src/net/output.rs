@@ -1,7 +1,6 @@
 //! Replies on their way out: buffers, back-pressure, output limits, and the end of connections. Never writes a reply.
 
 use crate::base::bytes::OutBuf;
-use crate::base::config::ClientClass;
 use crate::base::limits;
 use crate::net::connection::{Closing, Conn};
 use crate::net::worker::Worker;
@@ -27,6 +26,7 @@ impl Worker {
 
     /// Hands the output of every touched connection to the driver, and closes those that are done.
     pub fn send_outputs(&mut self) {
+        self.pushed_bytes = 0;
         let mut touched = std::mem::take(&mut self.touched);
         for index in touched.drain(..) {
             let Some(mut conn) = self.take_conn(index) else { continue };
@@ -79,12 +79,13 @@ impl Worker {
             self.monitors.retain(|m| *m != conn.id);
             self.shared.monitors.fetch_sub(1, Ordering::Relaxed);
         }
+        self.forget_subscriptions(conn);
         self.driver.close(Token(conn.id.index));
     }
 
     /// `client-output-buffer-limit`: passed at once, or softly for too long.
     fn over_output_limit(&mut self, conn: &mut Conn) -> bool {
-        let limit = self.config.output_limits[ClientClass::Normal];
+        let limit = self.config.output_limits[conn.output_class()];
         let bytes = conn.output_bytes() as u64;
         let now = self.clock.unix_ms();
         let over_soft = limit.soft > 0 && bytes > limit.soft;

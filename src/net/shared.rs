@@ -3,6 +3,7 @@
 
 use crate::base::config::Config;
 use crate::commands::table::{CommandId, CommandTable};
+use crate::net::pubsub::Interest;
 use crate::runtime::driver::Doorbells;
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -104,6 +105,8 @@ pub struct Shared {
     pub table: Arc<CommandTable>,
     /// Per core.
     pub cores: Vec<CoreCounters>,
+    /// What each core's connections subscribe to.
+    pub interest: Vec<Interest>,
     /// The next connection's number.
     pub next_client_id: AtomicU64,
     /// Connections in MONITOR.
@@ -161,6 +164,7 @@ impl Shared {
             config: Mutex::new(Arc::new(parts.config)),
             table: parts.table,
             cores: (0..parts.cores).map(|_| counters()).collect(),
+            interest: (0..parts.cores).map(|_| Interest::default()).collect(),
             next_client_id: AtomicU64::new(1),
             monitors: AtomicUsize::new(0),
             pause_until_ms: AtomicU64::new(0),

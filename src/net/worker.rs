@@ -9,10 +9,11 @@ use crate::base::stats::Histogram;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::dispatch::Work;
+use crate::net::pubsub::Book;
+use crate::net::push::Held;
 use crate::net::shared::{CoreCounters, Shared};
 use crate::resp::reply::Reply;
 use crate::runtime::driver::{Driver, RecvBuf, Token};
-use crate::shard::settings::{AccessClock, ShardSettings};
 use crate::txn::message::{Answer, ConnId, Message, Request};
 use crate::txn::router::{Outcome, Router};
 use hashbrown::HashMap;
@@ -88,11 +89,11 @@ impl std::ops::Deref for Source {
 }
 
 #[derive(Debug, Default)]
-struct Place {
-    generation: u32,
-    conn: Option<Box<Conn>>,
+pub(super) struct Place {
+    pub(super) generation: u32,
+    pub(super) conn: Option<Box<Conn>>,
     /// Taken out while its commands run.
-    taken: bool,
+    pub(super) taken: bool,
 }
 
 /// See the module.
@@ -119,6 +120,8 @@ pub struct Worker {
     pub monitors: Vec<ConnId>,
     /// Whether commands wait because of CLIENT PAUSE, as of this tick.
     pub pause: Pause,
+    /// Who subscribes to what.
+    pub book: Book,
     /// Messages being handled; kept for its memory.
     pub messages: Vec<(usize, Message)>,
     pub(crate) touched: Vec<u32>,
@@ -127,11 +130,15 @@ pub struct Worker {
     pub(crate) inbox: Vec<(u32, Source)>,
     pub(crate) work: Work,
     pub(crate) slow_ticks: u64,
-    places: Vec<Place>,
+    /// Messages for connections that are taken out.
+    pub(super) held: Vec<Held>,
+    /// Bytes of messages since output was last sent.
+    pub(super) pushed_bytes: usize,
+    pub(super) places: Vec<Place>,
     free: Vec<u32>,
     asks: HashMap<(ConnId, u32), Finish>,
     pub(super) outputs: Vec<OutBuf>,
-    config_version: u64,
+    pub(super) config_version: u64,
     cron_at: usize,
 }
 
@@ -173,6 +180,7 @@ impl Worker {
             error_counts: HashMap::new(),
             monitors: Vec::new(),
             pause: Pause::No,
+            book: Book::default(),
             messages: Vec::new(),
             touched: Vec::new(),
             ready: VecDeque::new(),
@@ -180,6 +188,8 @@ impl Worker {
             inbox: Vec::new(),
             work: Work::default(),
             slow_ticks: u64::MAX,
+            held: Vec::new(),
+            pushed_bytes: 0,
             places: Vec::new(),
             free: Vec::new(),
             asks: HashMap::new(),
@@ -195,46 +205,6 @@ impl Worker {
     #[inline]
     pub fn counters(&self) -> &CoreCounters {
         &self.shared.cores[self.router.core]
-    }
-
-    /// Takes over settings that were published since the last tick. True if there were any.
-    pub fn refresh_config(&mut self) -> bool {
-        let version = self.shared.config_version.load(Ordering::Acquire);
-        if version == self.config_version {
-            return false;
-        }
-        self.config_version = version;
-        self.config = self.shared.config();
-        self.apply_config();
-        true
-    }
-
-    fn apply_config(&mut self) {
-        let config = &self.config;
-        self.slow_ticks = match u64::try_from(config.slowlog_log_slower_than) {
-            Ok(micros) => crate::base::clock::us_to_ticks(micros),
-            Err(_) => u64::MAX,
-        };
-        self.router.terms.bulk_bytes_max = config.proto_max_bulk_len as usize;
-        self.router.terms.slow_ticks = self.slow_ticks;
-        apply_to_shard(config, &mut self.router.shard.settings);
-    }
-
-    /// Takes over CLIENT PAUSE as it stands now; wakes what waited for its end.
-    pub fn refresh_pause(&mut self) {
-        let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
-        self.pause = if until <= self.clock.unix_ms() {
-            Pause::No
-        } else if self.shared.pause_writes_only.load(Ordering::Relaxed) {
-            Pause::Writes
-        } else {
-            Pause::All
-        };
-        if self.pause != Pause::All && !self.postponed.is_empty() {
-            for index in std::mem::take(&mut self.postponed) {
-                self.make_ready(index);
-            }
-        }
     }
 
     // ---- connections ----
@@ -270,7 +240,13 @@ impl Worker {
         Some(conn)
     }
 
-    pub(crate) fn put_conn(&mut self, conn: Box<Conn>) {
+    pub(crate) fn put_conn(&mut self, mut conn: Box<Conn>) {
+        if !self.held.is_empty() {
+            let mut out = std::mem::take(&mut conn.out);
+            self.release_held(&mut conn, &mut out);
+            conn.out = out;
+            self.touch(&mut conn);
+        }
         let index = conn.id.index;
         let place = &mut self.places[index as usize];
         assert!(place.taken, "only a connection that was taken is put back");
@@ -436,6 +412,14 @@ impl Worker {
                 });
             }
             Message::HomeDone(run) => self.router.on_home_done(*run),
+            Message::Publish { pending, publication } => self.on_publish(from, pending, &publication),
+            Message::Published { pending, receivers } => {
+                if let Some((id, seq, receivers)) = self.on_published(pending, receivers) {
+                    let reply = format!(":{receivers}\r\n");
+                    let (places, touched, outputs) = (&mut self.places, &mut self.touched, &mut self.outputs);
+                    deliver(places, touched, outputs, id, seq, reply.as_bytes(), Vec::new());
+                }
+            }
             Message::Adopt { socket, listener } => self.adopt(socket, listener),
             Message::Ask { ticket, request } => {
                 let answer = (self.handlers.answer)(self, &request, None);
@@ -532,18 +516,6 @@ impl Worker {
         conn.out = out;
         self.close(conn, Closing::AfterReplies);
     }
-}
-
-fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
-    use crate::base::config::EvictionPolicy as Policy;
-    settings.access_clock = match config.maxmemory_policy {
-        Policy::AllkeysLfu | Policy::VolatileLfu => AccessClock::Frequency,
-        _ => AccessClock::Recency,
-    };
-    settings.lfu_log_factor = config.lfu_log_factor;
-    settings.lfu_decay_minutes = config.lfu_decay_time;
-    settings.active_expire_effort = config.active_expire_effort;
-    settings.lazy_user_flush = config.lazyfree_lazy_user_flush;
 }
 
 /// Counts one run of a command.

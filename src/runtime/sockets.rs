@@ -45,8 +45,8 @@ const BIND_PATIENCE: Duration = Duration::from_millis(200);
 /// Between two such attempts.
 const BIND_PAUSE: Duration = Duration::from_millis(5);
 
-/// Listens on TCP; may take [`BIND_PATIENCE`]. `host` is an address, a name, `*` (every IPv4 address) or `::*` (every IPv6 address); port 0
-/// lets the kernel choose. IPv6 sockets take IPv6 only, so both families can share a port.
+/// Listens on TCP; may take [`BIND_PATIENCE`]. `host` is an address, a name, `*` (every IPv4 address) or `::*` (every
+/// IPv6 address); port 0 lets the kernel choose. IPv6 sockets take IPv6 only, so both families can share a port.
 pub fn listen_tcp(host: &str, port: u16, backlog: u32) -> Result<OwnedFd, SocketError> {
     let address = match host {
         "*" => SocketAddr::from(([0, 0, 0, 0], port)),

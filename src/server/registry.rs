@@ -4,7 +4,7 @@
 use crate::admin;
 use crate::commands::table::CommandTable;
 use crate::net::worker::{Handlers, SessionFn};
-use crate::net::{client, handshake};
+use crate::net::{client, handshake, subscribe};
 
 /// Name of the command or `container|subcommand`, and its function. A container's function also serves its
 /// subcommands that are not listed.
@@ -18,6 +18,15 @@ const SESSION: &[(&str, SessionFn)] = &[
     ("reset", handshake::reset),
     ("monitor", handshake::monitor),
     ("client", client::client),
+    ("subscribe", subscribe::subscribe),
+    ("psubscribe", subscribe::subscribe),
+    ("ssubscribe", subscribe::subscribe),
+    ("unsubscribe", subscribe::unsubscribe),
+    ("punsubscribe", subscribe::unsubscribe),
+    ("sunsubscribe", subscribe::unsubscribe),
+    ("publish", subscribe::publish),
+    ("spublish", subscribe::spublish),
+    ("pubsub", subscribe::pubsub),
     ("command", admin::handlers::command),
     ("config", admin::handlers::config),
     ("info", admin::handlers::info),

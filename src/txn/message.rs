@@ -2,6 +2,7 @@
 
 use crate::base::bytes::{BigString, OutBuf};
 use crate::base::hash::Position;
+use crate::base::limits::BIG_REPLY_BYTES_MIN;
 use crate::base::stats::Histogram;
 use crate::commands::context::Foreign;
 use crate::commands::debug::DatabaseDigest;
@@ -11,9 +12,10 @@ use crate::resp::reply::Proto;
 use crate::runtime::usage::CpuTime;
 use crate::shard::keyspace::ShardStats;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// A connection of some core: its place there, and which of the connections that had that place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     /// Index in the core's table of connections.
     pub index: u32,
@@ -150,6 +152,53 @@ pub struct HomeRun {
     pub reply: OutBuf,
 }
 
+/// What a subscription names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// A channel (SUBSCRIBE).
+    Channel = 0,
+    /// Every channel that matches a pattern (PSUBSCRIBE).
+    Pattern = 1,
+    /// A shard channel (SSUBSCRIBE).
+    Shard = 2,
+}
+
+impl ChannelKind {
+    /// All of them.
+    pub const ALL: [ChannelKind; 3] = [ChannelKind::Channel, ChannelKind::Pattern, ChannelKind::Shard];
+}
+
+/// What a published message carries.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// Copied to each who gets it.
+    Small(Vec<u8>),
+    /// Shared by all who get it.
+    Large(BigString),
+}
+
+impl Payload {
+    /// Takes bytes that were collected in a buffer of their own, or copies them.
+    pub fn new(bytes: &[u8], big: Option<BigString>) -> Self {
+        match big {
+            Some(big) => Payload::Large(big),
+            None if bytes.len() >= BIG_REPLY_BYTES_MIN => Payload::Large(BigString::new(bytes.to_vec())),
+            None => Payload::Small(bytes.to_vec()),
+        }
+    }
+}
+
+/// A published message on its way; the same one for every core that may have a receiver.
+#[derive(Debug)]
+pub struct Publication {
+    /// A channel or a shard channel.
+    pub kind: ChannelKind,
+    /// Its name.
+    pub channel: Box<[u8]>,
+    /// The message.
+    pub payload: Payload,
+}
+
 /// A question to a core about itself. Answered in the order of arrival, between commands.
 #[derive(Debug, Clone)]
 pub enum Request {
@@ -164,6 +213,20 @@ pub enum Request {
     },
     /// `CONFIG RESETSTAT`.
     ResetStats,
+    /// Channels or patterns with a subscriber (`PUBSUB CHANNELS`, `NUMPAT`).
+    Channels {
+        /// Which.
+        kind: ChannelKind,
+        /// Those that match it; `None` for all.
+        pattern: Option<Vec<u8>>,
+    },
+    /// How many subscribers channels have (`PUBSUB NUMSUB`).
+    Subscribers {
+        /// Which kind of channel.
+        kind: ChannelKind,
+        /// Their names.
+        names: Vec<Vec<u8>>,
+    },
     /// A line for this core's monitors.
     MonitorLine(Vec<u8>),
     /// `DEBUG SET-ACTIVE-EXPIRE`.
@@ -257,6 +320,10 @@ pub enum Answer {
     Done,
     /// How many.
     Count(u64),
+    /// How many of each.
+    Counts(Vec<u64>),
+    /// See [`Request::Channels`].
+    Names(Vec<Vec<u8>>),
     /// Client id and its line.
     Lines(Vec<(u64, String)>),
     /// Text.
@@ -304,6 +371,10 @@ pub struct Figures {
     pub errors: Vec<(String, u64)>,
     /// Latencies of the commands that ran here, if they were asked for.
     pub histograms: Vec<(CommandId, Histogram)>,
+    /// Connections with a subscription.
+    pub pubsub_clients: u64,
+    /// Hashes of the channels, patterns and shard channels that have a subscriber.
+    pub channels: [Vec<u64>; 3],
     /// Estimated share of keys that are due but still there, percent.
     pub stale_percent: f64,
 }
@@ -323,6 +394,20 @@ pub enum Message {
     HomeRun(Box<HomeRun>),
     /// Its reply.
     HomeDone(Box<HomeRun>),
+    /// A message for this core's subscribers.
+    Publish {
+        /// The publisher's number for it, if it wants to know how many got it.
+        pending: Option<u32>,
+        /// The message.
+        publication: Arc<Publication>,
+    },
+    /// How many got it.
+    Published {
+        /// As above.
+        pending: u32,
+        /// Times it was sent.
+        receivers: u64,
+    },
     /// An accepted socket to serve.
     Adopt {
         /// The socket.

@@ -13,4 +13,5 @@ mod frames;
 mod life;
 mod monitor;
 mod pipelines;
+mod pubsub;
 mod sockets;

@@ -1,0 +1,59 @@
+//! What was set elsewhere, taken over at the begin of a tick: published settings and CLIENT PAUSE. Changes no setting.
+
+use crate::base::config::{Config, EvictionPolicy as Policy};
+use crate::net::worker::{Pause, Worker};
+use crate::shard::settings::{AccessClock, ShardSettings};
+use std::sync::atomic::Ordering;
+
+impl Worker {
+    /// Takes over settings that were published since the last tick. True if there were any.
+    pub fn refresh_config(&mut self) -> bool {
+        let version = self.shared.config_version.load(Ordering::Acquire);
+        if version == self.config_version {
+            return false;
+        }
+        self.config_version = version;
+        self.config = self.shared.config();
+        self.apply_config();
+        true
+    }
+
+    pub(super) fn apply_config(&mut self) {
+        let config = &self.config;
+        self.slow_ticks = match u64::try_from(config.slowlog_log_slower_than) {
+            Ok(micros) => crate::base::clock::us_to_ticks(micros),
+            Err(_) => u64::MAX,
+        };
+        self.router.terms.bulk_bytes_max = config.proto_max_bulk_len as usize;
+        self.router.terms.slow_ticks = self.slow_ticks;
+        apply_to_shard(config, &mut self.router.shard.settings);
+    }
+
+    /// Takes over CLIENT PAUSE as it stands now; wakes what waited for its end.
+    pub fn refresh_pause(&mut self) {
+        let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
+        self.pause = if until <= self.clock.unix_ms() {
+            Pause::No
+        } else if self.shared.pause_writes_only.load(Ordering::Relaxed) {
+            Pause::Writes
+        } else {
+            Pause::All
+        };
+        if self.pause != Pause::All && !self.postponed.is_empty() {
+            for index in std::mem::take(&mut self.postponed) {
+                self.make_ready(index);
+            }
+        }
+    }
+}
+
+fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
+    settings.access_clock = match config.maxmemory_policy {
+        Policy::AllkeysLfu | Policy::VolatileLfu => AccessClock::Frequency,
+        _ => AccessClock::Recency,
+    };
+    settings.lfu_log_factor = config.lfu_log_factor;
+    settings.lfu_decay_minutes = config.lfu_decay_time;
+    settings.active_expire_effort = config.active_expire_effort;
+    settings.lazy_user_flush = config.lazyfree_lazy_user_flush;
+}
