@@ -1,5 +1,5 @@
 //! What a command tells beyond its reply: keyspace events, keys that may serve a waiting client, and how the command is
-//! to be journaled. Only collects; whoever ran the command takes the collection and acts on it before the next one runs.
+//! to be journaled. Only collects; whoever ran the command takes the collection and acts on it before the next one.
 
 /// Kinds of keyspace event, as `notify-keyspace-events` selects them; one bit each.
 pub mod class {
