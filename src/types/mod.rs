@@ -1,4 +1,5 @@
 //! Data structures: no I/O, no clock, no clients. What they hold is bounded by their caller.
 
+pub mod listpack;
 pub mod table;
 pub mod value;

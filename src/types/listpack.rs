@@ -1,0 +1,353 @@
+//! A listpack: many short byte strings in one allocation, in the byte layout that Redis 7 keeps in memory and writes into
+//! RDB files (`listpack.c`). Looking something up is a walk, so callers bound how many entries they keep.
+//!
+//! ```text
+//! total bytes, 4, little-endian | entries, 2, little-endian | entry ... | 0xff
+//! ```
+//! An entry is drawn in `entry.rs`. 65535 entries mean "count them". The allocation may be longer than the listpack, by
+//! at most an eighth; the first four bytes tell where it ends. Never looks at what the strings mean.
+
+pub(crate) mod entry;
+
+pub use entry::Item;
+use entry::{Encoded, Needle};
+
+/// Bytes before the first entry.
+const HEADER_BYTES: usize = 6;
+/// The byte behind the last entry.
+const END: u8 = 0xff;
+/// What the header says when there are at least this many entries.
+const COUNT_UNKNOWN: usize = 0xffff;
+/// Largest listpack, bytes (Redis LISTPACK_MAX_SAFETY_LIMIT).
+pub const BYTES_MAX: usize = 1 << 30;
+
+/// See the module.
+#[derive(Clone)]
+pub struct Listpack {
+    bytes: Box<[u8]>,
+}
+
+/// A place in a listpack: where an entry begins. Good until the listpack changes before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At(u32);
+
+/// Bytes that are not a listpack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a listpack")]
+pub struct Corrupt;
+
+impl Default for Listpack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Listpack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl PartialEq for Listpack {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Listpack {}
+
+impl Listpack {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::with_capacity(0)
+    }
+
+    /// An empty one with room for `entry_bytes` bytes of entries.
+    pub fn with_capacity(entry_bytes: usize) -> Self {
+        let mut bytes = vec![0; HEADER_BYTES + entry_bytes + 1].into_boxed_slice();
+        bytes[..4].copy_from_slice(&(HEADER_BYTES as u32 + 1).to_le_bytes());
+        bytes[HEADER_BYTES] = END;
+        Listpack { bytes }
+    }
+
+    /// Takes bytes that came from outside, if they are a whole and well-formed listpack.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Corrupt> {
+        if bytes.len() <= HEADER_BYTES || bytes.len() > BYTES_MAX {
+            return Err(Corrupt);
+        }
+        let own = Listpack { bytes: bytes.into() };
+        if own.bytes() != bytes.len() || bytes[bytes.len() - 1] != END {
+            return Err(Corrupt);
+        }
+        let (mut at, mut count) = (HEADER_BYTES, 0);
+        let entries = &bytes[..bytes.len() - 1];
+        while at < entries.len() {
+            at += entry::checked_size(entries, at).ok_or(Corrupt)?;
+            count += 1;
+        }
+        let told = own.count_field();
+        if told != COUNT_UNKNOWN && told != count { Err(Corrupt) } else { Ok(own) }
+    }
+
+    /// The listpack as Redis has it.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.bytes()]
+    }
+
+    /// Entries. Counts them if there are 65535 or more.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self.count_field() {
+            COUNT_UNKNOWN => self.iter().count(),
+            count => count,
+        }
+    }
+
+    /// No entry.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.bytes() == HEADER_BYTES + 1
+    }
+
+    /// Bytes of the listpack, header and end included.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        u32::from_le_bytes([self.bytes[0], self.bytes[1], self.bytes[2], self.bytes[3]]) as usize
+    }
+
+    /// Bytes it takes on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether entries of `more` bytes in all can be added without passing [`BYTES_MAX`].
+    pub fn has_room(&self, more: usize) -> bool {
+        self.bytes() + more <= BYTES_MAX
+    }
+
+    /// The first entry.
+    #[inline]
+    pub fn first(&self) -> Option<At> {
+        self.entry(HEADER_BYTES)
+    }
+
+    /// The last entry.
+    #[inline]
+    pub fn last(&self) -> Option<At> {
+        self.prev_of(self.end())
+    }
+
+    /// The entry after `at`.
+    #[inline]
+    pub fn next(&self, at: At) -> Option<At> {
+        self.entry(at.0 as usize + entry::size_at(&self.bytes, at.0 as usize))
+    }
+
+    /// The entry before `at`.
+    #[inline]
+    pub fn prev(&self, at: At) -> Option<At> {
+        self.prev_of(at.0 as usize)
+    }
+
+    /// What the entry at `at` holds.
+    #[inline]
+    pub fn get(&self, at: At) -> Item<'_> {
+        entry::item_at(&self.bytes, at.0 as usize)
+    }
+
+    /// The entry `index`, from 0; negative: from the end, -1 being the last. Walks from the nearer end.
+    pub fn seek(&self, index: i64) -> Option<At> {
+        let len = self.len() as i64;
+        let index = if index < 0 { index + len } else { index };
+        if index < 0 || index >= len {
+            return None;
+        }
+        if index <= len / 2 {
+            (0..index).try_fold(self.first()?, |at, _| self.next(at))
+        } else {
+            (index + 1..len).try_fold(self.last()?, |at, _| self.prev(at))
+        }
+    }
+
+    /// Adds an entry at the end.
+    #[inline]
+    pub fn push_back(&mut self, bytes: &[u8]) {
+        self.put(self.end(), 0, &Encoded::of(bytes));
+    }
+
+    /// Adds an entry at the front.
+    pub fn push_front(&mut self, bytes: &[u8]) {
+        self.put(HEADER_BYTES, 0, &Encoded::of(bytes));
+    }
+
+    /// Adds a number at the end.
+    pub fn push_back_int(&mut self, n: i64) {
+        self.put(self.end(), 0, &Encoded::int(n));
+    }
+
+    /// Adds an entry before `at`; answers where it is.
+    pub fn insert_before(&mut self, at: At, bytes: &[u8]) -> At {
+        self.put(at.0 as usize, 0, &Encoded::of(bytes));
+        at
+    }
+
+    /// Adds an entry after `at`; answers where it is.
+    pub fn insert_after(&mut self, at: At, bytes: &[u8]) -> At {
+        let next = at.0 as usize + entry::size_at(&self.bytes, at.0 as usize);
+        self.put(next, 0, &Encoded::of(bytes));
+        At(next as u32)
+    }
+
+    /// Puts another entry in the place of the one at `at`; answers where it is.
+    pub fn replace(&mut self, at: At, bytes: &[u8]) -> At {
+        let old = entry::size_at(&self.bytes, at.0 as usize);
+        self.put(at.0 as usize, old, &Encoded::of(bytes));
+        at
+    }
+
+    /// Removes the entry at `at`; answers the one that followed it.
+    pub fn remove(&mut self, at: At) -> Option<At> {
+        self.remove_range(at, 1)
+    }
+
+    /// Removes up to `count` entries from `at` on; answers the one that followed them.
+    pub fn remove_range(&mut self, at: At, count: usize) -> Option<At> {
+        let start = at.0 as usize;
+        let (mut end, mut removed) = (start, 0);
+        while removed < count && end < self.end() {
+            end += entry::size_at(&self.bytes, end);
+            removed += 1;
+        }
+        let len = self.len();
+        let total = self.bytes();
+        self.bytes.copy_within(end..total, start);
+        self.set_header(total - (end - start), len - removed);
+        self.shrink();
+        self.entry(start)
+    }
+
+    /// The first entry from `from` on (`None`: from the front) that holds `bytes`; looks at one entry, passes over
+    /// `skip`, looks at the next one, and so on.
+    pub fn find(&self, bytes: &[u8], from: Option<At>, skip: usize) -> Option<At> {
+        let needle = Needle::new(bytes);
+        let mut at = from.map_or(HEADER_BYTES, |at| at.0 as usize);
+        let end = self.end();
+        while at < end {
+            if needle.is(entry::item_at(&self.bytes, at)) {
+                return Some(At(at as u32));
+            }
+            for _ in 0..=skip {
+                if at >= end {
+                    break;
+                }
+                at += entry::size_at(&self.bytes, at);
+            }
+        }
+        None
+    }
+
+    /// What the entries hold, from front to back.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { entries: &self.bytes[..self.end()], at: HEADER_BYTES }
+    }
+
+    /// Gives back what the allocation has beyond the listpack.
+    pub fn shrink_to_fit(&mut self) {
+        let total = self.bytes();
+        self.set_capacity(total);
+    }
+
+    fn count_field(&self) -> usize {
+        usize::from(u16::from_le_bytes([self.bytes[4], self.bytes[5]]))
+    }
+
+    /// Where the last entry ends.
+    #[inline]
+    fn end(&self) -> usize {
+        self.bytes() - 1
+    }
+
+    fn entry(&self, at: usize) -> Option<At> {
+        (at < self.end()).then_some(At(at as u32))
+    }
+
+    fn prev_of(&self, at: usize) -> Option<At> {
+        (at > HEADER_BYTES).then(|| At(entry::before(&self.bytes, at) as u32))
+    }
+
+    fn set_header(&mut self, total: usize, count: usize) {
+        self.bytes[..4].copy_from_slice(&(total as u32).to_le_bytes());
+        self.bytes[4..6].copy_from_slice(&(count.min(COUNT_UNKNOWN) as u16).to_le_bytes());
+    }
+
+    /// Puts `new` where `old` bytes of entries were at `at`: all of one entry, or none.
+    fn put(&mut self, at: usize, old: usize, new: &Encoded<'_>) {
+        let (total, size) = (self.bytes(), new.size());
+        let grown = total - old + size;
+        assert!(grown <= BYTES_MAX, "the caller bounds a listpack");
+        if grown > self.bytes.len() {
+            // Room for a few more, so that a listpack that grows is not moved every time.
+            self.set_capacity(grown + grown / 8);
+        }
+        self.bytes.copy_within(at + old..total, at + size);
+        new.write(&mut self.bytes[at..at + size]);
+        let count = match self.count_field() {
+            // Never counted again while it only grows.
+            COUNT_UNKNOWN => COUNT_UNKNOWN,
+            count => count + usize::from(old == 0),
+        };
+        self.set_header(grown, count);
+        self.shrink();
+    }
+
+    /// Keeps the allocation from being much longer than the listpack.
+    fn shrink(&mut self) {
+        let total = self.bytes();
+        if self.bytes.len() > total + total / 4 + 32 {
+            self.set_capacity(total);
+        }
+    }
+
+    fn set_capacity(&mut self, capacity: usize) {
+        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+        if capacity > bytes.len() {
+            bytes.reserve_exact(capacity - bytes.len());
+        }
+        bytes.resize(capacity, 0);
+        self.bytes = bytes.into_boxed_slice();
+    }
+}
+
+/// See [`Listpack::iter`].
+#[derive(Debug, Clone)]
+pub struct Iter<'a> {
+    entries: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        if self.at >= self.entries.len() {
+            return None;
+        }
+        let item = entry::item_at(self.entries, self.at);
+        self.at += entry::size_at(self.entries, self.at);
+        Some(item)
+    }
+}
+
+impl<'a> IntoIterator for &'a Listpack {
+    type Item = Item<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+#[path = "listpack_tests.rs"]
+mod tests;
