@@ -1,5 +1,5 @@
-//! A listpack: many short byte strings in one allocation, in the byte layout that Redis 7 keeps in memory and writes into
-//! RDB files (`listpack.c`). Looking something up is a walk, so callers bound how many entries they keep.
+//! A listpack: many short byte strings in one allocation, in the byte layout that Redis 7 keeps in memory and writes
+//! into RDB files (`listpack.c`). Looking something up is a walk, so callers bound how many entries they keep.
 //!
 //! ```text
 //! total bytes, 4, little-endian | entries, 2, little-endian | entry ... | 0xff

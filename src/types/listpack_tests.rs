@@ -197,7 +197,10 @@ proptest! {
     }
 
     #[test]
-    fn hostile_bytes_are_refused_or_harmless(items in vec(text(), 0..6), spoil in vec((any::<usize>(), any::<u8>()), 1..4)) {
+    fn hostile_bytes_are_refused_or_harmless(
+        items in vec(text(), 0..6),
+        spoil in vec((any::<usize>(), any::<u8>()), 1..4),
+    ) {
         let list = of(&items.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let mut bytes = list.as_bytes().to_vec();
         for (at, byte) in spoil {
