@@ -17,6 +17,12 @@ impl Position {
     pub fn of(key: &[u8]) -> Self {
         Position(u64::from(slot(key)) << 50 | hash(key) >> 14)
     }
+    /// The position of a member of one value, where slots mean nothing: the hash alone. Its low 50 bits are those that
+    /// [`Position::of`] gives.
+    #[inline]
+    pub fn of_member(member: &[u8]) -> Self {
+        Position(hash(member).rotate_right(14))
+    }
     /// The slot, 0..16384.
     #[inline]
     pub fn slot(self) -> u16 {

@@ -24,6 +24,7 @@ mod directory;
 mod entry;
 mod index;
 mod log;
+mod members;
 mod occupied;
 mod pool;
 mod scan;
@@ -31,6 +32,7 @@ mod segment;
 mod sweep;
 
 pub use entry::EXPIRE_MS_MAX;
+pub use members::Members;
 pub use occupied::{Current, Occupied};
 pub use scan::{cursor_at_slot, cursor_slot};
 pub use sweep::Swept;
@@ -38,6 +40,7 @@ pub use sweep::Swept;
 use crate::base::hash::Position;
 use crate::types::value::{NewValue, Owned, Value, View};
 use directory::{DEPTH_MAX, Directory};
+use members::Placing;
 use pool::Pool;
 use segment::{Found, Segment, Tally, access};
 use std::fmt;
@@ -163,6 +166,7 @@ pub struct Table {
     tally: Tally,
     lent: Option<Lent>,
     sweeps: Sweeps,
+    placing: Placing,
 }
 
 impl fmt::Debug for Table {
@@ -341,7 +345,7 @@ impl Table {
     /// empty segments. False if 46 bits do not tell its entries apart: then it goes on growing.
     #[cold]
     fn split(&mut self, number: usize) -> bool {
-        let entries = self.segments[number].positions(&mut self.pool);
+        let entries = self.segments[number].positions(&mut self.pool, self.placing);
         let (first, _) = entries[0];
         let differing = entries.iter().fold(0, |bits, (pos, _)| bits | (pos ^ first));
         let common = differing.leading_zeros();
@@ -373,9 +377,10 @@ impl Table {
         true
     }
 
+    /// A keyspace keeps the space for the next split; there may be too many values that never see another.
     fn keep_scratch(&mut self, mut scratch: Vec<(u64, u32)>) {
         scratch.clear();
-        self.pool.scratch = scratch;
+        self.pool.scratch = if self.placing == Placing::Slot { scratch } else { Vec::new() };
     }
 
     /// Enters a segment, a new empty one unless `number` says which, for the range of `depth` bits at `start`.
@@ -410,7 +415,7 @@ impl Table {
     /// Moves the entries of `smaller` into its buddy; returns how many.
     fn absorb(&mut self, number: usize, smaller: usize) -> usize {
         let pool = &mut self.pool;
-        let entries = self.segments[smaller].positions(pool);
+        let entries = self.segments[smaller].positions(pool, self.placing);
         let from = std::mem::replace(&mut self.segments[smaller], Segment::new(0, 0));
         let depth = from.depth;
         let into = &mut self.segments[number];
@@ -489,12 +494,11 @@ impl Table {
         self.segments.is_empty()
     }
 
-    /// Bytes of heap behind the table, out-of-line values included. Walks the segments, not the entries.
+    /// Bytes of heap behind the table, out-of-line values included. Walks neither segments nor entries.
     pub fn memory(&self) -> usize {
-        let lists: usize = self.segments.iter().map(Segment::list_bytes).sum();
         let segments = self.segments.capacity() * size_of::<Segment>() + self.vacant.capacity() * size_of::<u32>();
         let lent = self.lent.map_or(0, |lent| lent.heap_bytes().wrapping_sub(lent.counted));
-        (lists + segments + self.directory.bytes() + self.pool.bytes() + self.tally.boxed_bytes).wrapping_add(lent)
+        (segments + self.directory.bytes() + self.pool.bytes() + self.tally.boxed_bytes).wrapping_add(lent)
     }
 
     /// Bytes of heap that hold no entry: the index, and room kept for growth. Walks the segments, not the entries.

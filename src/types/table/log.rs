@@ -78,8 +78,8 @@ impl Log {
         usize::from(self.count)
     }
 
-    /// Heap bytes of the list of pages.
-    pub(super) fn list_bytes(&self) -> usize {
+    /// Heap bytes of the list of pages. The pool has the sum over all logs.
+    fn list_bytes(&self) -> usize {
         self.pages.capacity() * size_of::<LogPage>()
     }
 
@@ -136,7 +136,9 @@ impl Log {
         assert!(number < PAGES_MAX, "a segment's log is full");
         if number == self.pages.len() {
             if number == self.pages.capacity() {
+                let before = self.list_bytes();
                 self.pages.reserve_exact(1 + number / 8);
+                pool.list_bytes += self.list_bytes() - before;
             }
             self.pages.push(LogPage::VACANT);
         }
@@ -241,6 +243,7 @@ impl Log {
             let open = number == usize::from(self.open);
             pool.put(page.run, if open { usize::from(self.open_units) } else { PAGE_UNITS });
         }
+        pool.list_bytes -= self.list_bytes();
         *self = Log::default();
     }
 

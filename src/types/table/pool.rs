@@ -70,22 +70,26 @@ pub(super) struct Pool {
     first_free: usize,
     /// First units of the pages that have runs and gaps, by the length of their longest gap.
     partial: [Vec<RunId>; PAGE_UNITS],
+    chunk_count: usize,
     pages_total: usize,
     units_used: usize,
     /// Space for whoever rebuilds or splits; empty between uses.
     pub(super) scratch: Vec<(u64, u32)>,
+    /// Heap bytes of the lists of pages that the logs keep.
+    pub(super) list_bytes: usize,
 }
 
 // SAFETY: the pool owns its chunks alone; nothing in them is tied to a thread.
 unsafe impl Send for Pool {}
 
 impl Pool {
-    /// Bytes of all chunks and of what the pool knows about them.
+    /// Bytes of all chunks and of what the pool and the logs know about them.
     pub(super) fn bytes(&self) -> usize {
-        let chunks = self.chunks.iter().flatten().count() * size_of::<Chunk>();
+        let chunks = self.chunk_count * size_of::<Chunk>();
         let lists = (self.bases.capacity() + self.chunks.capacity()) * size_of::<usize>()
             + self.partial.iter().map(|l| l.capacity() * size_of::<RunId>()).sum::<usize>()
-            + self.scratch.capacity() * size_of::<(u64, u32)>();
+            + self.scratch.capacity() * size_of::<(u64, u32)>()
+            + self.list_bytes;
         self.pages_total * PAGE_BYTES + chunks + lists
     }
 
@@ -245,6 +249,7 @@ impl Pool {
         self.bases[number] = Some(base);
         self.chunks[number] = Some(chunk);
         self.pages_total += pages;
+        self.chunk_count += 1;
         number
     }
 
@@ -254,6 +259,7 @@ impl Pool {
             // SAFETY: allocated by `grow` with this layout; no run of it is in use.
             unsafe { dealloc(base.as_ptr(), chunk_layout(pages)) };
             self.pages_total -= pages;
+            self.chunk_count -= 1;
         }
     }
 }

@@ -209,7 +209,7 @@ fn visit_units(
         && (first >> 50 >= u64::from(slots.start));
     segment.for_each(&table.pool, cursor.tag..next, |entry| {
         if !whole {
-            let pos = Position::of(entry.key);
+            let pos = table.placing.of(entry.key);
             if !(first..=last).contains(&pos.0) || !slots.contains(&pos.slot()) {
                 return;
             }

@@ -4,7 +4,7 @@ use super::entry::{Draft, EXPIRE_MS_MAX, Entry, Stored, key_outside};
 use super::index::{At, ENTRIES_MAX, Index};
 use super::log::{Log, REF_BITS, Ref};
 use super::pool::{PAGE_BYTES, Pool};
-use super::{EntryView, Expire, Key};
+use super::{EntryView, Expire, Key, Placing};
 use crate::base::hash;
 use crate::types::value::{NewValue, Owned, Value};
 use std::ops::Range;
@@ -109,11 +109,6 @@ impl Segment {
         self.depth == buddy.depth
             && self.len() + buddy.len() <= MERGE_LEN
             && self.log.live() + buddy.log.live() <= MERGE_BYTES
-    }
-
-    /// Heap bytes beside the pool's pages.
-    pub(super) fn list_bytes(&self) -> usize {
-        self.log.list_bytes()
     }
 
     /// Live and dead bytes of entries.
@@ -354,7 +349,7 @@ impl Segment {
 
     /// Position and index word of every entry, in the pool's scratch space, which the caller puts back. Reads all keys,
     /// a few entries ahead of itself.
-    pub(super) fn positions(&self, pool: &mut Pool) -> Vec<(u64, u32)> {
+    pub(super) fn positions(&self, pool: &mut Pool, placing: Placing) -> Vec<(u64, u32)> {
         const AHEAD: usize = 8;
         let mut out = std::mem::take(&mut pool.scratch);
         self.index.for_each(pool, 0..super::index::TAGS, |_, _, word| out.push((0, word)));
@@ -363,7 +358,7 @@ impl Segment {
                 super::prefetch(self.log.address(pool, reference(word)));
             }
             // SAFETY: the key is read before anything changes.
-            out[i].0 = hash::Position::of(unsafe { self.entry(pool, out[i].1).key() }).0;
+            out[i].0 = placing.of(unsafe { self.entry(pool, out[i].1).key() }).0;
         }
         out
     }
@@ -432,7 +427,7 @@ impl Segment {
 
     /// Panics if counters, index and log contradict each other. Visits everything.
     #[cfg(test)]
-    pub(super) fn check(&self, pool: &Pool) {
+    pub(super) fn check(&self, pool: &Pool, placing: Placing) {
         self.index.check(pool);
         assert_eq!(self.log.check(pool), self.len());
         let (mut expiring, mut soonest, mut bytes) = (0, u64::MAX, 0);
@@ -442,7 +437,7 @@ impl Segment {
             bytes += entry.bytes();
             // SAFETY: nothing changes meanwhile.
             let (key, expire_ms) = unsafe { (entry.key(), entry.expire_ms()) };
-            let pos = hash::Position::of(key).0;
+            let pos = placing.of(key).0;
             assert_eq!(tag(pos), tag_there);
             assert!((self.start..=self.last()).contains(&pos));
             expiring += u32::from(expire_ms.is_some());

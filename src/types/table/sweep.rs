@@ -66,6 +66,11 @@ impl Default for Sweeps {
 }
 
 impl Sweeps {
+    /// Nothing at all is due before this.
+    pub(super) fn next_ms(&self) -> u64 {
+        self.next_ms
+    }
+
     /// An entry now expires at this time.
     #[inline(always)]
     pub(super) fn note_expiry(&mut self, at_ms: u64) {
@@ -143,10 +148,11 @@ impl Table {
         while let Some((len, tail)) = rest.split_first_chunk::<4>() {
             let (key, tail) = tail.split_at(u32::from_le_bytes(*len) as usize);
             rest = tail;
-            if let Some(boxed) = self.discard(Key::new(key)) {
+            let key = Key { bytes: key, pos: self.placing.of(key) };
+            if let Some(boxed) = self.discard(key) {
                 swept.expired += 1;
                 self.sweeps.pass_removed += 1;
-                expired(key, boxed);
+                expired(key.bytes, boxed);
             }
         }
         due.clear();

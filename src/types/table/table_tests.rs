@@ -17,7 +17,7 @@ impl Table {
         for (i, &number) in numbers.iter().enumerate() {
             let segment = &self.segments[number as usize];
             assert!(!self.vacant.contains(&number));
-            segment.check(&self.pool);
+            segment.check(&self.pool, self.placing);
             assert_eq!(segment.start, next, "segments cover all positions without a gap");
             assert!(segment.last() == u64::MAX || i + 1 < numbers.len());
             next = segment.last().wrapping_add(1);
