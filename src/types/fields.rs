@@ -7,6 +7,7 @@
 //! A member that is due stays, and is shown with its expiry, until it is removed: the caller looks.
 
 use crate::base::text::parse_i64;
+use crate::types::listpack::Item;
 use crate::types::table::{EntryView, Expire, Inserted, Key, Members, Table};
 use crate::types::value::{NewValue, View};
 
@@ -15,22 +16,13 @@ const TIDY_PIECES: usize = 2;
 /// Longest text of a 64-bit integer.
 const INT_CHARS_MAX: usize = 20;
 
-/// A value as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content<'a> {
-    /// A canonical integer.
-    Int(i64),
-    /// Any other bytes.
-    Str(&'a [u8]),
-}
-
 /// One member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
     /// Its name.
     pub name: &'a [u8],
     /// Its value: empty bytes in a set.
-    pub value: Content<'a>,
+    pub value: Item<'a>,
     /// When it expires, Unix milliseconds.
     pub expire_ms: Option<u64>,
 }
@@ -39,9 +31,9 @@ impl<'a> From<EntryView<'a>> for Field<'a> {
     #[inline]
     fn from(entry: EntryView<'a>) -> Self {
         let value = match entry.value {
-            View::Int(n) => Content::Int(n),
-            View::Str { bytes, .. } => Content::Str(bytes),
-            View::Boxed(value) => Content::Str(value.as_string().map_or(&[], |big| big.as_slice())),
+            View::Int(n) => Item::Int(n),
+            View::Str { bytes, .. } => Item::Str(bytes),
+            View::Boxed(value) => Item::Str(value.as_string().map_or(&[], |big| big.as_slice())),
         };
         Field { name: entry.key, value, expire_ms: entry.expire_ms }
     }

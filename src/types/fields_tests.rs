@@ -8,11 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 type Expected = (Vec<u8>, Option<u64>);
 
 fn shown(field: Field<'_>) -> Expected {
-    let value = match field.value {
-        Content::Int(n) => n.to_string().into_bytes(),
-        Content::Str(bytes) => bytes.to_vec(),
-    };
-    (value, field.expire_ms)
+    (field.value.to_vec(), field.expire_ms)
 }
 
 fn name(n: u32) -> Vec<u8> {

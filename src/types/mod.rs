@@ -1,6 +1,7 @@
 //! Data structures: no I/O, no clock, no clients. What they hold is bounded by their caller.
 
 pub mod fields;
+pub mod hash;
 pub mod listpack;
 pub mod table;
 pub mod value;
