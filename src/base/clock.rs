@@ -1,15 +1,58 @@
 //! The only place that asks the machine for the time: once per tick for everything that needs a date, and a cycle
-//! counter for how long a command ran.
+//! counter for how long a command ran. A simulation gives its cores a time of its own instead ([`ManualTime`]).
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The time of one tick.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    start: Instant,
+    source: Source,
     mono_us: u64,
     unix_us: u64,
+}
+
+/// Where a clock takes the time from; asked once per tick.
+#[derive(Debug, Clone)]
+enum Source {
+    /// The machine; monotonic time counts from here.
+    Machine(Instant),
+    Manual(ManualTime),
+}
+
+/// A time that stands still until somebody moves it. All clones are the same time.
+#[derive(Debug, Clone)]
+pub struct ManualTime(Arc<Moved>);
+
+#[derive(Debug)]
+struct Moved {
+    mono_us: AtomicU64,
+    unix_us: AtomicU64,
+}
+
+impl ManualTime {
+    /// Starts at this Unix time, microseconds.
+    pub fn new(unix_us: u64) -> Self {
+        ManualTime(Arc::new(Moved { mono_us: AtomicU64::new(0), unix_us: AtomicU64::new(unix_us) }))
+    }
+
+    /// Time passes.
+    pub fn advance(&self, us: u64) {
+        self.0.mono_us.fetch_add(us, Ordering::Relaxed);
+        self.0.unix_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// Somebody sets the machine's date: it jumps by this much, and monotonic time does not.
+    pub fn set_date(&self, by_us: i64) {
+        let jumped = self.0.unix_us.load(Ordering::Relaxed).saturating_add_signed(by_us);
+        self.0.unix_us.store(jumped, Ordering::Relaxed);
+    }
+
+    /// Microseconds that have passed since the start.
+    pub fn mono_us(&self) -> u64 {
+        self.0.mono_us.load(Ordering::Relaxed)
+    }
 }
 
 impl Default for Clock {
@@ -21,15 +64,26 @@ impl Default for Clock {
 impl Clock {
     /// A clock that shows the time now.
     pub fn new() -> Self {
-        let mut clock = Clock { start: Instant::now(), mono_us: 0, unix_us: 0 };
+        Self::of(Source::Machine(Instant::now()))
+    }
+
+    /// A clock of a simulation: shows what `time` was when it was last refreshed.
+    pub fn manual(time: &ManualTime) -> Self {
+        Self::of(Source::Manual(time.clone()))
+    }
+
+    fn of(source: Source) -> Self {
+        let mut clock = Clock { source, mono_us: 0, unix_us: 0 };
         clock.refresh();
         clock
     }
 
     /// Takes the time.
     pub fn refresh(&mut self) {
-        self.mono_us = self.start.elapsed().as_micros() as u64;
-        self.unix_us = unix_us_now();
+        (self.mono_us, self.unix_us) = match &self.source {
+            Source::Machine(start) => (start.elapsed().as_micros() as u64, unix_us_now()),
+            Source::Manual(time) => (time.mono_us(), time.0.unix_us.load(Ordering::Relaxed)),
+        };
     }
 
     /// Microseconds since this clock was made; never goes back.
@@ -169,6 +223,19 @@ mod tests {
             let back = ticks_to_us(us_to_ticks(micros));
             assert!(back.abs_diff(micros) <= 1 + micros / 100_000, "{micros} came back as {back}");
         }
+    }
+
+    #[test]
+    fn a_manual_time_moves_only_by_hand() {
+        let time = ManualTime::new(1_000_000);
+        let mut clock = Clock::manual(&time);
+        time.advance(50);
+        assert_eq!((clock.mono_us(), clock.unix_us()), (0, 1_000_000));
+        clock.refresh();
+        assert_eq!((clock.mono_us(), clock.unix_us()), (50, 1_000_050));
+        time.set_date(-500);
+        clock.refresh();
+        assert_eq!((clock.mono_us(), clock.unix_us()), (50, 999_550));
     }
 
     #[test]

@@ -151,6 +151,11 @@ fn braces(high: u64, low: u64) -> u64 {
 
 static SEED: OnceLock<RandomState> = OnceLock::new();
 
+/// Makes [`hash`] the same in every run, for simulations that replay. `false` if the seed was drawn already.
+pub fn fix_seed(seed: u64) -> bool {
+    SEED.set(RandomState::with_seeds(seed, !seed, seed.rotate_left(32), 0)).is_ok()
+}
+
 /// 64-bit hash with a seed drawn at start of the process, so that nobody can choose keys that collide.
 #[inline]
 pub fn hash(key: &[u8]) -> u64 {

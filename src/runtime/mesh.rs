@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+pub mod relay;
+
 /// Says that its core sleeps, or is about to. On a cache line of its own.
 #[derive(Clone, Debug, Default)]
 pub struct SleepFlag(Arc<Padded<AtomicBool>>);
@@ -72,7 +74,13 @@ pub struct Endpoint<M> {
 
 /// Makes the ends for `cores` cores with queues of `depth` messages, at least one each.
 pub fn mesh<M: Send>(cores: usize, depth: usize) -> Vec<Endpoint<M>> {
-    assert!(cores > 0 && depth > 0);
+    assert!(depth > 0);
+    ends(cores, |_, _| RingBuffer::new(depth))
+}
+
+/// Makes the ends; `queue` makes what `from` puts into and `to` takes out of.
+fn ends<M: Send>(cores: usize, mut queue: impl FnMut(usize, usize) -> (Producer<M>, Consumer<M>)) -> Vec<Endpoint<M>> {
+    assert!(cores > 0);
     let flags: Vec<SleepFlag> = (0..cores).map(|_| SleepFlag::default()).collect();
     let starved: Vec<Vec<Starved>> = (0..cores).map(|_| (0..cores).map(|_| Starved::default()).collect()).collect();
     let mut senders: Vec<Vec<Option<Producer<M>>>> = (0..cores).map(|_| Vec::new()).collect();
@@ -82,7 +90,7 @@ pub fn mesh<M: Send>(cores: usize, depth: usize) -> Vec<Endpoint<M>> {
             let (sender, receiver) = if from == to {
                 (None, None)
             } else {
-                let (sender, receiver) = RingBuffer::new(depth);
+                let (sender, receiver) = queue(from, to);
                 (Some(sender), Some(receiver))
             };
             senders.push(sender);

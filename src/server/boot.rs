@@ -7,7 +7,7 @@ use crate::commands::table::CommandTable;
 use crate::net::listener::OWN_PORT_FIRST;
 use crate::net::shared::{Shared, SharedParts};
 use crate::net::worker::{Handlers, Worker};
-use crate::runtime::driver::{DriverKind, DriverSeed, prepare};
+use crate::runtime::driver::{Driver, DriverKind, DriverSeed, prepare};
 use crate::runtime::mesh::{Endpoint, mesh};
 use crate::runtime::{affinity, signals, sockets};
 use crate::server::core::{Core, Hooks};
@@ -250,16 +250,29 @@ fn run_core(
     for (index, socket) in listeners {
         driver.listen(index, socket);
     }
-    let config = shared.config();
-    let mut shard = Shard::new(config.databases, slots_of(core, endpoint.cores()), random_seed());
-    shard.now_ms = clock::unix_ms_now();
-    let terms = Terms { bulk_bytes_max: config.proto_max_bulk_len as usize, slow_ticks: u64::MAX };
-    let router = Router::new(shard, shared.table.clone(), endpoint, terms);
-    let worker = Worker::new(router, driver, shared.clone(), handlers, Clock::new());
-    let hooks = Hooks { after_run: admin::handlers::after_run, cron: admin::handlers::cron };
-    let mut core = Core::new(worker, hooks, spin);
+    let mut core = compose(endpoint, driver, shared, handlers, Clock::new(), random_seed(), spin);
     let _ = ready.send(Ok(()));
     core.run().map_err(|e| e.to_string())
+}
+
+/// The core that `endpoint` belongs to, with an empty shard, ready to tick. `spin` as in [`Core::new`].
+pub fn compose(
+    endpoint: Endpoint<Message>,
+    driver: Driver,
+    shared: &Arc<Shared>,
+    handlers: Arc<Handlers>,
+    clock: Clock,
+    seed: u64,
+    spin: Duration,
+) -> Core {
+    let config = shared.config();
+    let mut shard = Shard::new(config.databases, slots_of(endpoint.core(), endpoint.cores()), seed);
+    shard.now_ms = clock.unix_ms();
+    let terms = Terms { bulk_bytes_max: config.proto_max_bulk_len as usize, slow_ticks: u64::MAX };
+    let router = Router::new(shard, shared.table.clone(), endpoint, terms);
+    let worker = Worker::new(router, driver, shared.clone(), handlers, clock);
+    let hooks = Hooks { after_run: admin::handlers::after_run, cron: admin::handlers::cron };
+    Core::new(worker, hooks, spin)
 }
 
 /// Waits for a signal, or for SHUTDOWN, which sends one; tells the cores to end.

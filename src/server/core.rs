@@ -59,7 +59,7 @@ impl Core {
     }
 
     /// See the module. False when this core has ended.
-    fn tick(&mut self) -> io::Result<bool> {
+    pub fn tick(&mut self) -> io::Result<bool> {
         self.wait()?;
         let worker = &mut self.worker;
         worker.clock.refresh();
@@ -85,15 +85,21 @@ impl Core {
         Ok(true)
     }
 
-    fn wait(&mut self) -> io::Result<()> {
-        let worker = &mut self.worker;
+    /// How long the next tick may wait for something to happen.
+    pub fn next_wait(&self) -> Wait {
+        let worker = &self.worker;
         let busy = worker.has_ready() || !worker.router.shard.lazy.is_empty();
         let left_ms = self.next_cron_ms.saturating_sub(worker.clock.unix_ms());
-        let wait = if busy {
+        if busy {
             Wait::POLL
         } else {
             Wait { timeout: Some(Duration::from_millis(left_ms.clamp(1, 1000))), spin: self.spin }
-        };
+        }
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        let wait = self.next_wait();
+        let worker = &mut self.worker;
         let mesh = &worker.router.mesh;
         worker.driver.submit_and_reap(wait, &|| mesh.has_inbound())
     }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Two implementations behave alike and pass the same tests: `uring` (one io_uring per core) and `epoll`, for
-//! kernels and containers that refuse io_uring. A third, `sim`, a seeded one for tests, belongs in the same switch.
+//! kernels and containers that refuse io_uring. A third, `sim`, knows no kernel: the seeded network of a simulation.
 //!
 //! Invariants:
 //! - buffers belong to the driver while an operation uses them; they come back in an [`Event`];
@@ -27,6 +27,7 @@ mod outgoing;
 mod pace;
 mod pool;
 mod prepare;
+pub mod sim;
 mod uring;
 
 pub use pool::RecvBuf;
@@ -148,6 +149,8 @@ pub enum Driver {
     Uring(Box<uring::UringDriver>),
     /// epoll and ordinary system calls.
     Epoll(Box<epoll::EpollDriver>),
+    /// A simulated network. No server that was started by its arguments has it.
+    Sim(Box<sim::SimDriver>),
 }
 
 macro_rules! each {
@@ -155,6 +158,7 @@ macro_rules! each {
         match $self {
             Driver::Uring($driver) => $call,
             Driver::Epoll($driver) => $call,
+            Driver::Sim($driver) => $call,
         }
     };
 }
@@ -245,6 +249,7 @@ impl Driver {
         match self {
             Driver::Uring(_) => ChosenKind::Uring,
             Driver::Epoll(_) => ChosenKind::Epoll,
+            Driver::Sim(_) => ChosenKind::Sim,
         }
     }
 

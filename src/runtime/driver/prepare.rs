@@ -21,14 +21,17 @@ pub enum ChosenKind {
     Uring,
     /// epoll.
     Epoll,
+    /// A simulated network.
+    Sim,
 }
 
 impl ChosenKind {
-    /// Its name for logs and INFO: `io_uring` or `epoll`.
+    /// Its name for logs and INFO: `io_uring`, `epoll` or `sim`.
     pub fn name(self) -> &'static str {
         match self {
             ChosenKind::Uring => "io_uring",
             ChosenKind::Epoll => "epoll",
+            ChosenKind::Sim => "sim",
         }
     }
 }
@@ -65,7 +68,7 @@ struct Bell {
 }
 
 impl Doorbells {
-    fn new(cores: usize) -> Result<Doorbells, StartError> {
+    pub(super) fn new(cores: usize) -> Result<Doorbells, StartError> {
         let bells = (0..cores).map(|_| {
             // SAFETY: no memory is involved; the result is checked.
             let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
