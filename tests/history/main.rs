@@ -1,0 +1,57 @@
+//! Histories of concurrent clients, checked: is there a serial order, true to real time, in which one Redis would have
+//! answered the same? The checkers have tests of their own, on histories that are known to be good or bad.
+//!
+//! `PINION_HISTORY_SECONDS` is the time that live servers get in all (20 by default), `PINION_HISTORY_SEED` the seed
+//! of what clients do. Threads and shards run as they like, so a seed does not bring the same history back; those of
+//! tests/sim do.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod check;
+mod known;
+mod live;
+
+use check::workload::{Kind, Menu};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The shards of the live servers: as many as CPUs in a small machine, and more.
+const SHARDS: [usize; 3] = [2, 5, 8];
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
+}
+
+/// What servers of today promise to isolate.
+fn menu(kind: Kind) -> Menu {
+    Menu { kind, keys: if kind == Kind::Everything { 5 } else { 8 }, multi_key: 0, multi: 0, watch: 0 }
+}
+
+fn hunt_all(menu: impl Fn(Kind) -> Menu) {
+    let fresh = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+    let seed = number("PINION_HISTORY_SEED", fresh);
+    let total = Duration::from_secs(number("PINION_HISTORY_SECONDS", 20));
+    let share = total / (SHARDS.len() * Kind::ALL.len()) as u32;
+    for shards in SHARDS {
+        let server = live::server(shards);
+        for kind in Kind::ALL {
+            let (count, anomaly) = live::hunt(&server, menu(kind), share, seed);
+            if let Some(anomaly) = anomaly {
+                let what = format!("{kind:?} on {shards} shards, history {count} of seed {seed}");
+                panic!("{} in {what}:\n{}", anomaly.name, anomaly.text);
+            }
+            println!("{kind:?} on {shards} shards: {count} histories are serializable");
+        }
+    }
+}
+
+#[test]
+fn live_histories_are_strictly_serializable() {
+    hunt_all(menu);
+}
+
+#[test]
+#[ignore = "commands over several shards are not isolated yet"]
+fn live_histories_over_several_shards_are_strictly_serializable() {
+    hunt_all(|kind| Menu { multi_key: 40, ..menu(kind) });
+}
