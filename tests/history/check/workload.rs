@@ -242,9 +242,9 @@ impl Session {
         self.ops.push(Op { client, start, end: u64::MAX, calls, outcome: Outcome::Unknown });
     }
 
-    /// Whether nothing is under way.
-    pub fn is_idle(&self) -> bool {
-        matches!(self.stage, Stage::Idle)
+    /// What is under way, for people.
+    pub fn under_way(&self) -> String {
+        format!("{:?}", self.stage)
     }
 }
 
