@@ -226,12 +226,6 @@ pub struct Config {
     pub active_expire_effort: u32,
     /// Free evicted values off the hot path.
     pub lazyfree_lazy_eviction: bool,
-    /// Free expired values off the hot path.
-    pub lazyfree_lazy_expire: bool,
-    /// Free overwritten values off the hot path.
-    pub lazyfree_lazy_server_del: bool,
-    /// DEL frees like UNLINK.
-    pub lazyfree_lazy_user_del: bool,
     /// FLUSHALL and FLUSHDB are asynchronous by default.
     pub lazyfree_lazy_user_flush: bool,
     /// Emptying the keyspace before a full synchronisation is asynchronous.
@@ -385,9 +379,6 @@ impl Default for Config {
             hz: 10,
             active_expire_effort: 1,
             lazyfree_lazy_eviction: true,
-            lazyfree_lazy_expire: true,
-            lazyfree_lazy_server_del: true,
-            lazyfree_lazy_user_del: true,
             lazyfree_lazy_user_flush: true,
             replica_lazy_flush: true,
 

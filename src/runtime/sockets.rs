@@ -76,17 +76,41 @@ pub fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
     first.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "Name or service not known"))
 }
 
-/// Listens on a Unix socket, replacing whatever is at `path`. `mode` 0 leaves the permissions to the umask.
-pub fn listen_unix(path: &Path, mode: u32, backlog: u32) -> Result<OwnedFd, SocketError> {
+/// Listens on a Unix socket, replacing whatever is at `path`. `mode` 0 leaves the permissions to the umask,
+/// an empty `group` (a name or a number) the file's group to the process's.
+pub fn listen_unix(path: &Path, mode: u32, group: &str, backlog: u32) -> Result<OwnedFd, SocketError> {
     let address = SockAddr::unix(path).map_err(during("bind"))?;
     let _ = std::fs::remove_file(path);
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(during("creating socket"))?;
     socket.bind(&address).map_err(during("bind"))?;
+    if !group.is_empty() {
+        let id = group_id(group).map_err(during("unixsocketgroup"))?;
+        std::os::unix::fs::chown(path, None, Some(id)).map_err(during("chown"))?;
+    }
     if mode != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(during("chmod"))?;
     }
     socket.listen(backlog.min(i32::MAX as u32) as i32).map_err(during("listen"))?;
     Ok(socket.into())
+}
+
+/// The id of a group given by name or number.
+fn group_id(group: &str) -> io::Result<u32> {
+    if let Ok(id) = group.parse() {
+        return Ok(id);
+    }
+    let name = std::ffi::CString::new(group)?;
+    let (mut found, mut buffer) = (std::ptr::null_mut(), vec![0; 64 * 1024]);
+    // SAFETY: all zeros is a value of this plain struct; the call writes to it and to the buffer, which outlive it.
+    let error = unsafe {
+        let mut entry: libc::group = std::mem::zeroed();
+        let error = libc::getgrnam_r(name.as_ptr(), &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut found);
+        if error == 0 && !found.is_null() {
+            return Ok(entry.gr_gid);
+        }
+        error
+    };
+    Err(io::Error::from_raw_os_error(if error == 0 { libc::ENOENT } else { error }))
 }
 
 /// Runs `with` on the socket behind a raw descriptor.
@@ -207,7 +231,7 @@ mod tests {
     fn unix_listener_replaces_the_file_and_sets_its_mode() {
         let path = std::env::temp_dir().join(format!("pinion-sockets-{}", std::process::id()));
         std::fs::write(&path, "stale").unwrap();
-        let listener = std::os::unix::net::UnixListener::from(listen_unix(&path, 0o700, 16).unwrap());
+        let listener = std::os::unix::net::UnixListener::from(listen_unix(&path, 0o700, "", 16).unwrap());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         let _client = UnixStream::connect(&path).unwrap();
         let (server, _) = listener.accept().unwrap();
@@ -215,6 +239,20 @@ mod tests {
         assert_eq!((peer_text(server.as_raw_fd()), local_text(server.as_raw_fd())), (shown.clone(), shown));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(peer_text(-1), "?:0");
-        assert!(listen_unix(Path::new(&"x".repeat(200)), 0, 1).is_err());
+        assert!(listen_unix(Path::new(&"x".repeat(200)), 0, "", 1).is_err());
+    }
+
+    #[test]
+    fn a_group_is_known_by_name_or_number() {
+        assert_eq!((group_id("root").unwrap(), group_id("77").unwrap()), (0, 77));
+        assert!(group_id("no such group").is_err() && group_id("with\0nul").is_err());
+        let path = std::env::temp_dir().join(format!("pinion-sockets-group-{}", std::process::id()));
+        let refused = listen_unix(&path, 0, "no such group", 1).unwrap_err();
+        assert_eq!(refused.step, "unixsocketgroup");
+        // SAFETY: asks for the process's own group.
+        let own = unsafe { libc::getegid() };
+        listen_unix(&path, 0o770, &own.to_string(), 1).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::gid(&std::fs::metadata(&path).unwrap()), own);
+        std::fs::remove_file(&path).unwrap();
     }
 }

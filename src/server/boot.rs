@@ -179,7 +179,7 @@ fn listen(config: &Config, cores: usize) -> Result<Plan, String> {
     }
     if !config.unixsocket.is_empty() {
         let path = Path::new(&config.unixsocket);
-        let socket = sockets::listen_unix(path, config.unixsocketperm, config.tcp_backlog)
+        let socket = sockets::listen_unix(path, config.unixsocketperm, &config.unixsocketgroup, config.tcp_backlog)
             .map_err(|e| format!("Failed opening Unix socket {}: {}", path.display(), sockets::errno_text(&e.error)))?;
         plan.listeners.push((next, socket));
     }

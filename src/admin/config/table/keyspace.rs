@@ -6,6 +6,7 @@ use crate::admin::config::value::Kind;
 use crate::base::config::EvictionPolicy;
 use crate::base::limits::DATABASES_MAX;
 
+const ALWAYS_LAZY: &str = "a big value is always freed in steps, whoever removed it";
 const MIMALLOC: &str = "memory comes from mimalloc, which neither defragments nor has background threads";
 
 pub(super) const ROWS: &[Setting] = &[
@@ -15,9 +16,9 @@ pub(super) const ROWS: &[Setting] = &[
     int("active-expire-effort", 1, 10, "1").fill(|c, v| c.active_expire_effort = v.int()),
     yes_no("import-mode", "no").refused("there is no import mode yet"),
     yes_no("lazyfree-lazy-eviction", "yes").fill(|c, v| c.lazyfree_lazy_eviction = v.yes()).no_effect(NO_EVICTION),
-    yes_no("lazyfree-lazy-expire", "yes").fill(|c, v| c.lazyfree_lazy_expire = v.yes()),
-    yes_no("lazyfree-lazy-server-del", "yes").fill(|c, v| c.lazyfree_lazy_server_del = v.yes()),
-    yes_no("lazyfree-lazy-user-del", "yes").fill(|c, v| c.lazyfree_lazy_user_del = v.yes()),
+    yes_no("lazyfree-lazy-expire", "yes").no_effect(ALWAYS_LAZY),
+    yes_no("lazyfree-lazy-server-del", "yes").no_effect(ALWAYS_LAZY),
+    yes_no("lazyfree-lazy-user-del", "yes").no_effect(ALWAYS_LAZY),
     yes_no("lazyfree-lazy-user-flush", "yes").fill(|c, v| c.lazyfree_lazy_user_flush = v.yes()),
     yes_no("replica-lazy-flush", "yes")
         .also_named(&["slave-lazy-flush"])
