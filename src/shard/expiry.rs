@@ -35,6 +35,7 @@ impl Shard {
         }
         let mut left = budget;
         let mut removed = 0;
+        self.expire_fields_step(budget);
         for _ in 0..self.tables.len() {
             let db = self.expiry.next_db % self.tables.len();
             let lazy = &mut self.lazy;

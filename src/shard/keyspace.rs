@@ -5,6 +5,7 @@ use crate::base::hash::Position;
 use crate::shard::access;
 use crate::shard::events::Events;
 use crate::shard::expiry::ActiveExpiry;
+use crate::shard::field_expiry::FieldExpiry;
 use crate::shard::lazyfree::LazyFree;
 use crate::shard::settings::ShardSettings;
 use crate::types::table::{Current, EntryView, Expire, Inserted, Key, Live, Table};
@@ -22,6 +23,8 @@ pub struct ShardStats {
     pub expired: u64,
     /// Of those, the ones that active expiry found.
     pub expired_active: u64,
+    /// `expired_subkeys`: fields of hashes removed because they were due.
+    pub expired_fields: u64,
 }
 
 /// What [`Shard::update`] is to do.
@@ -52,6 +55,8 @@ pub struct Shard {
     pub dirty: u64,
     /// State of active expiry.
     pub expiry: ActiveExpiry,
+    /// When to look for due fields of hashes.
+    pub field_expiry: FieldExpiry,
     /// What waits to be freed.
     pub lazy: LazyFree,
     /// What the running command tells beyond its reply.
@@ -73,6 +78,7 @@ impl Shard {
             stats: ShardStats::default(),
             dirty: 0,
             expiry: ActiveExpiry::default(),
+            field_expiry: FieldExpiry::default(),
             lazy: LazyFree::default(),
             events: Events::default(),
             random: seed,
@@ -146,7 +152,10 @@ impl Shard {
 
     /// Inserts or replaces. Counts one `dirty`. An expired key counts as absent, also for [`Expire::Keep`].
     #[inline]
-    pub fn set(&mut self, db: usize, key: Key<'_>, value: NewValue<'_>, expire: Expire) {
+    pub fn set(&mut self, db: usize, key: Key<'_>, mut value: NewValue<'_>, expire: Expire) {
+        if let NewValue::Boxed(value) = &mut value {
+            self.note_arrival(db, key, value);
+        }
         if expire == Expire::Keep {
             self.peek(db, key);
         }
@@ -180,9 +189,11 @@ impl Shard {
         self.dirty += u64::from(!matches!(change, Change::Nothing));
         let stamped = access::stamp(settings, random, Some(entry.access()), now);
         match change {
-            Change::Replace(value) => {
+            Change::Replace(mut value) => {
+                let note = if let NewValue::Boxed(value) = &mut value { value.renew_note() } else { None };
                 let boxed = entry.replace(value, stamped);
                 self.lazy.value(boxed);
+                self.note_fields(db, key, note);
             }
             Change::InPlace | Change::Nothing => entry.set_access(stamped),
         }
@@ -284,6 +295,7 @@ impl Shard {
     /// SWAPDB.
     pub fn swap_db(&mut self, a: usize, b: usize) {
         self.tables.swap(a, b);
+        self.field_expiry.swap(a, b);
     }
 
     /// Empties one database, or all with `None`; returns how many keys went and counts them in `dirty`. With `later`
@@ -291,7 +303,8 @@ impl Shard {
     pub fn flush(&mut self, db: Option<usize>, later: bool) -> usize {
         let range = db.map_or(0..self.tables.len(), |db| db..db + 1);
         let mut removed = 0;
-        for table in &mut self.tables[range] {
+        for (db, table) in range.clone().zip(&mut self.tables[range]) {
+            self.field_expiry.clear(db);
             removed += table.len();
             let old = std::mem::take(table);
             if later {

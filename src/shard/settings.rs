@@ -1,6 +1,8 @@
 //! What the server's settings mean to a shard: a few plain numbers, copied in whenever a setting changes. Reads no
 //! configuration itself.
 
+use crate::types::hash::PackLimits;
+
 /// Which of a key's recent uses its 10 access bits remember.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AccessClock {
@@ -26,6 +28,8 @@ pub struct ShardSettings {
     pub active_expire_effort: u32,
     /// `lazyfree-lazy-user-flush`: FLUSHALL and FLUSHDB free in steps unless they say SYNC.
     pub lazy_user_flush: bool,
+    /// `hash-max-listpack-entries` and `hash-max-listpack-value`.
+    pub hash_limits: PackLimits,
 }
 
 impl Default for ShardSettings {
@@ -37,6 +41,7 @@ impl Default for ShardSettings {
             active_expire: true,
             active_expire_effort: 1,
             lazy_user_flush: true,
+            hash_limits: PackLimits { entries: 512, value_bytes: 64 },
         }
     }
 }

@@ -122,8 +122,8 @@ impl Fields {
         visited
     }
 
-    /// No member is due before this, Unix milliseconds; `u64::MAX` if none expires. It may be too early, after an
-    /// expiry was changed.
+    /// When to sweep, Unix milliseconds; `u64::MAX` if no member expires. Too early after an expiry was changed, too
+    /// late, by seconds and up to a minute in a large one, after a sweep that found little.
     pub fn next_expire_ms(&self) -> u64 {
         self.table.next_expire_ms()
     }

@@ -306,7 +306,7 @@ impl Hash {
         }
     }
 
-    /// No field is due before this, Unix milliseconds; `u64::MAX` if none expires.
+    /// When to sweep, Unix milliseconds; `u64::MAX` if no field expires. See [`Fields::next_expire_ms`].
     pub fn next_expire_ms(&self) -> u64 {
         match &self.kept {
             Kept::Packed { .. } => u64::MAX,

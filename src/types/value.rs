@@ -1,19 +1,25 @@
 //! What a key can hold, when it is too large to live inside its entry. Never knows about keys, clocks or clients.
 
 use crate::base::bytes::BigString;
+use crate::types::hash::Hash;
 
 /// A value that lives outside its table entry. Every later data type is one more variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A string longer than what an entry holds inline.
     Str(BigString),
+    /// Fields with values.
+    Hash(Hash),
 }
+
+const _: () = assert!(size_of::<Value>() <= 32);
 
 impl Value {
     /// The name `TYPE` answers.
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::Str(_) => "string",
+            Value::Hash(_) => "hash",
         }
     }
 
@@ -21,6 +27,7 @@ impl Value {
     pub fn as_string(&self) -> Option<&BigString> {
         match self {
             Value::Str(big) => Some(big),
+            _ => None,
         }
     }
 
@@ -28,14 +35,39 @@ impl Value {
     pub fn as_string_mut(&mut self) -> Option<&mut BigString> {
         match self {
             Value::Str(big) => Some(big),
+            _ => None,
         }
+    }
+
+    /// The hash, if it is one.
+    pub fn as_hash(&self) -> Option<&Hash> {
+        match self {
+            Value::Hash(hash) => Some(hash),
+            _ => None,
+        }
+    }
+
+    /// As [`Value::as_hash`], for an edit.
+    pub fn as_hash_mut(&mut self) -> Option<&mut Hash> {
+        match self {
+            Value::Hash(hash) => Some(hash),
+            _ => None,
+        }
+    }
+
+    /// For a hash that gets another key: when to look for due fields ([`Hash::take_note`]).
+    pub fn renew_note(&mut self) -> Option<u64> {
+        let hash = self.as_hash_mut()?;
+        hash.forget_notes();
+        hash.take_note()
     }
 
     /// Frees up to `budget` members of a value that nobody can reach any more; true if the rest may simply be dropped.
     /// Keeps the drop of a value with millions of members from holding up commands.
-    pub fn free_step(&mut self, _budget: usize) -> bool {
+    pub fn free_step(&mut self, budget: usize) -> bool {
         match self {
             Value::Str(_) => true,
+            Value::Hash(hash) => hash.free_step(budget),
         }
     }
 
@@ -43,6 +75,7 @@ impl Value {
     pub fn heap_bytes(&self) -> usize {
         match self {
             Value::Str(s) => s.capacity() + size_of::<Value>() + size_of::<Vec<u8>>() + 16,
+            Value::Hash(hash) => hash.heap_bytes() + size_of::<Value>(),
         }
     }
 }

@@ -103,7 +103,7 @@ fn a_last_or_first_dash_reads_standard_input_between_file_and_arguments() {
 fn a_file_is_read_line_by_line() {
     let folder = Folder::new("file");
     let text = "# comment\n\n  port 7000  \r\nrequirepass \"a\\x41 #b\"\nbind 127.0.0.1 'x y'\n\
-        hash-max-ziplist-entries 5\nlist-max-ziplist-value 64\nslave-read-only yes\n\
+        hash-max-ziplist-entries 5\nactiverehashing no\nlist-max-ziplist-value 64\nslave-read-only yes\n\
         rename-command FLUSHALL \"\"\nsave \"\"\ntimeout 1\ntimeout 2\n";
     let file = folder.write("a.conf", text);
     let loaded = start(&[&file]).expect("valid");
@@ -114,7 +114,7 @@ fn a_file_is_read_line_by_line() {
     assert_eq!(config.rename_command, [("flushall".to_string(), String::new())]);
     assert_eq!(loaded.store.file.as_deref(), Some(Path::new(&file)));
     assert_eq!(loaded.notes.len(), 1, "{:?}", loaded.notes);
-    assert!(loaded.notes[0].starts_with("'hash-max-listpack-entries' has no effect: "));
+    assert!(loaded.notes[0].starts_with("'activerehashing' has no effect: "));
 }
 
 #[test]

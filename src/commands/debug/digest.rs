@@ -42,18 +42,26 @@ impl Digest {
 
 /// Type numbers as in Redis's object header.
 const STRING: u32 = 0;
+const HASH: u32 = 4;
 
 impl Digest {
     /// Adds a value and its expiry.
     fn add_value(&mut self, value: View<'_>, expire_ms: Option<u64>) {
         let kind = match value {
             View::Int(_) | View::Str { .. } | View::Boxed(Value::Str(_)) => STRING,
+            View::Boxed(Value::Hash(_)) => HASH,
         };
         self.mix(&kind.to_be_bytes());
         match value {
             View::Int(n) => self.mix(itoa::Buffer::new().format(n).as_bytes()),
             View::Str { bytes, .. } => self.mix(bytes),
             View::Boxed(Value::Str(bytes)) => self.mix(bytes),
+            View::Boxed(Value::Hash(hash)) => hash.iter().for_each(|pair| {
+                let mut field = Digest::default();
+                pair.name.with_bytes(|name| field.mix(name));
+                pair.value.with_bytes(|value| field.mix(value));
+                self.xor(&field.0);
+            }),
         }
         if expire_ms.is_some() {
             self.xor(b"!!expire!!");

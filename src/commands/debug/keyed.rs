@@ -50,6 +50,10 @@ fn rdb_bytes(value: View<'_>) -> usize {
         View::Int(n) => integer(n),
         View::Str { bytes, .. } => text::parse_i64(bytes).map_or(string(bytes.len()), integer),
         View::Boxed(Value::Str(bytes)) => string(bytes.len()),
+        View::Boxed(Value::Hash(hash)) => match hash.pack() {
+            Some((pack, _)) => string(pack.bytes()),
+            None => hash.iter().map(|pair| string(pair.name.len()) + string(pair.value.len())).sum::<usize>() + 5,
+        },
     }
 }
 
@@ -62,6 +66,7 @@ pub(super) fn sdslen(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
         Some(View::Int(_)) => return reply.error("ERR Not an sds encoded string."),
         Some(View::Str { bytes, .. }) => (bytes.len(), 0),
         Some(View::Boxed(Value::Str(string))) => (string.len(), string.capacity() - string.len()),
+        Some(View::Boxed(_)) => return reply.error("ERR Not an sds encoded string."),
     };
     let name = format!("key_sds_len:{}, key_sds_avail:0, key_zmalloc: 0", key.bytes.len());
     reply.simple(&format!("{name}, val_sds_len:{len}, val_sds_avail:{spare}, val_zmalloc: {bytes}"));

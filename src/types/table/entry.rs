@@ -465,7 +465,7 @@ mod tests {
                         round_trip(&key, NewValue::Str { bytes: &bytes, raw }, expire, |view| match view {
                             View::Str { bytes: b, raw: r } => assert!(b == bytes && r == raw),
                             View::Boxed(Value::Str(b)) => assert!(***b == bytes && len + key_bytes(key_len) > 1024),
-                            View::Int(_) => panic!("a string"),
+                            _ => panic!("a string"),
                         });
                     }
                 }

@@ -46,7 +46,7 @@ impl Table {
         Members { table: self, segment: 0, place: 0 }
     }
 
-    /// No entry is due before this, Unix milliseconds; `u64::MAX` if none ever is.
+    /// When [`Table::sweep_expired`] will look at an entry again, Unix milliseconds; `u64::MAX` if none expires.
     pub fn next_expire_ms(&self) -> u64 {
         if self.tally.expiring == 0 { u64::MAX } else { self.sweeps.next_ms() }
     }

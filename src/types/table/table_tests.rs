@@ -201,7 +201,7 @@ impl Pair {
         let boxed = self.table.boxed_mut(Key::new(key));
         match self.model.get_mut(key).map(|e| &mut e.value) {
             Some(Owned::Boxed(expected)) => {
-                let (Value::Str(s), Value::Str(e)) = (boxed.unwrap(), &mut **expected);
+                let (Value::Str(s), Value::Str(e)) = (boxed.unwrap(), &mut **expected) else { panic!("a string") };
                 Arc::make_mut(s).extend_from_slice(&[1; 777]);
                 Arc::make_mut(e).extend_from_slice(&[1; 777]);
             }

@@ -50,12 +50,10 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::new("notify-keyspace-events", Kind::Events, "").refused(NO_PUBSUB),
     long("hash-max-listpack-entries", "512")
         .also_named(&["hash-max-ziplist-entries"])
-        .fill(|c, v| c.hash_max_listpack_entries = v.int())
-        .no_effect(NO_TYPE),
+        .fill(|c, v| c.hash_max_listpack_entries = v.int()),
     size("hash-max-listpack-value", 0, "64")
         .also_named(&["hash-max-ziplist-value"])
-        .fill(|c, v| c.hash_max_listpack_value = v.size())
-        .no_effect(NO_TYPE),
+        .fill(|c, v| c.hash_max_listpack_value = v.size()),
     int("list-max-listpack-size", i32::MIN as i64, i32::MAX as i64, "-2")
         .also_named(&["list-max-ziplist-size"])
         .fill(|c, v| c.list_max_listpack_size = v.int())
