@@ -59,8 +59,9 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     loaded.notes.iter().for_each(|note| admin::log::warning(note));
     signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
     let cpus = affinity::available_cpus();
-    let cores = if config.shards == 0 { cpus.len().clamp(1, CORES_MAX) } else { config.shards };
-    let spin = spin(&config, cores, cpus.len());
+    let parallel = affinity::parallelism();
+    let cores = if config.shards == 0 { parallel.clamp(1, CORES_MAX) } else { config.shards };
+    let spin = spin(&config, cores, parallel);
     let descriptors = u64::from(config.maxclients) + 64 + 8 * cores as u64;
     let got = signals::raise_open_files(descriptors);
     if got < descriptors {
