@@ -3,6 +3,8 @@
 
 pub mod gather;
 pub mod hop;
+pub mod lock;
 pub mod message;
 pub mod multi;
 pub mod router;
+pub mod scheduling;
