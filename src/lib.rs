@@ -11,6 +11,7 @@ pub mod types;
 pub mod shard;
 
 pub mod commands;
+pub mod persist;
 
 pub mod txn;
 

@@ -1,0 +1,147 @@
+//! What a block's payload says: commands as RESP arrays, and the marks around a cross-shard transaction's part. Strict
+//! where it reads: the bytes passed a checksum, so anything odd is damage.
+
+use smallvec::SmallVec;
+
+/// Begins a transaction's part: its id, then the shards that have a part of it.
+pub const BEGIN: &[u8] = b"PINION.BEGIN";
+/// Ends the part: the id again.
+pub const END: &[u8] = b"PINION.END";
+/// Most words of one record.
+const WORDS_MAX: usize = 1 << 24;
+
+/// Appends one command.
+pub fn write<'w>(words: impl ExactSizeIterator<Item = &'w [u8]>, out: &mut Vec<u8>) {
+    let mut digits = itoa::Buffer::new();
+    out.push(b'*');
+    out.extend_from_slice(digits.format(words.len()).as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for word in words {
+        out.push(b'$');
+        out.extend_from_slice(digits.format(word.len()).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends the mark that begins transaction `id`'s part.
+pub fn write_begin(id: u64, shards: &[u16], out: &mut Vec<u8>) {
+    let mut words: SmallVec<[SmallVec<[u8; 20]>; 8]> = SmallVec::new();
+    let mut digits = itoa::Buffer::new();
+    words.push(SmallVec::from_slice(BEGIN));
+    words.push(SmallVec::from_slice(digits.format(id).as_bytes()));
+    words.extend(shards.iter().map(|shard| SmallVec::from_slice(digits.format(*shard).as_bytes())));
+    write(words.iter().map(|word| &word[..]), out);
+}
+
+/// Appends the mark that ends transaction `id`'s part.
+pub fn write_end(id: u64, out: &mut Vec<u8>) {
+    let mut digits = itoa::Buffer::new();
+    write([END, digits.format(id).as_bytes()].into_iter(), out);
+}
+
+/// Words of one record.
+pub type Words<'a> = SmallVec<[&'a [u8]; 8]>;
+
+/// One record.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Record<'a> {
+    /// A command with its arguments.
+    Command(Words<'a>),
+    /// See [`BEGIN`].
+    Begin {
+        /// The transaction.
+        id: u64,
+        /// Shards with a part of it.
+        shards: Vec<u16>,
+    },
+    /// See [`END`].
+    End {
+        /// The transaction.
+        id: u64,
+    },
+}
+
+/// Takes the first record off `rest`; `None` at the end, an error if the bytes are no record.
+pub fn read<'a>(rest: &mut &'a [u8]) -> Result<Option<Record<'a>>, &'static str> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let count = number(rest, b'*')?;
+    if count == 0 || count > WORDS_MAX.min(rest.len()) {
+        return Err("a record with an impossible number of words");
+    }
+    let mut words = Words::new();
+    for _ in 0..count {
+        let len = number(rest, b'$')?;
+        let (word, behind) = rest.split_at_checked(len).ok_or("a record that ends in mid-word")?;
+        *rest = behind.strip_prefix(b"\r\n").ok_or("a word of another length than it says")?;
+        words.push(word);
+    }
+    let id = |word: &[u8]| crate::base::text::parse_u64(word).ok_or("a transaction's mark without a number");
+    if words[0] == BEGIN {
+        let shard = |word: &&[u8]| id(word).and_then(|n| u16::try_from(n).map_err(|_| "a shard that cannot be"));
+        let shards = words.iter().skip(2).map(shard).collect::<Result<Vec<_>, _>>()?;
+        let id = id(words.get(1).ok_or("a transaction's mark without a number")?)?;
+        return Ok(Some(Record::Begin { id, shards }));
+    }
+    if words[0] == END {
+        return Ok(Some(Record::End { id: id(words.get(1).ok_or("a transaction's mark without a number")?)? }));
+    }
+    Ok(Some(Record::Command(words)))
+}
+
+fn number(rest: &mut &[u8], sign: u8) -> Result<usize, &'static str> {
+    let line = rest.strip_prefix(&[sign]).ok_or("bytes that begin no record")?;
+    let end = line.iter().take(20).position(|b| *b == b'\r').ok_or("a length that does not end")?;
+    let value = crate::base::text::parse_u64(&line[..end]).ok_or("a length that is no number")?;
+    *rest = line[end..].strip_prefix(b"\r\n").ok_or("a length that does not end")?;
+    usize::try_from(value).map_err(|_| "a length that is no number")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn records_read_back() {
+        let mut out = Vec::new();
+        write([&b"SET"[..], b"k\r\n", b""].into_iter(), &mut out);
+        write_begin(12, &[0, 300], &mut out);
+        write_end(12, &mut out);
+        let mut rest = &out[..];
+        let set: Words<'_> = SmallVec::from_slice(&[&b"SET"[..], b"k\r\n", b""]);
+        assert_eq!(read(&mut rest), Ok(Some(Record::Command(set))));
+        assert_eq!(read(&mut rest), Ok(Some(Record::Begin { id: 12, shards: vec![0, 300] })));
+        assert_eq!(read(&mut rest), Ok(Some(Record::End { id: 12 })));
+        assert_eq!(read(&mut rest), Ok(None));
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        for bytes in [
+            &b"SET a b\r\n"[..],
+            b"*0\r\n",
+            b"*99999999999\r\n",
+            b"*1\r\n$5\r\nabc\r\n",
+            b"*1\r\n$3\r\nabcd\r\n",
+            b"*1\r\n$-1\r\n",
+            b"*2\r\n$3\r\nabc\r\n",
+            b"*1\r\n$12\r\nPINION.BEGIN\r\n",
+            b"*3\r\n$12\r\nPINION.BEGIN\r\n$1\r\n1\r\n$5\r\n70000\r\n",
+            b"*2\r\n$10\r\nPINION.END\r\n$1\r\nx\r\n",
+        ] {
+            assert!(read(&mut &bytes[..]).is_err(), "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_end_in_an_error_or_the_end(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut rest = &bytes[..];
+            while let Ok(Some(_)) = read(&mut rest) {}
+        }
+    }
+}
