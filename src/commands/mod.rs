@@ -14,6 +14,7 @@ pub mod keys;
 pub mod pubsub;
 pub mod server;
 pub mod spec;
+pub mod streams;
 pub mod strings;
 pub mod syntax;
 pub mod table;

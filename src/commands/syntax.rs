@@ -13,7 +13,7 @@
 //!            | name "={" arguments "}"   all of these
 //!            each with "/text/" behind where clients show that text, not the name; "..." if it may be repeated, "...+"
 //!            if the word before it is repeated too
-//! TOKEN      = upper case letters, digits, "-"; `""` for none where one is expected
+//! TOKEN      = upper case letters, digits, "-"; other signs in quotes (`"*"`), `""` for none where one is expected
 //! ```
 
 /// Kind of an argument, as COMMAND DOCS names it.
@@ -136,8 +136,9 @@ impl<'a> Parser<'a> {
 
     /// A word in upper case.
     fn token(&mut self) -> Option<&'a str> {
-        if self.eat("\"\"") {
-            return Some("");
+        if self.eat("\"") {
+            let word = self.take(|c| c != '"');
+            return self.eat("\"").then_some(word);
         }
         let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-';
         self.rest.starts_with(|c: char| c.is_ascii_uppercase()).then(|| self.take(upper))

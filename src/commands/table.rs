@@ -9,7 +9,7 @@
 use crate::base::limits::COMMANDS_MAX;
 use crate::commands::args::Args;
 use crate::commands::spec::CommandSpec;
-use crate::commands::{bitmaps, connection, keys, pubsub, server, strings};
+use crate::commands::{bitmaps, connection, keys, pubsub, server, streams, strings};
 
 /// Number of a command or subcommand: 0.. in the order of the families, each container followed by its subcommands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,8 +24,15 @@ impl CommandId {
 }
 
 /// The families, in the order of their commands' numbers.
-pub const FAMILIES: &[&[CommandSpec]] =
-    &[bitmaps::COMMANDS, connection::COMMANDS, keys::COMMANDS, pubsub::COMMANDS, server::COMMANDS, strings::COMMANDS];
+pub const FAMILIES: &[&[CommandSpec]] = &[
+    bitmaps::COMMANDS,
+    connection::COMMANDS,
+    keys::COMMANDS,
+    pubsub::COMMANDS,
+    server::COMMANDS,
+    streams::COMMANDS,
+    strings::COMMANDS,
+];
 
 /// What a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

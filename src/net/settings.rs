@@ -58,4 +58,6 @@ fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
     settings.lazy_user_flush = config.lazyfree_lazy_user_flush;
     settings.hash_limits.entries = config.hash_max_listpack_entries;
     settings.hash_limits.value_bytes = config.hash_max_listpack_value;
+    settings.stream_block_bytes_max = config.stream_node_max_bytes as usize;
+    settings.stream_block_entries_max = config.stream_node_max_entries;
 }

@@ -30,6 +30,10 @@ pub struct ShardSettings {
     pub lazy_user_flush: bool,
     /// `hash-max-listpack-entries` and `hash-max-listpack-value`.
     pub hash_limits: PackLimits,
+    /// `stream-node-max-bytes`: a block of stream entries is full at this size; 0 for no bound of its own.
+    pub stream_block_bytes_max: usize,
+    /// `stream-node-max-entries`: or at so many entries; 0 for no bound.
+    pub stream_block_entries_max: u64,
 }
 
 impl Default for ShardSettings {
@@ -42,6 +46,8 @@ impl Default for ShardSettings {
             active_expire_effort: 1,
             lazy_user_flush: true,
             hash_limits: PackLimits { entries: 512, value_bytes: 64 },
+            stream_block_bytes_max: 4096,
+            stream_block_entries_max: 100,
         }
     }
 }

@@ -3,5 +3,6 @@
 pub mod fields;
 pub mod hash;
 pub mod listpack;
+pub mod stream;
 pub mod table;
 pub mod value;

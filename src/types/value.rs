@@ -2,6 +2,7 @@
 
 use crate::base::bytes::BigString;
 use crate::types::hash::Hash;
+use crate::types::stream::Stream;
 
 /// A value that lives outside its table entry. Every later data type is one more variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub enum Value {
     Str(BigString),
     /// Fields with values.
     Hash(Hash),
+    /// A log of entries with its consumer groups.
+    Stream(Box<Stream>),
 }
 
 const _: () = assert!(size_of::<Value>() <= 32);
@@ -20,6 +23,7 @@ impl Value {
         match self {
             Value::Str(_) => "string",
             Value::Hash(_) => "hash",
+            Value::Stream(_) => "stream",
         }
     }
 
@@ -35,6 +39,22 @@ impl Value {
     pub fn as_string_mut(&mut self) -> Option<&mut BigString> {
         match self {
             Value::Str(big) => Some(big),
+            _ => None,
+        }
+    }
+
+    /// The stream, if it is one.
+    pub fn as_stream(&self) -> Option<&Stream> {
+        match self {
+            Value::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// As [`Value::as_stream`], for an edit.
+    pub fn as_stream_mut(&mut self) -> Option<&mut Stream> {
+        match self {
+            Value::Stream(stream) => Some(stream),
             _ => None,
         }
     }
@@ -68,6 +88,7 @@ impl Value {
         match self {
             Value::Str(_) => true,
             Value::Hash(hash) => hash.free_step(budget),
+            Value::Stream(stream) => stream.free_step(budget),
         }
     }
 
@@ -76,6 +97,7 @@ impl Value {
         match self {
             Value::Str(s) => s.capacity() + size_of::<Value>() + size_of::<Vec<u8>>() + 16,
             Value::Hash(hash) => hash.heap_bytes() + size_of::<Value>(),
+            Value::Stream(stream) => stream.heap_bytes() + size_of::<Value>(),
         }
     }
 }
@@ -96,7 +118,15 @@ pub enum View<'a> {
     Boxed(&'a Value),
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// The stream, if it is one.
+    pub fn as_stream(self) -> Option<&'a Stream> {
+        match self {
+            View::Boxed(value) => value.as_stream(),
+            _ => None,
+        }
+    }
+
     /// The name `TYPE` answers.
     pub fn type_name(&self) -> &'static str {
         match self {

@@ -152,6 +152,7 @@ fn is_each_servers_own(command: &Command) -> bool {
     let cursor = command.get(1).and_then(|arg| std::str::from_utf8(arg).ok()).and_then(|t| t.parse::<u64>().ok());
     match command[0].to_ascii_lowercase().as_slice() {
         b"scan" => cursor.is_some_and(|n| n > 0),
+        b"xadd" => command.iter().any(|arg| arg == b"*"),
         b"hello" => {
             let word = |at: usize| command.get(at).map(|arg| arg.to_ascii_lowercase()).unwrap_or_default();
             let named = (2..command.len()).any(|at| word(at) == b"setname");
@@ -177,6 +178,8 @@ fn read_back(random: &mut Random) -> Vec<Command> {
         }
         for key in pools::keys() {
             commands.push(vec![b"PTTL".to_vec(), key.clone()]);
+            commands.push(vec![b"XRANGE".to_vec(), key.clone(), b"-".to_vec(), b"+".to_vec()]);
+            commands.push(vec![b"XINFO".to_vec(), b"STREAM".to_vec(), key.clone()]);
             commands.push(vec![b"OBJECT".to_vec(), b"ENCODING".to_vec(), key]);
         }
     }

@@ -105,6 +105,26 @@ const FLOATS: [&str; 30] = [
 const NOT_FLOATS: [&str; 14] =
     ["inf", "-inf", "+inf", "nan", "NaN", "Infinity", "1e400", "-1e400", "abc", "", " 1.5", "1.5 ", "1,5", "1e"];
 
+const STREAM_IDS: [&str; 17] = [
+    "0",
+    "0-0",
+    "0-1",
+    "5-*",
+    "30-*",
+    "18446744073709551615",
+    "18446744073709551615-18446744073709551615",
+    "18446744073709551616",
+    "-1",
+    "1-",
+    "-",
+    "+",
+    "01-02",
+    " 7",
+    "1-2-3",
+    "abc",
+    "",
+];
+
 const JUNK: [&str; 30] = [
     "",
     "junk",
@@ -169,6 +189,13 @@ impl Pools {
             "ttl" => self.relative(random, 1),
             "pttl" => self.relative(random, 1000),
             "at" => self.absolute(random, 1),
+            "sid" if random.chance(85) => format!("{}-{}", random.below(40), random.below(4)).into_bytes(),
+            "sid" if random.chance(60) => (1000 + random.below(40)).to_string().into_bytes(),
+            "sid" => word(random, &STREAM_IDS),
+            "sbound" if random.chance(30) => word(random, &["-", "+", "-", "+", "(-", "(+", "("]),
+            "sbound" if random.chance(20) => [b"(".to_vec(), self.draw("sid", random)].concat(),
+            "sbound" => self.draw("sid", random),
+            "limit" => mostly(random, 12, &["-1", "abc", "9223372036854775807", "1-1", "100"]),
             "pat" => self.absolute(random, 1000),
             other => self.draw_word(other, random),
         }
@@ -208,6 +235,9 @@ impl Pools {
                 "9223372036854775807",
                 "#9223372036854775807",
             ],
+            "group" => &["g", "g", "g", "h", "", "with space"],
+            "consumer" => &["ann", "bob", "c", "", "ann bob"],
+            "field" => &["a", "b", "1", "field", "", "temperature"],
             "name" => &["me", "you", "", "with space", "new\nline", "naïve", "a-b_c.d"],
             "proto" => &["2", "3", "3", "2", "1", "4", "abc", "-1", ""],
             "onoff" => &["on", "off", "ON", "OFF", "maybe"],

@@ -11,6 +11,7 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::resp::reply::Reply;
 use crate::shard::keyspace::Shard;
+use crate::types::stream::{Id, Stream};
 use crate::types::table::{EntryView, Key};
 use crate::types::value::{Value, View};
 use sha1_smol::Sha1;
@@ -43,6 +44,7 @@ impl Digest {
 /// Type numbers as in Redis's object header.
 const STRING: u32 = 0;
 const HASH: u32 = 4;
+const STREAM: u32 = 6;
 
 impl Digest {
     /// Adds a value and its expiry.
@@ -50,6 +52,7 @@ impl Digest {
         let kind = match value {
             View::Int(_) | View::Str { .. } | View::Boxed(Value::Str(_)) => STRING,
             View::Boxed(Value::Hash(_)) => HASH,
+            View::Boxed(Value::Stream(_)) => STREAM,
         };
         self.mix(&kind.to_be_bytes());
         match value {
@@ -62,9 +65,21 @@ impl Digest {
                 pair.value.with_bytes(|value| field.mix(value));
                 self.xor(&field.0);
             }),
+            View::Boxed(Value::Stream(stream)) => self.add_stream(stream),
         }
         if expire_ms.is_some() {
             self.xor(b"!!expire!!");
+        }
+    }
+
+    /// Adds the entries of a stream; its groups do not count.
+    fn add_stream(&mut self, stream: &Stream) {
+        for entry in stream.log.range(Id::MIN, Id::MAX) {
+            self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (field, value) in entry.pairs() {
+                field.with_bytes(|bytes| self.mix(bytes));
+                value.with_bytes(|bytes| self.mix(bytes));
+            }
         }
     }
 

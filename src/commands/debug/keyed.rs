@@ -54,6 +54,7 @@ fn rdb_bytes(value: View<'_>) -> usize {
             Some((pack, _)) => string(pack.bytes()),
             None => hash.iter().map(|pair| string(pair.name.len()) + string(pair.value.len())).sum::<usize>() + 5,
         },
+        View::Boxed(Value::Stream(stream)) => stream.log.blocks().map(|(_, block)| 17 + string(block.len())).sum(),
     }
 }
 

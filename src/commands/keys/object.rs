@@ -23,6 +23,7 @@ pub(crate) fn encoding_name(value: View<'_>) -> &'static str {
         View::Str { .. } => "raw",
         View::Boxed(Value::Str(_)) => "raw",
         View::Boxed(Value::Hash(hash)) => hash.encoding(),
+        View::Boxed(Value::Stream(_)) => "stream",
     }
 }
 

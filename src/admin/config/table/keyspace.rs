@@ -71,7 +71,7 @@ pub(super) const ROWS: &[Setting] = &[
         .fill(|c, v| c.zset_max_listpack_value = v.size())
         .no_effect(NO_TYPE),
     size("hll-sparse-max-bytes", 0, "3000").fill(|c, v| c.hll_sparse_max_bytes = v.size()).no_effect(NO_TYPE),
-    size("stream-node-max-bytes", 0, "4096").fill(|c, v| c.stream_node_max_bytes = v.size()).no_effect(NO_TYPE),
-    long("stream-node-max-entries", "100").fill(|c, v| c.stream_node_max_entries = v.int()).no_effect(NO_TYPE),
+    size("stream-node-max-bytes", 0, "4096").fill(|c, v| c.stream_node_max_bytes = v.size()),
+    long("stream-node-max-entries", "100").fill(|c, v| c.stream_node_max_entries = v.int()),
     text("locale-collate", "").no_effect("SORT is not there yet"),
 ];
