@@ -71,6 +71,8 @@ const NEWER: &[(&str, &str, &str, &str)] = &[
     ("BITCOUNT", ":0", "-ERR *", "Redis 8 and Valkey 9 look at the arguments before the key"),
     ("BITCOUNT", "-ERR *", "-ERR *", "Valkey 9 looks at the unit first"),
     ("BITCOUNT", "-ERR syntax error", ":*", "Valkey 9 takes a start without an end"),
+    ("BITCOUNT", "-WRONGTYPE *", "-ERR *", "Redis 8 and Valkey 9 look at the arguments before the key"),
+    ("BITPOS", "-WRONGTYPE *", "-ERR *", "Redis 8 and Valkey 9 look at the arguments before the key"),
     ("BITPOS", ":*", "-ERR *", "Redis 8 and Valkey 9 look at the arguments before the key"),
     ("COMMAND GETKEYS", "-ERR wrong number *", "-ERR *", "Redis 8 and Valkey 9 take a lone command name"),
     ("COMMAND GETKEYSANDFLAGS", "-ERR wrong number *", "-ERR *", "Redis 8 and Valkey 9 take a lone command name"),
@@ -85,6 +87,10 @@ const NEWER: &[(&str, &str, &str, &str)] = &[
     ("CLIENT UNBLOCK", "-ERR unknown subcommand *", "*", "Valkey 9 takes more arguments"),
     ("GETEX", "(null*", "-ERR *", "Valkey 9 looks at the expiry before the key"),
     ("LOLWUT", "*", "-ERR *", "Valkey 9 draws other art, with other arguments"),
+    ("XREAD", "-ERR Unbalanced XREAD *", "-ERR Unbalanced \\'xread\\' *", "Redis 8 names the command as it is"),
+    ("XREADGROUP", "-ERR Unbalanced XREAD *", "-ERR Unbalanced \\'xreadgroup\\' *", "Redis 8 names the command"),
+    ("XREAD", "-ERR Invalid stream ID *", "*", "Redis 8 takes `+` for the last entry"),
+    ("XREADGROUP", "-ERR Invalid stream ID *", "-ERR The + ID *", "Redis 8 explains `+`"),
     ("HELLO", "-WRONGPASS *", "-ERR Client names cannot *", "Redis 8 looks at the name before the password"),
 ];
 

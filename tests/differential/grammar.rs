@@ -4,7 +4,7 @@
 //! SET key value [NX|XX] [GET] [EX ttl|KEEPTTL]
 //! ```
 //!
-//! A word with an upper-case letter or a digit stands for itself, any other names a pool of arguments. `[..]` may be
+//! A word of lower-case letters names a pool of arguments, any other stands for itself. `[..]` may be
 //! left out, `(..)` groups, `|` separates choices, `+` behind a group or word repeats it one to four times, `*` none
 //! to three times. Never knows what a command means.
 
@@ -65,8 +65,8 @@ fn parse_sequence(tokens: &[String], at: &mut usize) -> Node {
                 let inner = parse_choice(tokens, at);
                 if token == "[" { Node::Repeat(Box::new(inner), 0, 1) } else { inner }
             }
-            word if word.chars().any(|c| c.is_ascii_uppercase() || c.is_ascii_digit()) => Node::Literal(word.into()),
-            word => Node::Pool(word.into()),
+            word if word.chars().all(|c| c.is_ascii_lowercase()) => Node::Pool(word.into()),
+            word => Node::Literal(word.into()),
         };
         *at += 1;
         nodes.push(match tokens.get(*at).map(String::as_str) {
