@@ -87,7 +87,7 @@ impl Null {
                     self.free.push(conn.0);
                 }
                 Event::Accepted { socket, .. } => self.accept(socket),
-                Event::AcceptFailed { .. } | Event::Doorbell => {}
+                Event::AcceptFailed { .. } | Event::Doorbell | Event::Logged { .. } | Event::LogSynced { .. } => {}
             }
         }
     }

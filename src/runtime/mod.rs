@@ -1,6 +1,7 @@
 //! One ring per core: sockets, timers, doorbells and queues between cores. Knows no RESP and no keys.
 
 pub mod affinity;
+pub mod aligned;
 pub mod alloc;
 pub mod driver;
 pub mod executor;

@@ -129,7 +129,7 @@ impl Core {
                 Event::Closed { conn } => worker.on_closed(conn),
                 Event::Accepted { listener, socket } => worker.on_accepted(listener, socket),
                 Event::AcceptFailed { .. } => worker.on_accept_failed(),
-                Event::Doorbell => {}
+                Event::Doorbell | Event::Logged { .. } | Event::LogSynced { .. } => {}
             }
         }
     }

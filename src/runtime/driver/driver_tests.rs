@@ -508,3 +508,46 @@ fn sockets_that_do_not_block_are_taken_as_well() {
         });
     });
 }
+
+#[test]
+fn log_writes_reach_the_file_whole_and_errors_give_the_buffer_back() {
+    use crate::runtime::aligned::AlignedBuf;
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = std::env::temp_dir().join(format!("pinion-log-{}", std::process::id()));
+    for direct in [0, libc::O_DIRECT] {
+        on_both(|driver| {
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true).custom_flags(direct);
+            // Not every file system can go around the page cache.
+            let Ok(file) = options.open(&path) else { return };
+            let file = Arc::new(file);
+            let mut buffer = AlignedBuf::default();
+            let mut model = Vec::new();
+            for turn in 0..3u64 {
+                let bytes: Vec<u8> =
+                    (0..8192u32 * (1 + 40 * turn as u32)).map(|n| (n / 7) as u8 ^ turn as u8).collect();
+                buffer.clear(usize::MAX);
+                buffer.extend_from_slice(&bytes);
+                driver.write_log(file.clone(), std::mem::take(&mut buffer), model.len() as u64, turn != 1);
+                model.extend_from_slice(&bytes);
+                until(driver, |_, event| match event {
+                    Event::Logged { buffer: back, result } => {
+                        result.unwrap();
+                        assert_eq!(*back, bytes[..]);
+                        buffer = back;
+                        true
+                    }
+                    Event::Doorbell => false,
+                    other => panic!("{other:?}"),
+                });
+            }
+            driver.sync_log(file.clone());
+            until(driver, |_, event| matches!(event, Event::LogSynced { result: Ok(()) }));
+            assert!(std::fs::read(&path).unwrap() == model);
+            let unwritable = Arc::new(std::fs::File::open(&path).unwrap());
+            driver.write_log(unwritable, buffer, 0, true);
+            until(driver, |_, event| matches!(event, Event::Logged { result: Err(_), buffer } if !buffer.is_empty()));
+        });
+    }
+    std::fs::remove_file(&path).unwrap();
+}

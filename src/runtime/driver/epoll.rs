@@ -6,13 +6,17 @@
 //! reused for each of them stays in the cache.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::bytes::OutBuf;
+use crate::runtime::aligned::AlignedBuf;
 
+use super::disk::{DiskThread, Order};
 use super::outgoing::{OPERATION_BYTES_MAX, Scatter};
 use super::pace::{Pace, Plan};
 use super::pool::Pool;
@@ -83,6 +87,8 @@ pub struct EpollDriver {
     /// Events are to be reported at once, not only when something else ends the wait.
     hurry: bool,
     reports: Box<[libc::epoll_event; REPORTS]>,
+    /// Started by the first log write.
+    disk: Option<DiskThread>,
     sleeping: Option<SleepFlag>,
     pace: Pace,
     statistics: Statistics,
@@ -116,6 +122,7 @@ impl EpollDriver {
             to_send: Vec::new(),
             hurry: false,
             reports: Box::new([libc::epoll_event { events: 0, u64: 0 }; REPORTS]),
+            disk: None,
             sleeping: None,
             pace: Pace::new(Instant::now(), GATHER),
             statistics: Statistics::default(),
@@ -439,10 +446,35 @@ impl EpollDriver {
         }
     }
 
+    pub(super) fn write_log(&mut self, file: Arc<File>, buffer: AlignedBuf, offset: u64, durable: bool) {
+        self.order(Order::Write { file, buffer, offset, durable });
+    }
+
+    pub(super) fn sync_log(&mut self, file: Arc<File>) {
+        self.order(Order::Sync(file));
+    }
+
+    fn order(&mut self, order: Order) {
+        if self.disk.is_none() {
+            self.disk = DiskThread::start(self.core, self.bells.clone()).ok();
+        }
+        let done = match &self.disk {
+            Some(disk) => disk.give(order).err(),
+            None => Some(order.carry_out()),
+        };
+        if let Some(done) = done {
+            self.events.push_back(done.into());
+            self.hurry = true;
+        }
+    }
+
     pub(super) fn next_event(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
+            }
+            if let Some(done) = self.disk.as_ref().and_then(DiskThread::next) {
+                return Some(done.into());
             }
             let index = *self.reading.get(self.next_read)?;
             self.next_read += 1;

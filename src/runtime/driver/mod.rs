@@ -16,12 +16,15 @@
 //!   under way is still given back as [`Event::Sent`] before it; received bytes not yet delivered are dropped;
 //! - no event of one connection overtakes an earlier one.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::bytes::OutBuf;
 
+mod disk;
 mod epoll;
 mod outgoing;
 mod pace;
@@ -33,6 +36,7 @@ mod uring;
 pub use pool::RecvBuf;
 pub use prepare::{ChosenKind, Doorbells, DriverSeed, Prepared, StartError, prepare};
 
+use super::aligned::AlignedBuf;
 use super::mesh::SleepFlag;
 
 /// Bytes of one receive buffer.
@@ -106,6 +110,18 @@ pub enum Event {
     },
     /// Somebody rang this core; several rings may come as one.
     Doorbell,
+    /// A [`Driver::write_log`] is over and its buffer comes back for reuse.
+    Logged {
+        /// As given, unchanged.
+        buffer: AlignedBuf,
+        /// `Ok`: every byte is written, and durable if that was asked for.
+        result: io::Result<()>,
+    },
+    /// A [`Driver::sync_log`] is over.
+    LogSynced {
+        /// `Ok`: what was written before is durable.
+        result: io::Result<()>,
+    },
 }
 
 /// How long [`Driver::submit_and_reap`] may wait when there is nothing to report.
@@ -242,6 +258,18 @@ impl Driver {
     /// Gives a receive buffer back to the pool it came from.
     pub fn recycle(&mut self, buffer: RecvBuf) {
         each!(self, d => d.recycle(buffer))
+    }
+
+    /// Writes the whole of `buffer` at `offset`, with the next [`Driver::submit_and_reap`]; ends in [`Event::Logged`].
+    /// `durable` makes it survive a power loss as well. At most one may be under way. A file opened with O_DIRECT takes
+    /// only whole blocks at their boundaries.
+    pub fn write_log(&mut self, file: Arc<File>, buffer: AlignedBuf, offset: u64, durable: bool) {
+        each!(self, d => d.write_log(file, buffer, offset, durable))
+    }
+
+    /// Makes durable what was written to `file` before; ends in [`Event::LogSynced`]. At most one may be under way.
+    pub fn sync_log(&mut self, file: Arc<File>) {
+        each!(self, d => d.sync_log(file))
     }
 
     /// Which implementation this is.

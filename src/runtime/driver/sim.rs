@@ -12,11 +12,14 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::bytes::OutBuf;
 use crate::base::stats::Random;
+use crate::runtime::aligned::AlignedBuf;
 
+use super::disk::Order;
 use super::pool::Pool;
 use super::prepare::{Doorbells, StartError, resource};
 use super::{Driver, Event, RecvBuf, SleepFlag, Statistics, Token, Wait};
@@ -301,6 +304,14 @@ impl SimDriver {
     pub(super) fn recycle(&mut self, buffer: RecvBuf) {
         let index = self.pool.put(buffer);
         self.free.push(index);
+    }
+
+    pub(super) fn write_log(&mut self, file: Arc<File>, buffer: AlignedBuf, offset: u64, durable: bool) {
+        self.events.push_back(Order::Write { file, buffer, offset, durable }.carry_out().into());
+    }
+
+    pub(super) fn sync_log(&mut self, file: Arc<File>) {
+        self.events.push_back(Order::Sync(file).carry_out().into());
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event> {

@@ -7,9 +7,11 @@
 //! sends and all that arrived, and wakes for nothing but new work.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use io_uring::{cqueue, opcode, squeue, types};
@@ -21,6 +23,7 @@ use super::{Event, GATHER, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, RecvBuf, Sleep
 use accepting::Listener;
 use buffers::Buffers;
 use connection::{Conn, SEND_REPORTED};
+use log::{LogWrite, result_of};
 pub(super) use probe::{explain, probe};
 pub(super) use ring::Capabilities;
 use ring::{Completion, Ring};
@@ -28,6 +31,7 @@ use ring::{Completion, Ring};
 mod accepting;
 mod buffers;
 mod connection;
+mod log;
 mod probe;
 mod ring;
 
@@ -41,6 +45,10 @@ const CANCEL: u64 = 4 << 32;
 const RUNG: u64 = 5 << 32;
 /// The descriptor other threads ring.
 const BELL: u64 = 6 << 32;
+/// A log write, or a part of one.
+const LOG_WRITE: u64 = 8 << 32;
+/// A log sync.
+const LOG_SYNC: u64 = 9 << 32;
 /// Posting into the ring of peer `index` failed.
 const RINGING: u64 = 7 << 32;
 
@@ -71,6 +79,10 @@ pub struct UringDriver {
     hurry: bool,
     /// Listening failed on the spot, or a ring could not be rung: events without a completion.
     events: VecDeque<Event>,
+    /// The log write under way.
+    log: Option<LogWrite>,
+    /// The file of the log sync under way.
+    log_sync: Option<Arc<File>>,
     sleeping: Option<SleepFlag>,
     pace: Pace,
     spins: u64,
@@ -106,6 +118,8 @@ impl UringDriver {
             next_settled: 0,
             hurry: false,
             events: VecDeque::new(),
+            log: None,
+            log_sync: None,
             sleeping: None,
             pace: Pace::new(Instant::now(), GATHER),
             spins: 0,
@@ -316,6 +330,11 @@ impl UringDriver {
                 Some(Event::Doorbell)
             }
             RUNG => Some(Event::Doorbell),
+            LOG_WRITE => self.on_log_write(completion.result),
+            LOG_SYNC => {
+                self.log_sync = None;
+                Some(Event::LogSynced { result: result_of(completion.result).map(drop) })
+            }
             RINGING => {
                 // The peer's ring is gone or refuses: its other bell reaches it.
                 self.bells.ring(index as usize);

@@ -1,0 +1,97 @@
+//! Log writes for drivers whose kernel has no ring: a thread per core does them, one after the other, and rings the core.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use super::Event;
+use super::prepare::Doorbells;
+use crate::runtime::aligned::AlignedBuf;
+
+/// One order.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// See `Driver::write_log`.
+    Write { file: Arc<File>, buffer: AlignedBuf, offset: u64, durable: bool },
+    /// See `Driver::sync_log`.
+    Sync(Arc<File>),
+}
+
+/// What came of one.
+#[derive(Debug)]
+pub(super) enum Done {
+    Logged { buffer: AlignedBuf, result: io::Result<()> },
+    Synced { result: io::Result<()> },
+}
+
+impl From<Done> for Event {
+    fn from(done: Done) -> Event {
+        match done {
+            Done::Logged { buffer, result } => Event::Logged { buffer, result },
+            Done::Synced { result } => Event::LogSynced { result },
+        }
+    }
+}
+
+impl Order {
+    /// Does it; blocks.
+    pub(super) fn carry_out(self) -> Done {
+        match self {
+            Order::Write { file, buffer, offset, durable } => {
+                let written = file.write_all_at(&buffer, offset);
+                let result = written.and_then(|()| if durable { sync(&file) } else { Ok(()) });
+                Done::Logged { buffer, result }
+            }
+            Order::Sync(file) => Done::Synced { result: sync(&file) },
+        }
+    }
+}
+
+/// Makes what was written durable, without the times of the file.
+pub(super) fn sync(file: &File) -> io::Result<()> {
+    // SAFETY: no memory is involved; the descriptor is open as long as `file` is.
+    if unsafe { libc::fdatasync(file.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The thread; ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct DiskThread {
+    orders: Sender<Order>,
+    done: Receiver<Done>,
+}
+
+impl DiskThread {
+    pub(super) fn start(core: usize, bells: Doorbells) -> io::Result<DiskThread> {
+        let (orders, todo) = channel::<Order>();
+        let (report, done) = channel();
+        thread::Builder::new().name(format!("disk-{core}")).spawn(move || {
+            for order in todo {
+                if report.send(order.carry_out()).is_err() {
+                    return;
+                }
+                bells.ring(core);
+            }
+        })?;
+        Ok(DiskThread { orders, done })
+    }
+
+    /// Gives it an order. A thread that died is told by its event.
+    pub(super) fn give(&self, order: Order) -> Result<(), Done> {
+        self.orders.send(order).map_err(|refused| {
+            let error = || Err(io::Error::other("the thread for log writes is gone"));
+            match refused.0 {
+                Order::Write { buffer, .. } => Done::Logged { buffer, result: error() },
+                Order::Sync(_) => Done::Synced { result: error() },
+            }
+        })
+    }
+
+    /// What is done by now.
+    pub(super) fn next(&self) -> Option<Done> {
+        self.done.try_recv().ok()
+    }
+}
