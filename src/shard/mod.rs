@@ -5,6 +5,7 @@ pub mod access;
 pub mod events;
 pub mod expiry;
 pub mod field_expiry;
+pub mod journal;
 pub mod keyspace;
 pub mod lazyfree;
 pub mod settings;

@@ -3,13 +3,13 @@
 use std::fmt;
 
 /// Bytes of a block's header. The payload follows it.
-pub const HEADER_BYTES: usize = 64;
+pub const HEADER_BYTES: usize = crate::shard::journal::HEAD_BYTES;
 /// Blocks written around the page cache begin and end on this boundary, which every device accepts.
 pub const DIRECT_ALIGN: usize = 4096;
 /// Blocks written through the page cache begin and end on this boundary.
 pub const BUFFERED_ALIGN: usize = 64;
-/// Most bytes of one block. A commit that has more goes out as several.
-pub const BLOCK_BYTES_MAX: usize = 1 << 30;
+/// Most bytes of one block.
+pub const BLOCK_BYTES_MAX: usize = u32::MAX as usize;
 
 const MAGIC: [u8; 8] = *b"PINIONv1";
 
@@ -52,11 +52,13 @@ pub struct Block<'a> {
     pub payload: &'a [u8],
     /// Bytes from this block's begin to the next one's.
     pub bytes: usize,
+    /// The blocks before this number were durable when it was written.
+    pub synced: u64,
 }
 
 /// The header of `block`, whose first [`HEADER_BYTES`] are the header's room and whose rest is the payload, and the bytes
-/// that the block takes with the zeros behind it.
-pub fn seal(place: Place, align: usize, block: &[u8]) -> ([u8; HEADER_BYTES], usize) {
+/// that the block takes with the zeros behind it. `synced`: the blocks before this number are durable.
+pub fn seal(place: Place, synced: u64, align: usize, block: &[u8]) -> ([u8; HEADER_BYTES], usize) {
     let payload = &block[HEADER_BYTES..];
     let bytes = block.len().next_multiple_of(align);
     let mut header = [0; HEADER_BYTES];
@@ -65,7 +67,8 @@ pub fn seal(place: Place, align: usize, block: &[u8]) -> ([u8; HEADER_BYTES], us
     header[16..24].copy_from_slice(&place.sequence.to_le_bytes());
     header[24..28].copy_from_slice(&(payload.len() as u32).to_le_bytes());
     header[28..32].copy_from_slice(&(bytes as u32).to_le_bytes());
-    header[32..34].copy_from_slice(&place.shard.to_le_bytes());
+    header[32..40].copy_from_slice(&synced.to_le_bytes());
+    header[40..42].copy_from_slice(&place.shard.to_le_bytes());
     let crc = checksum(&header, payload);
     header[60..64].copy_from_slice(&crc.to_le_bytes());
     (header, bytes)
@@ -80,7 +83,7 @@ pub fn read(bytes: &[u8], expected: Place) -> Result<Block<'_>, Broken> {
     let Some(header) = bytes.get(..HEADER_BYTES).filter(|h| h[..8] == MAGIC) else { return Err(Broken::Absent) };
     let u64_at = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().unwrap_or_default());
     let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap_or_default());
-    let shard = u16::from_le_bytes([header[32], header[33]]);
+    let shard = u16::from_le_bytes([header[40], header[41]]);
     if (Place { epoch: u64_at(8), sequence: u64_at(16), shard }) != expected {
         return Err(Broken::Stale);
     }
@@ -89,16 +92,17 @@ pub fn read(bytes: &[u8], expected: Place) -> Result<Block<'_>, Broken> {
     if whole < HEADER_BYTES + len || whole > BLOCK_BYTES_MAX || checksum(header, payload) != u32_at(60) {
         return Err(Broken::Torn);
     }
-    Ok(Block { payload, bytes: whole })
+    Ok(Block { payload, bytes: whole, synced: u64_at(32) })
 }
 
-/// Whether a block of this epoch and shard with a number of at least `from` begins on some boundary of `bytes`: then what
-/// comes before it is no torn tail but damage in the middle.
-pub fn follows(bytes: &[u8], expected: Place) -> Option<usize> {
-    (0..bytes.len()).step_by(BUFFERED_ALIGN).find(|at| {
-        let Some(header) = bytes.get(*at..*at + HEADER_BYTES).filter(|h| h[..8] == MAGIC) else { return false };
+/// Whether `bytes` hold a later block of this epoch and shard that was written when block `expected` was durable: then the
+/// block that is missing was there once, and the log is damaged. Without one it is a torn tail: what was not synced may be
+/// lost in any order.
+pub fn was_durable(bytes: &[u8], expected: Place) -> bool {
+    (0..bytes.len()).step_by(BUFFERED_ALIGN).any(|at| {
+        let Some(header) = bytes.get(at..at + HEADER_BYTES).filter(|h| h[..8] == MAGIC) else { return false };
         let sequence = u64::from_le_bytes(header[16..24].try_into().unwrap_or_default());
-        sequence >= expected.sequence && read(&bytes[*at..], Place { sequence, ..expected }).is_ok()
+        read(&bytes[at..], Place { sequence, ..expected }).is_ok_and(|block| block.synced > expected.sequence)
     })
 }
 
@@ -109,10 +113,12 @@ mod tests {
 
     const PLACE: Place = Place { epoch: 7, shard: 3, sequence: 41 };
 
+    const SYNCED: u64 = 42;
+
     fn sealed(place: Place, align: usize, payload: &[u8]) -> Vec<u8> {
         let mut block = vec![0; HEADER_BYTES];
         block.extend_from_slice(payload);
-        let (header, bytes) = seal(place, align, &block);
+        let (header, bytes) = seal(place, SYNCED, align, &block);
         block[..HEADER_BYTES].copy_from_slice(&header);
         block.resize(bytes, 0);
         block
@@ -123,7 +129,7 @@ mod tests {
         for align in [BUFFERED_ALIGN, DIRECT_ALIGN] {
             let block = sealed(PLACE, align, b"payload");
             assert_eq!(block.len(), (HEADER_BYTES + 7).next_multiple_of(align));
-            assert_eq!(read(&block, PLACE), Ok(Block { payload: b"payload", bytes: block.len() }));
+            assert_eq!(read(&block, PLACE), Ok(Block { payload: b"payload", bytes: block.len(), synced: SYNCED }));
             for wrong in [Place { epoch: 8, ..PLACE }, Place { shard: 4, ..PLACE }, Place { sequence: 42, ..PLACE }] {
                 assert_eq!(read(&block, wrong), Err(Broken::Stale));
             }
@@ -147,16 +153,18 @@ mod tests {
     }
 
     #[test]
-    fn a_later_block_shows_damage_in_the_middle() {
+    fn only_a_block_that_was_durable_is_missed() {
         let mut log = sealed(PLACE, DIRECT_ALIGN, b"first");
         let second = log.len();
-        log.extend(sealed(Place { sequence: 42, ..PLACE }, BUFFERED_ALIGN, b"second"));
+        log.extend(sealed(Place { sequence: 43, ..PLACE }, BUFFERED_ALIGN, b"third"));
         log[65] ^= 1;
         assert_eq!(read(&log, PLACE), Err(Broken::Torn));
-        assert_eq!(follows(&log[64..], PLACE), Some(second - 64));
-        assert_eq!(follows(&log[..second], PLACE), None);
+        // The later block was written when 41 was durable and 42 was not.
+        assert!(was_durable(&log, PLACE) && was_durable(&log[64..], PLACE));
+        assert!(!was_durable(&log[second..], Place { sequence: 42, ..PLACE }));
+        assert!(!was_durable(&log[..second], PLACE));
         let stale = sealed(Place { epoch: 6, sequence: 99, ..PLACE }, DIRECT_ALIGN, b"old");
-        assert_eq!(follows(&stale, PLACE), None);
+        assert!(!was_durable(&stale, PLACE));
     }
 
     proptest! {

@@ -3,31 +3,19 @@
 //! ```text
 //! pinion-aof 1
 //! base appendonly.aof.12.base.rdb        at most one: what the data was before the first set
-//! set 4                                  a run of the server with 4 shards
-//! log 0 13 appendonly.aof.13.0.log       shard, epoch, file: in order within each shard
+//! set 13 4                               run 13 of the server, with 4 shards: its files are *.13.SHARD.N.log
 //! end 0f3a9c41                           crc32c of everything above it
 //! ```
 
 use std::fmt::Write;
 
-/// One segment of a shard's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
-    /// The shard.
-    pub shard: u16,
-    /// See the blocks' headers.
-    pub epoch: u64,
-    /// File name within the folder.
-    pub file: String,
-}
-
 /// What one run of the server logged.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Set {
+    /// Its number; names its files and their epochs.
+    pub number: u32,
     /// How many shards it had.
     pub shards: u16,
-    /// Their segments, in order within each shard.
-    pub segments: Vec<Segment>,
 }
 
 /// See the module.
@@ -42,9 +30,9 @@ pub struct Manifest {
 const TITLE: &str = "pinion-aof 1";
 
 impl Manifest {
-    /// The greatest epoch in use.
-    pub fn last_epoch(&self) -> u64 {
-        self.sets.iter().flat_map(|set| &set.segments).map(|segment| segment.epoch).max().unwrap_or(0)
+    /// A number that no set has.
+    pub fn next_number(&self) -> u32 {
+        self.sets.iter().map(|set| set.number + 1).max().unwrap_or(1)
     }
 
     /// The file's text.
@@ -54,10 +42,7 @@ impl Manifest {
             let _ = writeln!(text, "base {base}");
         }
         for set in &self.sets {
-            let _ = writeln!(text, "set {}", set.shards);
-            for segment in &set.segments {
-                let _ = writeln!(text, "log {} {} {}", segment.shard, segment.epoch, segment.file);
-            }
+            let _ = writeln!(text, "set {} {}", set.number, set.shards);
         }
         let crc = crc32c::crc32c(text.as_bytes());
         let _ = writeln!(text, "end {crc:08x}");
@@ -84,13 +69,11 @@ impl Manifest {
                     manifest.base = Some(file_name(rest).ok_or_else(|| wrong("not a file name"))?);
                 }
                 "set" => {
-                    let shards = rest.parse().ok().filter(|n| *n > 0).ok_or_else(|| wrong("not a number of shards"))?;
-                    manifest.sets.push(Set { shards, segments: Vec::new() });
-                }
-                "log" => {
-                    let set = manifest.sets.last_mut().ok_or_else(|| wrong("a log outside a set"))?;
-                    let segment = segment(rest).filter(|s| s.shard < set.shards);
-                    set.segments.push(segment.ok_or_else(|| wrong("not a shard, an epoch and a file name"))?);
+                    let set = set(rest).ok_or_else(|| wrong("not a number and a number of shards"))?;
+                    if manifest.sets.last().is_some_and(|last| last.number >= set.number) {
+                        return Err(wrong("a set out of order"));
+                    }
+                    manifest.sets.push(set);
                 }
                 "end" => {
                     if u32::from_str_radix(rest, 16) != Ok(crc32c::crc32c(&text.as_bytes()[..at])) {
@@ -109,11 +92,10 @@ impl Manifest {
     }
 }
 
-fn segment(text: &str) -> Option<Segment> {
-    let mut words = text.splitn(3, ' ');
-    let shard = words.next()?.parse().ok()?;
-    let epoch = words.next()?.parse().ok()?;
-    Some(Segment { shard, epoch, file: file_name(words.next()?)? })
+fn set(text: &str) -> Option<Set> {
+    let (number, shards) = text.split_once(' ')?;
+    let set = Set { number: number.parse().ok()?, shards: shards.parse().ok()? };
+    (set.shards > 0 && set.number < u32::MAX).then_some(set)
 }
 
 /// A name that stays in its folder.
@@ -127,14 +109,8 @@ mod tests {
     use super::*;
 
     fn sample() -> Manifest {
-        let segment = |shard, epoch| Segment { shard, epoch, file: format!("a b.{epoch}.{shard}.log") };
-        Manifest {
-            base: Some("base.rdb".into()),
-            sets: vec![
-                Set { shards: 2, segments: vec![segment(0, 1), segment(1, 2), segment(0, 3)] },
-                Set { shards: 1, segments: vec![segment(0, 4)] },
-            ],
-        }
+        let sets = vec![Set { number: 3, shards: 2 }, Set { number: 4, shards: 16 }];
+        Manifest { base: Some("base 12.rdb".into()), sets }
     }
 
     #[test]
@@ -142,7 +118,7 @@ mod tests {
         for manifest in [sample(), Manifest::default()] {
             assert_eq!(Manifest::parse(&manifest.text()), Ok(manifest));
         }
-        assert_eq!((sample().last_epoch(), Manifest::default().last_epoch()), (4, 0));
+        assert_eq!((sample().next_number(), Manifest::default().next_number()), (5, 1));
     }
 
     #[test]

@@ -3,17 +3,20 @@
 //! ```text
 //! appenddirname/
 //!   appendfilename.pinion      the manifest: which files make up the log, oldest first
-//!   appendfilename.E.S.log     one segment: shard S's blocks of epoch E
+//!   appendfilename.R.S.N.log   run R, shard S, segment N from 0 on: blocks
 //! segment  = block*                     what follows the last block of a segment is of no meaning
 //! block    = header (64 bytes), payload, zeros up to the block's size
 //! payload  = commands as RESP arrays; SELECT when the database changes; a cross-shard transaction's part between
 //!            PINION.BEGIN id shard shard ... and PINION.END id
 //! ```
 //!
-//! Every use of a segment file has an epoch of its own, written in every block: what an earlier use of a recycled file left
-//! behind is never taken for the log. Blocks of one epoch are numbered from 0 without a gap.
+//! Run and segment make the epoch that every block carries, so that what an earlier use of a recycled file left behind is
+//! never taken for the log. The blocks of a run's shard are numbered from 0 without a gap.
 
 pub mod block;
 pub mod cut;
+pub mod folder;
+pub mod log;
 pub mod manifest;
+pub mod read;
 pub mod record;

@@ -1,45 +1,11 @@
-//! What a block's payload says: commands as RESP arrays, and the marks around a cross-shard transaction's part. Strict
-//! where it reads: the bytes passed a checksum, so anything odd is damage.
+//! What a block's payload says: commands as RESP arrays, and the marks around a cross-shard transaction's part, as
+//! the journal writes them. Strict: the bytes passed a checksum, so anything odd is damage.
 
+use crate::shard::journal::{BEGIN, END};
 use smallvec::SmallVec;
 
-/// Begins a transaction's part: its id, then the shards that have a part of it.
-pub const BEGIN: &[u8] = b"PINION.BEGIN";
-/// Ends the part: the id again.
-pub const END: &[u8] = b"PINION.END";
 /// Most words of one record.
 const WORDS_MAX: usize = 1 << 24;
-
-/// Appends one command.
-pub fn write<'w>(words: impl ExactSizeIterator<Item = &'w [u8]>, out: &mut Vec<u8>) {
-    let mut digits = itoa::Buffer::new();
-    out.push(b'*');
-    out.extend_from_slice(digits.format(words.len()).as_bytes());
-    out.extend_from_slice(b"\r\n");
-    for word in words {
-        out.push(b'$');
-        out.extend_from_slice(digits.format(word.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(word);
-        out.extend_from_slice(b"\r\n");
-    }
-}
-
-/// Appends the mark that begins transaction `id`'s part.
-pub fn write_begin(id: u64, shards: &[u16], out: &mut Vec<u8>) {
-    let mut words: SmallVec<[SmallVec<[u8; 20]>; 8]> = SmallVec::new();
-    let mut digits = itoa::Buffer::new();
-    words.push(SmallVec::from_slice(BEGIN));
-    words.push(SmallVec::from_slice(digits.format(id).as_bytes()));
-    words.extend(shards.iter().map(|shard| SmallVec::from_slice(digits.format(*shard).as_bytes())));
-    write(words.iter().map(|word| &word[..]), out);
-}
-
-/// Appends the mark that ends transaction `id`'s part.
-pub fn write_end(id: u64, out: &mut Vec<u8>) {
-    let mut digits = itoa::Buffer::new();
-    write([END, digits.format(id).as_bytes()].into_iter(), out);
-}
 
 /// Words of one record.
 pub type Words<'a> = SmallVec<[&'a [u8]; 8]>;
@@ -103,15 +69,20 @@ fn number(rest: &mut &[u8], sign: u8) -> Result<usize, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::aligned::AlignedBuf;
+    use crate::shard::journal::{HEAD_BYTES, Journal};
     use proptest::prelude::*;
 
     #[test]
     fn records_read_back() {
-        let mut out = Vec::new();
-        write([&b"SET"[..], b"k\r\n", b""].into_iter(), &mut out);
-        write_begin(12, &[0, 300], &mut out);
-        write_end(12, &mut out);
-        let mut rest = &out[..];
+        let mut journal = Journal::default();
+        journal.append(2, [&b"SET"[..], b"k\r\n", b""].into_iter());
+        journal.begin(12, [0, 300].into_iter());
+        journal.finish(12);
+        let out = journal.take(AlignedBuf::default());
+        let mut rest = &out[HEAD_BYTES..];
+        let select: Words<'_> = SmallVec::from_slice(&[&b"SELECT"[..], b"2"]);
+        assert_eq!(read(&mut rest), Ok(Some(Record::Command(select))));
         let set: Words<'_> = SmallVec::from_slice(&[&b"SET"[..], b"k\r\n", b""]);
         assert_eq!(read(&mut rest), Ok(Some(Record::Command(set))));
         assert_eq!(read(&mut rest), Ok(Some(Record::Begin { id: 12, shards: vec![0, 300] })));

@@ -1,0 +1,116 @@
+//! The folder that holds the logs: names, opening, the manifest's replacement. Every function may block.
+
+use crate::persist::aof::manifest::Manifest;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a server's logs are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// `dir` with `appenddirname`.
+    pub path: PathBuf,
+    /// `appendfilename`.
+    pub name: String,
+}
+
+/// One segment of one shard's log in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentId {
+    /// Number of the run.
+    pub set: u32,
+    /// The shard.
+    pub shard: u16,
+    /// From 0.
+    pub number: u32,
+}
+
+impl SegmentId {
+    /// What its blocks carry.
+    pub fn epoch(self) -> u64 {
+        u64::from(self.set) << 32 | u64::from(self.number)
+    }
+}
+
+/// A segment open for writing.
+#[derive(Debug, Clone)]
+pub struct OpenSegment {
+    /// Around the page cache; `None` where the file system refuses.
+    pub direct: Option<Arc<File>>,
+    /// Through the page cache.
+    pub buffered: Arc<File>,
+}
+
+impl Folder {
+    /// The manifest's path.
+    pub fn manifest_path(&self) -> PathBuf {
+        self.path.join(format!("{}.pinion", self.name))
+    }
+
+    /// A segment's path.
+    pub fn segment_path(&self, id: SegmentId) -> PathBuf {
+        self.path.join(format!("{}.{}.{}.{}.log", self.name, id.set, id.shard, id.number))
+    }
+
+    /// The manifest; `None` if there is none.
+    pub fn manifest(&self) -> io::Result<Option<Manifest>> {
+        let text = match fs::read_to_string(self.manifest_path()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Manifest::parse(&text).map(Some).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
+    }
+
+    /// Puts `manifest` in the old one's place; after a crash either the old or the new one is there, whole.
+    pub fn replace_manifest(&self, manifest: &Manifest) -> io::Result<()> {
+        fs::create_dir_all(&self.path)?;
+        let temporary = self.path.join(format!("temp-{}.pinion", self.name));
+        let mut file = File::create(&temporary)?;
+        file.write_all(manifest.text().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, self.manifest_path())?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Makes a new segment with `bytes` preallocated; its name is durable when this returns.
+    pub fn create_segment(&self, id: SegmentId, bytes: u64) -> io::Result<OpenSegment> {
+        let path = self.segment_path(id);
+        let buffered = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        preallocate(&buffered, bytes)?;
+        let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path).ok();
+        buffered.sync_all()?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(OpenSegment { direct: direct.map(Arc::new), buffered: Arc::new(buffered) })
+    }
+
+    /// Deletes the files of runs that `manifest` does not name, and bases that it does not name.
+    pub fn sweep(&self, manifest: &Manifest) -> io::Result<()> {
+        let own = format!("{}.", self.name);
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&own)) else { continue };
+            let set = rest.strip_suffix(".log").and_then(|rest| rest.split('.').next()).and_then(|n| n.parse().ok());
+            let stale_log = set.is_some_and(|set: u32| manifest.sets.iter().all(|known| known.number != set));
+            let stale_base = rest.ends_with(".base.rdb") && manifest.base.as_deref() != name.to_str();
+            if stale_log || stale_base {
+                fs::remove_file(self.path.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reserves room, so that writing needs no new blocks; a file system that cannot is no error.
+fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    // SAFETY: no memory is involved.
+    let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, bytes as libc::off_t) };
+    match io::Error::last_os_error() {
+        _ if result == 0 => Ok(()),
+        error if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+        error => Err(error),
+    }
+}

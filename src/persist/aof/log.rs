@@ -1,0 +1,187 @@
+//! One shard's log while the server runs: what was gathered goes out as one block per commit, one commit at a time; while
+//! it is under way the next one gathers. Knows what is durable. Never waits for a durable write: the driver does those.
+
+use crate::persist::aof::block::{self, BUFFERED_ALIGN, DIRECT_ALIGN, Place};
+use crate::persist::aof::folder::{Folder, OpenSegment, SegmentId};
+use crate::runtime::aligned::AlignedBuf;
+use crate::shard::journal::Journal;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Bytes of a segment. A block that does not fit begins the next one, however large it is.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// Milliseconds between two syncs under [`Fsync::EverySecond`].
+const SYNC_INTERVAL_MS: u64 = 1000;
+
+/// `appendfsync`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// Every commit is durable before its replies leave.
+    Always,
+    /// Commits are in the page cache before their replies leave, and durable within about a second.
+    EverySecond,
+    /// As every second, but the kernel decides when.
+    No,
+}
+
+/// A write for the driver; give what comes of it to [`Log::logged`].
+#[derive(Debug)]
+pub struct Write {
+    /// Where to.
+    pub file: Arc<File>,
+    /// What.
+    pub buffer: AlignedBuf,
+    /// At which offset.
+    pub offset: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Log {
+    folder: Folder,
+    id: SegmentId,
+    segment: OpenSegment,
+    offset: u64,
+    /// Number of the next block.
+    sequence: u64,
+    /// Blocks before this number are durable.
+    synced: u64,
+    /// Journal positions: handed to the kernel, durable.
+    written: u64,
+    durable: u64,
+    /// Position and block number behind the durable write under way.
+    writing: Option<(u64, u64)>,
+    /// The same of the sync under way, and when the last one began.
+    syncing: Option<(u64, u64)>,
+    synced_ms: u64,
+    spare: AlignedBuf,
+    /// Bytes in this run's files.
+    bytes: u64,
+}
+
+impl Log {
+    /// Begins a shard's log of a run. The run must be in the manifest already. `position` is the journal's end.
+    pub fn begin(folder: Folder, set: u32, shard: u16, position: u64) -> io::Result<Log> {
+        let id = SegmentId { set, shard, number: 0 };
+        let segment = folder.create_segment(id, SEGMENT_BYTES)?;
+        Ok(Log {
+            folder,
+            id,
+            segment,
+            offset: 0,
+            sequence: 0,
+            synced: 0,
+            written: position,
+            durable: position,
+            writing: None,
+            syncing: None,
+            synced_ms: 0,
+            spare: AlignedBuf::default(),
+            bytes: 0,
+        })
+    }
+
+    /// The journal position up to which everything survives a power loss.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// The journal position up to which everything survives the end of the process.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Bytes in the files of this run.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether a write or sync is under way.
+    pub fn is_busy(&self) -> bool {
+        self.writing.is_some() || self.syncing.is_some()
+    }
+
+    /// Commits what `journal` gathered, if there is something and no commit is under way. Under [`Fsync::Always`] the
+    /// answer is a write for the driver to make durable; otherwise the page cache has it when this returns.
+    pub fn commit(&mut self, journal: &mut Journal, fsync: Fsync) -> io::Result<Option<Write>> {
+        if journal.is_empty() || self.writing.is_some() || (fsync == Fsync::Always && self.syncing.is_some()) {
+            return Ok(None);
+        }
+        let end = journal.end();
+        let mut buffer = journal.take(std::mem::take(&mut self.spare));
+        let direct = self.segment.direct.as_ref().filter(|_| fsync == Fsync::Always).cloned();
+        let align = if direct.is_some() { DIRECT_ALIGN } else { BUFFERED_ALIGN };
+        let mut offset = self.offset.next_multiple_of(align as u64);
+        if offset > 0 && offset + buffer.len() as u64 > SEGMENT_BYTES {
+            self.next_segment()?;
+            offset = 0;
+        }
+        let file = if align == DIRECT_ALIGN { self.segment.direct.clone() } else { None };
+        let align = if file.is_some() { DIRECT_ALIGN } else { BUFFERED_ALIGN };
+        let file = file.unwrap_or_else(|| self.segment.buffered.clone());
+        let place = Place { epoch: self.id.epoch(), shard: self.id.shard, sequence: self.sequence };
+        let (header, bytes) = block::seal(place, self.synced, align, &buffer);
+        if bytes > block::BLOCK_BYTES_MAX {
+            return Err(io::Error::other("a commit too large for one block"));
+        }
+        buffer[..block::HEADER_BYTES].copy_from_slice(&header);
+        buffer.resize(bytes);
+        self.sequence += 1;
+        self.offset = offset + bytes as u64;
+        self.bytes += bytes as u64;
+        if fsync == Fsync::Always {
+            self.writing = Some((end, self.sequence));
+            return Ok(Some(Write { file, buffer, offset }));
+        }
+        file.write_all_at(&buffer, offset)?;
+        self.written = end;
+        self.spare = buffer;
+        Ok(None)
+    }
+
+    /// The driver's answer to a write.
+    pub fn logged(&mut self, buffer: AlignedBuf, result: io::Result<()>) -> io::Result<()> {
+        self.spare = buffer;
+        if let Some((end, sequence)) = self.writing.take() {
+            result?;
+            (self.written, self.durable, self.synced) = (end, end, sequence);
+        }
+        Ok(())
+    }
+
+    /// A file to sync, if it is time to; give the driver's answer to [`Log::log_synced`].
+    pub fn sync(&mut self, fsync: Fsync, now_ms: u64) -> Option<Arc<File>> {
+        let due = match fsync {
+            Fsync::Always => self.durable < self.written,
+            Fsync::EverySecond => self.durable < self.written && now_ms >= self.synced_ms + SYNC_INTERVAL_MS,
+            Fsync::No => false,
+        };
+        if !due || self.is_busy() {
+            return None;
+        }
+        self.synced_ms = now_ms;
+        self.syncing = Some((self.written, self.sequence));
+        Some(self.segment.buffered.clone())
+    }
+
+    /// The driver's answer to a sync.
+    pub fn log_synced(&mut self, result: io::Result<()>) -> io::Result<()> {
+        if let Some((end, sequence)) = self.syncing.take() {
+            result?;
+            (self.durable, self.synced) = (end, sequence);
+        }
+        Ok(())
+    }
+
+    /// Goes on in a new file. What is in the old one becomes durable first, so that a sync of the new one covers it.
+    fn next_segment(&mut self) -> io::Result<()> {
+        if self.durable < self.written {
+            self.segment.buffered.sync_data()?;
+        }
+        self.id.number += 1;
+        self.segment = self.folder.create_segment(self.id, SEGMENT_BYTES)?;
+        Ok(())
+    }
+}

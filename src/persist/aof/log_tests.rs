@@ -1,0 +1,198 @@
+//! Logs written and read back through real files, whole, torn at every place, and damaged.
+
+use super::*;
+use crate::persist::aof::log::{Fsync, Log};
+use crate::persist::aof::manifest::Manifest;
+use crate::shard::journal::Journal;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A folder of its own, gone at the end.
+struct Temporary(Folder);
+
+impl Temporary {
+    fn new() -> Temporary {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("pinion-aof-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = Folder { path: std::env::temp_dir().join(name), name: "appendonly.aof".into() };
+        fs::create_dir_all(&folder.path).unwrap();
+        Temporary(folder)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0.path);
+    }
+}
+
+const SET: Set = Set { number: 9, shards: 2 };
+
+/// Commits what was gathered, doing what a driver would.
+fn commit(log: &mut Log, journal: &mut Journal, fsync: Fsync) {
+    if let Some(write) = log.commit(journal, fsync).unwrap() {
+        write.file.write_all_at(&write.buffer, write.offset).unwrap();
+        log.logged(write.buffer, Ok(())).unwrap();
+    }
+}
+
+fn set(journal: &mut Journal, key: &str, value: &[u8]) {
+    journal.append(0, [b"SET", key.as_bytes(), value].into_iter());
+}
+
+/// The commands of a shard's log, without SELECT, as "SET key length".
+fn read_back(folder: &Folder, shard: u16) -> Result<Vec<String>, Damage> {
+    let scanned = scan(folder, SET)?;
+    let mut commands = Vec::new();
+    replay(folder, SET, shard, &scanned, &mut |words| {
+        if words[0] != b"SELECT" {
+            let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+            commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
+        }
+        Ok(())
+    })?;
+    Ok(commands)
+}
+
+/// Two logs with `keys` commits each, policies in turn.
+fn written(folder: &Folder, keys: usize, bytes: usize) -> Vec<String> {
+    let mut expected = Vec::new();
+    for shard in 0..2 {
+        let mut journal = Journal::default();
+        let mut log = Log::begin(folder.clone(), SET.number, shard, 0).unwrap();
+        expected.clear();
+        for n in 0..keys {
+            let fsync = [Fsync::Always, Fsync::EverySecond, Fsync::No][n % 3];
+            set(&mut journal, &format!("k{n}"), &vec![b'v'; bytes]);
+            expected.push(format!("SET k{n} {bytes}"));
+            commit(&mut log, &mut journal, fsync);
+            assert_eq!(log.written(), journal.end());
+            assert_eq!(log.durable() == journal.end(), fsync == Fsync::Always);
+        }
+    }
+    expected
+}
+
+#[test]
+fn commits_of_all_policies_read_back_over_segments() {
+    let temporary = Temporary::new();
+    let expected = written(&temporary.0, 30, 3_000_000);
+    let third = SegmentId { set: SET.number, shard: 1, number: 1 };
+    assert!(temporary.0.segment_path(third).exists(), "more than one segment");
+    for shard in 0..2 {
+        assert_eq!(read_back(&temporary.0, shard).unwrap(), expected);
+    }
+    assert!(scan(&temporary.0, SET).unwrap().torn.is_empty());
+}
+
+#[test]
+fn a_sync_makes_what_was_written_durable_once_a_second() {
+    let temporary = Temporary::new();
+    let mut journal = Journal::default();
+    let mut log = Log::begin(temporary.0.clone(), 1, 0, 0).unwrap();
+    set(&mut journal, "a", b"1");
+    commit(&mut log, &mut journal, Fsync::EverySecond);
+    assert!(log.sync(Fsync::No, 5000).is_none());
+    let file = log.sync(Fsync::EverySecond, 5000).unwrap();
+    assert!(log.is_busy() && log.sync(Fsync::EverySecond, 9000).is_none());
+    let position = journal.end();
+    set(&mut journal, "b", b"2");
+    commit(&mut log, &mut journal, Fsync::EverySecond);
+    file.sync_data().unwrap();
+    log.log_synced(Ok(())).unwrap();
+    assert_eq!((log.durable(), log.written()), (position, journal.end()));
+    assert!(log.sync(Fsync::EverySecond, 5999).is_none() && log.sync(Fsync::EverySecond, 6000).is_some());
+    assert!(log.log_synced(Err(std::io::Error::other("no"))).is_err());
+}
+
+#[test]
+fn only_one_commit_is_under_way_and_a_failed_one_is_told() {
+    let temporary = Temporary::new();
+    let mut journal = Journal::default();
+    let mut log = Log::begin(temporary.0.clone(), 1, 0, 0).unwrap();
+    set(&mut journal, "a", b"1");
+    let write = log.commit(&mut journal, Fsync::Always).unwrap().unwrap();
+    set(&mut journal, "b", b"2");
+    assert!(log.commit(&mut journal, Fsync::Always).unwrap().is_none());
+    assert!(log.logged(write.buffer, Err(std::io::Error::other("no"))).is_err());
+    assert_eq!(log.durable(), 0);
+}
+
+#[test]
+fn a_tail_torn_at_any_sector_is_cut_and_nothing_before_it() {
+    let temporary = Temporary::new();
+    let expected = written(&temporary.0, 4, 1500);
+    let file = temporary.0.segment_path(SegmentId { set: SET.number, shard: 0, number: 0 });
+    let whole = fs::read(&file).unwrap();
+    let last = whole.windows(8).rposition(|w| w == b"PINIONv1").unwrap();
+    for sector in (last / 512 * 512..last + 1500).step_by(512) {
+        let mut torn = whole.clone();
+        let from = sector.max(last);
+        torn[from..sector + 512].fill(0);
+        fs::write(&file, &torn).unwrap();
+        assert_eq!(read_back(&temporary.0, 0).unwrap(), expected[..3], "sector at {sector}");
+        let tails = scan(&temporary.0, SET).unwrap().torn;
+        assert_eq!(tails.len(), usize::from(from > last), "a block without a header is not there");
+    }
+}
+
+#[test]
+fn damage_before_what_was_durable_is_refused() {
+    let temporary = Temporary::new();
+    written(&temporary.0, 7, 1500);
+    let file = temporary.0.segment_path(SegmentId { set: SET.number, shard: 0, number: 0 });
+    let whole = fs::read(&file).unwrap();
+    // Block 3 is durable when block 4 is written, and the last, 6, is the first that shows it.
+    for at in [3, 100, 4096 + 100] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x40;
+        fs::write(&file, &damaged).unwrap();
+        let error = read_back(&temporary.0, 0).unwrap_err();
+        assert_eq!(error.file, file);
+        assert!(error.to_string().contains("what was written later is there"), "{error}");
+    }
+    fs::remove_file(&file).unwrap();
+    assert!(read_back(&temporary.0, 0).is_err());
+}
+
+#[test]
+fn a_transaction_that_is_not_whole_is_left_out_on_every_shard() {
+    let temporary = Temporary::new();
+    let mut logs: Vec<(Log, Journal)> = (0..2)
+        .map(|shard| (Log::begin(temporary.0.clone(), SET.number, shard, 0).unwrap(), Journal::default()))
+        .collect();
+    let mut part = |shard: usize, id: u64, shards: &[u16], key: &str| {
+        let (log, journal) = &mut logs[shard];
+        journal.begin(id, shards.iter().copied());
+        set(journal, key, b"v");
+        journal.finish(id);
+        set(journal, &format!("after-{key}"), b"v");
+        commit(log, journal, Fsync::Always);
+    };
+    part(0, 1, &[0, 1], "a");
+    part(1, 1, &[0, 1], "b");
+    part(0, 2, &[0, 1], "c");
+    assert_eq!(read_back(&temporary.0, 0).unwrap(), ["SET a 1", "SET after-a 1"]);
+    assert_eq!(read_back(&temporary.0, 1).unwrap(), ["SET b 1", "SET after-b 1"]);
+    assert_eq!(scan(&temporary.0, SET).unwrap().cut_parts, 1);
+}
+
+#[test]
+fn the_manifest_is_replaced_whole_and_old_runs_are_swept() {
+    let temporary = Temporary::new();
+    let folder = &temporary.0;
+    assert_eq!(folder.manifest().unwrap(), None);
+    written(folder, 1, 1);
+    let manifest = Manifest { base: None, sets: vec![SET] };
+    folder.replace_manifest(&manifest).unwrap();
+    folder.sweep(&manifest).unwrap();
+    assert_eq!(read_back(folder, 0).unwrap().len(), 1);
+    let next = Manifest { base: None, sets: vec![Set { number: 10, shards: 1 }] };
+    folder.replace_manifest(&next).unwrap();
+    assert_eq!(folder.manifest().unwrap(), Some(next.clone()));
+    folder.sweep(&next).unwrap();
+    let left: Vec<_> = fs::read_dir(&folder.path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["appendonly.aof.pinion"]);
+    fs::write(folder.manifest_path(), "pinion-aof 1\n").unwrap();
+    assert!(folder.manifest().is_err());
+}

@@ -1,0 +1,194 @@
+//! Reading the logs of a run back: which blocks are whole, which transactions, and then the commands, once. Never changes a
+//! file.
+
+use crate::persist::aof::block::{self, Block, Broken, DIRECT_ALIGN, Place};
+use crate::persist::aof::cut::{Part, survivors};
+use crate::persist::aof::folder::{Folder, SegmentId};
+use crate::persist::aof::manifest::Set;
+use crate::persist::aof::record::{self, Record, Words};
+use std::fs;
+use std::path::PathBuf;
+
+/// Damage that is no torn tail, or a file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: at byte {offset}: {why}", file.display())]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// Where in it.
+    pub offset: u64,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// A tail that was being written when the machine stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    /// The file.
+    pub file: PathBuf,
+    /// The first byte that is not used.
+    pub offset: u64,
+}
+
+/// What one run's logs hold.
+#[derive(Debug)]
+pub struct Scanned {
+    /// By shard: how many transactions of its log are kept; `None` keeps the log whole.
+    cuts: Vec<Option<usize>>,
+    /// Tails that are left out.
+    pub torn: Vec<Torn>,
+    /// Parts of transactions that are left out, as they are not whole.
+    pub cut_parts: usize,
+    /// Bytes of whole blocks.
+    pub bytes: u64,
+}
+
+/// Looks through all logs of a run.
+pub fn scan(folder: &Folder, set: Set) -> Result<Scanned, Damage> {
+    let mut scanned = Scanned { cuts: Vec::new(), torn: Vec::new(), cut_parts: 0, bytes: 0 };
+    let mut logs = Vec::new();
+    let mut open_tails = Vec::new();
+    for shard in 0..set.shards {
+        let mut parts: Vec<Part> = Vec::new();
+        let mut open: Option<Part> = None;
+        let walked = walk(folder, set, shard, &mut |record| {
+            match record {
+                Record::Begin { id, shards } => {
+                    if open.is_some() {
+                        return Err("a transaction's part that begins within another");
+                    }
+                    open = Some(Part { id, shards });
+                }
+                Record::End { id } => match open.take() {
+                    Some(part) if part.id == id => parts.push(part),
+                    _ => return Err("the end of a transaction's part that did not begin"),
+                },
+                Record::Command(_) => {}
+            }
+            Ok(true)
+        })?;
+        scanned.torn.extend(walked.torn);
+        scanned.bytes += walked.bytes;
+        open_tails.push(open.is_some());
+        logs.push(parts);
+    }
+    let kept = survivors(&logs);
+    for (shard, kept) in kept.into_iter().enumerate() {
+        let all = logs[shard].len();
+        scanned.cut_parts += all - kept + usize::from(open_tails[shard]);
+        // A part whose end is missing follows all whole ones.
+        scanned.cuts.push((kept < all || open_tails[shard]).then_some(kept));
+    }
+    Ok(scanned)
+}
+
+/// Gives the commands of one shard's log to `run`, in order, as far as `scanned` keeps them; an error of `run` is damage.
+pub fn replay(
+    folder: &Folder,
+    set: Set,
+    shard: u16,
+    scanned: &Scanned,
+    run: &mut dyn FnMut(&Words<'_>) -> Result<(), &'static str>,
+) -> Result<(), Damage> {
+    let cut = scanned.cuts.get(shard as usize).copied().flatten();
+    let mut parts = 0;
+    walk(folder, set, shard, &mut |record| {
+        match record {
+            Record::Begin { .. } if cut == Some(parts) => return Ok(false),
+            Record::Begin { .. } => parts += 1,
+            Record::End { .. } => {}
+            Record::Command(words) => run(&words)?,
+        }
+        Ok(true)
+    })
+    .map(drop)
+}
+
+/// What [`walk`] came across.
+#[derive(Debug)]
+struct Walked {
+    torn: Option<Torn>,
+    bytes: u64,
+}
+
+type Visit<'v> = dyn FnMut(Record<'_>) -> Result<bool, &'static str> + 'v;
+
+/// Visits the records of all whole blocks of a shard's log in order, until `visit` answers false.
+fn walk(folder: &Folder, set: Set, shard: u16, visit: &mut Visit<'_>) -> Result<Walked, Damage> {
+    let mut sequence = 0;
+    let mut walked = Walked { torn: None, bytes: 0 };
+    for number in 0.. {
+        let id = SegmentId { set: set.number, shard, number };
+        let file = folder.segment_path(id);
+        let damage = |offset: usize, why: String| Damage { file: file.clone(), offset: offset as u64, why };
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && number > 0 => break,
+            Err(error) => return Err(damage(0, error.to_string())),
+        };
+        let mut at = 0;
+        loop {
+            let expected = Place { epoch: id.epoch(), shard, sequence };
+            let (from, block) = match next_block(&bytes, at, expected) {
+                Ok(found) => found,
+                Err(_) if segment_goes_on(folder, id, expected) => break,
+                Err(broken) => {
+                    let later = bytes.get(at..).unwrap_or_default();
+                    if block::was_durable(later, expected) || later_segment_has(folder, id, expected) {
+                        return Err(damage(at, format!("{broken}, and what was written later is there")));
+                    }
+                    if broken == Broken::Torn {
+                        walked.torn = Some(Torn { file: file.clone(), offset: at as u64 });
+                        return Ok(walked);
+                    }
+                    return Ok(walked);
+                }
+            };
+            let mut rest = block.payload;
+            loop {
+                let before = block.payload.len() - rest.len();
+                let wrong = |why: &str| damage(from + block::HEADER_BYTES + before, why.into());
+                let Some(record) = record::read(&mut rest).map_err(wrong)? else { break };
+                if !visit(record).map_err(wrong)? {
+                    return Ok(walked);
+                }
+            }
+            sequence += 1;
+            walked.bytes += block.bytes as u64;
+            at = from + block.bytes;
+        }
+    }
+    Ok(walked)
+}
+
+/// The block at `at`, or on the next boundary of direct writes, and where it begins.
+fn next_block(bytes: &[u8], at: usize, expected: Place) -> Result<(usize, Block<'_>), Broken> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let aligned = at.next_multiple_of(DIRECT_ALIGN);
+    match block::read(rest, expected) {
+        Ok(block) => Ok((at, block)),
+        Err(broken) => match block::read(bytes.get(aligned..).unwrap_or_default(), expected) {
+            Ok(block) => Ok((aligned, block)),
+            Err(Broken::Torn) => Err(Broken::Torn),
+            Err(_) => Err(broken),
+        },
+    }
+}
+
+/// Whether the next segment begins with the block that is expected: this one was full.
+fn segment_goes_on(folder: &Folder, id: SegmentId, expected: Place) -> bool {
+    let next = SegmentId { number: id.number + 1, ..id };
+    let bytes = fs::read(folder.segment_path(next)).unwrap_or_default();
+    block::read(&bytes, Place { epoch: next.epoch(), ..expected }).is_ok()
+}
+
+/// Whether the next segment holds a block that shows that block `expected` was durable once.
+fn later_segment_has(folder: &Folder, id: SegmentId, expected: Place) -> bool {
+    let next = SegmentId { number: id.number + 1, ..id };
+    fs::read(folder.segment_path(next))
+        .is_ok_and(|bytes| block::was_durable(&bytes, Place { epoch: next.epoch(), ..expected }))
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;
