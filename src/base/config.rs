@@ -231,6 +231,9 @@ pub struct Config {
     /// Emptying the keyspace before a full synchronisation is asynchronous.
     pub replica_lazy_flush: bool,
 
+    /// Which keyspace events are published, as letters in their canonical order.
+    pub notify_keyspace_events: Vec<u8>,
+
     // ---- memory ----
     /// Most memory the data may use, bytes; 0 for no limit.
     pub maxmemory: u64,
@@ -381,6 +384,8 @@ impl Default for Config {
             lazyfree_lazy_eviction: true,
             lazyfree_lazy_user_flush: true,
             replica_lazy_flush: true,
+
+            notify_keyspace_events: Vec::new(),
 
             maxmemory: 0,
             maxmemory_policy: EvictionPolicy::Noeviction,

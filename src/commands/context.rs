@@ -49,6 +49,12 @@ impl Context<'_> {
         }
     }
 
+    /// Tells a keyspace event of the selected database; `class` is one of [`crate::shard::events::class`].
+    #[inline]
+    pub fn happen(&mut self, class: u16, event: &'static str, key: &[u8]) {
+        self.shard.events.happen(class, event, self.db, key);
+    }
+
     /// The fetched copy of `key` in `db`, if that key lives on another shard. Reads of a TwoPhase command ask here
     /// first: `Some(foreign)` means "not ours, this is what its shard holds".
     pub fn foreign(&mut self, db: usize, key: &[u8]) -> Option<&mut Foreign> {

@@ -19,15 +19,35 @@ use scan::{keys, randomkey, scan};
 use crate::commands::context::Context;
 use crate::commands::spec::flag::*;
 use crate::commands::spec::{CommandSpec, Gather, Group, KeySpec, Plan, acl, key};
+use crate::shard::events::class;
 use crate::types::table::{EntryView, Expire, Key};
+use crate::types::value::Owned;
 
 /// The expiry of a key that moves with its value.
 fn carried(expire_ms: Option<u64>) -> Expire {
     expire_ms.map_or(Expire::Clear, Expire::At)
 }
 
-/// Looks at a key as TTL, TYPE and OBJECT do: counted as a hit or miss, but not as an access.
+/// Puts a value that came from another key in the place of whatever `key` holds. Redis removes that first, so the key
+/// counts as new in any case.
+fn replace(ctx: &mut Context<'_>, db: usize, key: Key<'_>, occupied: bool, value: Owned, expire_ms: Option<u64>) {
+    if occupied {
+        ctx.shard.events.happen(class::NEW, "new", db, key.bytes);
+    }
+    ctx.shard.put(db, key, value, carried(expire_ms));
+}
+
+/// Looks at a key as TTL and TYPE do: counted as a hit or miss, but not as an access.
 fn inspect<T>(ctx: &mut Context<'_>, key: Key<'_>, look: impl FnOnce(EntryView<'_>) -> T) -> Option<T> {
+    let seen = inspect_quietly(ctx, key, look);
+    if seen.is_none() {
+        ctx.happen(class::MISS, "keymiss", key.bytes);
+    }
+    seen
+}
+
+/// As [`inspect`], but without an event where there is no key (OBJECT).
+fn inspect_quietly<T>(ctx: &mut Context<'_>, key: Key<'_>, look: impl FnOnce(EntryView<'_>) -> T) -> Option<T> {
     let seen = ctx.shard.peek(ctx.db, key).map(look);
     match seen {
         Some(_) => ctx.shard.stats.hits += 1,

@@ -6,6 +6,8 @@ pub mod bitmaps;
 pub mod connection;
 pub mod context;
 pub mod debug;
+#[cfg(test)]
+mod effects_tests;
 pub mod errors;
 pub mod flags;
 pub mod help;

@@ -22,6 +22,7 @@ use crate::commands::errors;
 use crate::commands::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::commands::spec::{CommandSpec, Gather, Group, KeyFlags, KeySpec, Plan, key};
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::types::table::{Current, Key};
 use crate::types::value::{NewValue, Owned, Value, View};
 use counters::{decr, decrby, incr, incrby};
@@ -153,10 +154,11 @@ impl Deref for Held {
 /// What `key` holds, on this shard or on the one it was fetched from; empty if it is absent.
 pub(crate) fn hold(ctx: &mut Context<'_>, key: &[u8]) -> Result<Held, Refusal> {
     if let Some(foreign) = ctx.foreign(ctx.db, key) {
-        return match &foreign.found {
-            Some((owned, _)) => Held::of_owned(owned),
-            None => Ok(Held::empty()),
-        };
+        if let Some((owned, _)) = &foreign.found {
+            return Held::of_owned(owned);
+        }
+        ctx.happen(class::MISS, "keymiss", key);
+        return Ok(Held::empty());
     }
     match ctx.shard.read(ctx.db, Key::new(key), ctx.no_touch) {
         Some(view) => Held::of_view(view),

@@ -79,6 +79,23 @@ impl TestShard {
         render(&flat(&out))
     }
 
+    /// Runs one command line with the journal on: what stands there for it, `None` for its own words, each key that
+    /// was due as a DEL ahead.
+    #[track_caller]
+    pub(crate) fn journal(&mut self, line: &str) -> Option<Vec<String>> {
+        self.shard.events.journaled = true;
+        self.run(line);
+        let text = |effect: Vec<Vec<u8>>| String::from_utf8_lossy(&effect.join(&b' ')).into_owned();
+        let due = std::mem::take(&mut self.shard.events.due).into_iter();
+        let due: Vec<String> = due.map(|(_, key)| text(vec![b"DEL".to_vec(), key])).collect();
+        let effects = self.shard.events.effects.take();
+        self.shard.events.journaled = false;
+        match effects {
+            None if due.is_empty() => None,
+            effects => Some(due.into_iter().chain(effects.unwrap_or_default().into_iter().map(text)).collect()),
+        }
+    }
+
     /// The bytes of the reply to one command given as its arguments: checks what a dispatcher would, then runs it.
     #[track_caller]
     pub(crate) fn reply_to(&mut self, words: &[&[u8]]) -> Vec<u8> {

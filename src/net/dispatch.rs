@@ -420,6 +420,7 @@ impl Worker {
             let call = Call { id, manner: conn.session.manner(), pos, conn: conn.id, seq: conn.next_seq() };
             self.router.call(call, args, out)
         };
+        self.publish_events();
         if monitored && session {
             // As in Redis, SELECT is shown in the database it selects, and RESET no longer to who left MONITOR by it.
             let name = self.router.table.get(id).name;

@@ -6,6 +6,7 @@ pub mod client_filter;
 pub mod connection;
 pub mod dispatch;
 pub mod handshake;
+pub mod keyspace_events;
 pub mod listener;
 pub mod output;
 pub mod pubsub;

@@ -2,6 +2,7 @@
 
 use crate::base::config::{Config, EvictionPolicy as Policy};
 use crate::net::worker::{Pause, Worker};
+use crate::shard::events;
 use crate::shard::settings::{AccessClock, ShardSettings};
 use std::sync::atomic::Ordering;
 
@@ -27,6 +28,7 @@ impl Worker {
         self.router.terms.bulk_bytes_max = config.proto_max_bulk_len as usize;
         self.router.terms.slow_ticks = self.slow_ticks;
         apply_to_shard(config, &mut self.router.shard.settings);
+        self.router.shard.events.wanted = events::classes(&config.notify_keyspace_events);
     }
 
     /// Takes over CLIENT PAUSE as it stands now; wakes what waited for its end.

@@ -115,6 +115,7 @@ impl Core {
         worker.router.mesh.drain(limits::MESSAGES_PER_PEER, |from, message| messages.push((from, message)));
         for (from, message) in messages.drain(..) {
             worker.on_message(from, message);
+            worker.publish_events();
         }
         worker.messages = messages;
     }
@@ -144,6 +145,7 @@ impl Core {
         self.next_cron_ms = now + 1000 / u64::from(worker.config.hz.clamp(1, 500));
         worker.cron();
         worker.router.shard.expire_step(limits::EXPIRE_STEP_ENTRIES);
+        worker.publish_events();
         worker.send_outputs();
         (self.hooks.cron)(worker);
     }

@@ -27,10 +27,36 @@ pub mod class {
     pub const MODULE: u16 = 1 << 10;
     /// `n`: a key came to be. Not part of `A`.
     pub const NEW: u16 = 1 << 11;
+    /// `A`: every class but [`MISS`] and [`NEW`].
+    pub const ALL: u16 = (NEW - 1) & !MISS;
     /// `K`: events go to `__keyspace@<db>__:<key>`.
     pub const KEYSPACE: u16 = 1 << 12;
     /// `E`: events go to `__keyevent@<db>__:<event>`.
     pub const KEYEVENT: u16 = 1 << 13;
+}
+
+/// The classes that letters of `notify-keyspace-events` select; 0 if they select nothing that would be published.
+pub fn classes(letters: &[u8]) -> u16 {
+    let class_of = |letter: &u8| match letter {
+        b'g' => class::GENERIC,
+        b'$' => class::STRING,
+        b'l' => class::LIST,
+        b's' => class::SET,
+        b'h' => class::HASH,
+        b'z' => class::SORTED_SET,
+        b'x' => class::EXPIRED,
+        b'e' => class::EVICTED,
+        b't' => class::STREAM,
+        b'd' => class::MODULE,
+        b'A' => class::ALL,
+        b'm' => class::MISS,
+        b'n' => class::NEW,
+        b'K' => class::KEYSPACE,
+        b'E' => class::KEYEVENT,
+        _ => 0,
+    };
+    let wanted = letters.iter().fold(0, |wanted, letter| wanted | class_of(letter));
+    if wanted & (class::KEYSPACE | class::KEYEVENT) == 0 { 0 } else { wanted }
 }
 
 /// One keyspace event.
@@ -62,6 +88,9 @@ pub struct Events {
     pub ready: Vec<(usize, Vec<u8>)>,
     /// Whether effects are collected: set while there is a journal or a replica.
     pub journaled: bool,
+    /// Keys that were removed because they were due, database and key: each stands in the journal as a DEL of its own,
+    /// before what the running command leaves there. Collected while `journaled`.
+    pub due: Vec<(usize, Vec<u8>)>,
     /// What stands for the running command in the journal; `None` lets its own words stand.
     pub effects: Option<Vec<Effect>>,
 }
@@ -72,6 +101,15 @@ impl Events {
     pub fn happen(&mut self, class: u16, event: &'static str, db: usize, key: &[u8]) {
         if self.wanted & class != 0 {
             self.happened.push(Happening { class, event, db, key: key.to_vec() });
+        }
+    }
+
+    /// Notes that a key was due and has been removed.
+    #[inline]
+    pub fn expired(&mut self, db: usize, key: &[u8]) {
+        self.happen(class::EXPIRED, "expired", db, key);
+        if self.journaled {
+            self.due.push((db, key.to_vec()));
         }
     }
 
@@ -122,6 +160,14 @@ mod tests {
         events.has_waiters = true;
         events.ready(1, b"w");
         assert_eq!(events.ready, [(1, b"w".to_vec())]);
+    }
+
+    #[test]
+    fn letters_name_classes() {
+        assert_eq!(classes(b"A"), 0, "neither K nor E: nothing would be published");
+        assert_eq!(classes(b"KAmn"), (1 << 13) - 1);
+        assert_eq!(classes(b"AE") & (class::MISS | class::NEW), 0);
+        assert_eq!(classes(b"g$lshzxetdE"), classes(b"AE"));
     }
 
     #[test]

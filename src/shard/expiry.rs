@@ -38,8 +38,11 @@ impl Shard {
         self.expire_fields_step(budget);
         for _ in 0..self.tables.len() {
             let db = self.expiry.next_db % self.tables.len();
-            let lazy = &mut self.lazy;
-            let swept = self.tables[db].sweep_expired(self.now_ms, left, |_, boxed| lazy.value(boxed));
+            let (lazy, events) = (&mut self.lazy, &mut self.events);
+            let swept = self.tables[db].sweep_expired(self.now_ms, left, |key, boxed| {
+                lazy.value(boxed);
+                events.expired(db, key);
+            });
             removed += swept.expired as u64;
             self.expiry.note_ttl(db, swept.alive as u64, swept.ttl_ms_sum);
             self.expiry.note_stale(swept.expired as u64, swept.alive as u64);

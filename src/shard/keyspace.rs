@@ -3,7 +3,7 @@
 
 use crate::base::hash::Position;
 use crate::shard::access;
-use crate::shard::events::Events;
+use crate::shard::events::{Events, class};
 use crate::shard::expiry::ActiveExpiry;
 use crate::shard::field_expiry::FieldExpiry;
 use crate::shard::lazyfree::LazyFree;
@@ -98,12 +98,15 @@ impl Shard {
             }
             Live::Missing => {
                 self.stats.misses += 1;
+                self.events.happen(class::MISS, "keymiss", db, key.bytes);
                 None
             }
             Live::Expired(boxed) => {
                 self.stats.misses += 1;
                 self.stats.expired += 1;
                 self.lazy.value(boxed);
+                self.events.expired(db, key.bytes);
+                self.events.happen(class::MISS, "keymiss", db, key.bytes);
                 None
             }
         }
@@ -119,6 +122,7 @@ impl Shard {
             Live::Expired(boxed) => {
                 self.stats.expired += 1;
                 self.lazy.value(boxed);
+                self.events.expired(db, key.bytes);
                 None
             }
         }
@@ -133,6 +137,7 @@ impl Shard {
             Live::Expired(boxed) => {
                 self.stats.expired += 1;
                 self.lazy.value(boxed);
+                self.events.expired(db, key.bytes);
                 None
             }
         }
@@ -156,8 +161,8 @@ impl Shard {
         if let NewValue::Boxed(value) = &mut value {
             self.note_arrival(db, key, value);
         }
-        if expire == Expire::Keep {
-            self.peek(db, key);
+        if (expire == Expire::Keep || self.events.wanted != 0) && self.peek(db, key).is_none() {
+            self.events.happen(class::NEW, "new", db, key.bytes);
         }
         self.dirty += 1;
         let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);

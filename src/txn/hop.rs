@@ -97,6 +97,12 @@ pub fn run_phase(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Ar
         }
         return;
     }
+    if phase == Phase::Quiet {
+        let wanted = std::mem::take(&mut ctx.shard.events.wanted);
+        run_phase(plan, Phase::Run, ctx, args, reply);
+        ctx.shard.events.wanted = wanted;
+        return;
+    }
     match function(plan, phase) {
         Some(run) => run(ctx, args, reply),
         None => reply.error("ERR this command has no part on a shard"),

@@ -49,6 +49,8 @@ pub enum Ticket {
 pub enum Phase {
     /// The command itself.
     Run,
+    /// The command itself, without keyspace events: the source of a RENAME goes without a `del`.
+    Quiet,
     /// The check of a `CheckedScatter`.
     Check,
     /// A subcommand of DEBUG that concerns keys.

@@ -220,7 +220,7 @@ impl Router {
         let Some(pending) = self.pending[index as usize].as_mut() else { return };
         pending.step = Step::Delete { reply: run.reply };
         let call = Call { id: unlink, manner: pending.manner, pos: None, conn: pending.conn, seq: pending.seq };
-        self.run_parts(index, call, parts, Phase::Run);
+        self.run_parts(index, call, parts, Phase::Quiet);
     }
 
     pub(super) fn part_done(&mut self, index: u32, part: u32, mut reply: OutBuf) {

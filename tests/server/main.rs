@@ -9,6 +9,7 @@ mod common;
 mod auth;
 mod client_command;
 mod clients;
+mod events;
 mod frames;
 mod life;
 mod monitor;

@@ -196,7 +196,6 @@ fn what_is_not_there_yet_is_refused_with_its_line() {
         ["--min-replicas-to-write", "1"],
         ["--daemonize", "yes"],
         ["--supervised", "systemd"],
-        ["--notify-keyspace-events", "KEA"],
     ] {
         assert!(fault(&args).starts_with("Fatal config error, command line: '"), "{args:?}");
     }

@@ -202,7 +202,6 @@ const NO_CLUSTER: &str = "there is no cluster mode yet";
 const NO_EVICTION: &str = "there is no memory limit and no eviction yet";
 const NO_LUA: &str = "there are no scripts yet";
 const NO_MODULES: &str = "Pinion loads no modules";
-const NO_PUBSUB: &str = "there is no pub/sub yet";
 const NO_REPLICATION: &str = "there is no replication yet";
 const NO_SNAPSHOT: &str = "there are no snapshots yet: data is lost when the server stops";
 const NO_TLS: &str = "there is no TLS yet";

@@ -6,6 +6,7 @@ use crate::commands::context::Context;
 use crate::commands::strings::edit::edit;
 use crate::commands::strings::{Refusal, bytes_of, refuse_short};
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 
 /// `GETBIT key offset`
 pub(crate) fn getbit(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
@@ -54,7 +55,7 @@ fn setbit_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<u8, Refusal>
         old
     })?;
     if edited.grown || edited.result != bit {
-        ctx.shard.dirty += 1;
+        ctx.shard.changed(ctx.db, key, class::STRING, "setbit");
     }
     Ok(edited.result)
 }

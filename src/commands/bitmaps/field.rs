@@ -9,6 +9,7 @@ use crate::commands::errors;
 use crate::commands::strings::edit::edit;
 use crate::commands::strings::{Refusal, bytes_of, refuse_short};
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use smallvec::SmallVec;
 
 const INVALID_TYPE: Refusal =
@@ -248,6 +249,9 @@ fn run_all(
     // A string that only grew is a change too (Redis forgets to count it if every write failed).
     let (changed, written) = edited.result;
     ctx.shard.dirty += if edited.grown { written.max(1) } else { changed };
+    if changed > 0 || edited.grown && written > 0 {
+        ctx.happen(class::STRING, "setbit", key.bytes);
+    }
     Ok(())
 }
 

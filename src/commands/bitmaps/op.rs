@@ -5,6 +5,7 @@ use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::commands::strings::{Held, Refusal, boxed, hold, refuse_short};
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::types::table::Expire;
 use crate::types::value::NewValue;
 use smallvec::SmallVec;
@@ -57,11 +58,14 @@ fn bitop_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<usize, Refusa
     let len = result.len();
     let destination = ctx.first_key(&args[2]);
     if len == 0 {
-        ctx.shard.remove(ctx.db, destination);
+        if ctx.shard.remove(ctx.db, destination) {
+            ctx.happen(class::GENERIC, "del", destination.bytes);
+        }
         return Ok(0);
     }
     let value = if len <= SMALL_BYTES { NewValue::Str { bytes: &result, raw: true } } else { boxed(Arc::new(result)) };
     ctx.shard.set(ctx.db, destination, value, Expire::Clear);
+    ctx.happen(class::STRING, "set", destination.bytes);
     Ok(len)
 }
 

@@ -6,6 +6,7 @@ use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::commands::keys::carried;
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::types::table::Key;
 
 /// Source and destination are one and the same.
@@ -53,10 +54,12 @@ pub(crate) fn copy(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
         return reply.error(SAME);
     }
     let Some((value, expire_ms)) = source(ctx, from) else { return reply.integer(0) };
-    if !replace && ctx.shard.peek(to_db, to).is_some() {
+    let occupied = ctx.shard.peek(to_db, to).is_some();
+    if !replace && occupied {
         return reply.integer(0);
     }
-    ctx.shard.put(to_db, to, value, carried(expire_ms));
+    super::replace(ctx, to_db, to, occupied, value, expire_ms);
+    ctx.shard.events.happen(class::GENERIC, "copy_to", to_db, to.bytes);
     reply.integer(1);
 }
 
@@ -67,7 +70,10 @@ fn source(ctx: &mut Context<'_>, from: &[u8]) -> Option<(crate::types::value::Ow
         let found = foreign.found.clone();
         match found {
             Some(_) => ctx.shard.stats.hits += 1,
-            None => ctx.shard.stats.misses += 1,
+            None => {
+                ctx.shard.stats.misses += 1;
+                ctx.happen(class::MISS, "keymiss", from);
+            }
         }
         return found;
     }
@@ -88,5 +94,7 @@ pub(crate) fn move_key(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut R
     }
     let Some((value, expire_ms)) = ctx.shard.take(ctx.db, key) else { return reply.integer(0) };
     ctx.shard.put(to_db, key, value, carried(expire_ms));
+    ctx.happen(class::GENERIC, "move_from", key.bytes);
+    ctx.shard.events.happen(class::GENERIC, "move_to", to_db, key.bytes);
     reply.integer(1);
 }

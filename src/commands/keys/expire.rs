@@ -7,6 +7,7 @@ use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::commands::keys::inspect;
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::types::table::EXPIRE_MS_MAX;
 
 /// What a command's number counts, in milliseconds.
@@ -116,9 +117,18 @@ fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, name: &str
         return reply.integer(0);
     }
     match u64::try_from(at) {
-        Ok(at) if at > ctx.shard.now_ms => ctx.shard.set_expire(ctx.db, key, Some(at)),
-        _ => ctx.shard.remove(ctx.db, key),
-    };
+        Ok(at) if at > ctx.shard.now_ms => {
+            ctx.shard.set_expire(ctx.db, key, Some(at));
+            let mut digits = itoa::Buffer::new();
+            ctx.shard.events.effect(&[b"PEXPIREAT", key.bytes, digits.format(at).as_bytes()]);
+            ctx.happen(class::GENERIC, "expire", key.bytes);
+        }
+        _ => {
+            ctx.shard.remove(ctx.db, key);
+            ctx.shard.events.effect(&[b"DEL", key.bytes]);
+            ctx.happen(class::GENERIC, "del", key.bytes);
+        }
+    }
     reply.integer(1);
 }
 
@@ -126,7 +136,11 @@ fn set(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, name: &str
 pub(crate) fn persist(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let key = ctx.first_key(&args[1]);
     let has_expiry = ctx.shard.peek(ctx.db, key).is_some_and(|entry| entry.expire_ms.is_some());
-    reply.integer(i64::from(has_expiry && ctx.shard.set_expire(ctx.db, key, None)));
+    let persists = has_expiry && ctx.shard.set_expire(ctx.db, key, None);
+    if persists {
+        ctx.happen(class::GENERIC, "persist", key.bytes);
+    }
+    reply.integer(i64::from(persists));
 }
 
 /// Answers -2 without the key, -1 without an expiry, else what `convert` makes of it and the time now.

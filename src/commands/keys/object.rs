@@ -2,7 +2,7 @@
 
 use crate::commands::args::Args;
 use crate::commands::context::Context;
-use crate::commands::keys::inspect;
+use crate::commands::keys::inspect_quietly;
 use crate::resp::reply::Reply;
 use crate::shard::settings::AccessClock;
 use crate::types::value::{Value, View};
@@ -30,7 +30,7 @@ pub(crate) fn encoding_name(value: View<'_>) -> &'static str {
 /// `OBJECT ENCODING key`.
 pub(crate) fn object_encoding(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let key = ctx.first_key(&args[2]);
-    match inspect(ctx, key, |entry| encoding_name(entry.value)) {
+    match inspect_quietly(ctx, key, |entry| encoding_name(entry.value)) {
         Some(name) => reply.bulk(name.as_bytes()),
         None => reply.null(),
     }
@@ -39,7 +39,7 @@ pub(crate) fn object_encoding(ctx: &mut Context<'_>, args: &mut Args<'_>, reply:
 /// `OBJECT REFCOUNT key`: always 1, nothing is shared between keys.
 pub(crate) fn object_refcount(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let key = ctx.first_key(&args[2]);
-    match inspect(ctx, key, |_| ()) {
+    match inspect_quietly(ctx, key, |_| ()) {
         Some(()) => reply.integer(1),
         None => reply.null(),
     }
@@ -48,7 +48,7 @@ pub(crate) fn object_refcount(ctx: &mut Context<'_>, args: &mut Args<'_>, reply:
 /// `OBJECT IDLETIME key`: seconds.
 pub(crate) fn object_idletime(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let key = ctx.first_key(&args[2]);
-    if inspect(ctx, key, |_| ()).is_none() {
+    if inspect_quietly(ctx, key, |_| ()).is_none() {
         return reply.null();
     }
     if ctx.shard.settings.access_clock == AccessClock::Frequency {
@@ -60,7 +60,7 @@ pub(crate) fn object_idletime(ctx: &mut Context<'_>, args: &mut Args<'_>, reply:
 /// `OBJECT FREQ key`: the logarithmic use counter.
 pub(crate) fn object_freq(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let key = ctx.first_key(&args[2]);
-    if inspect(ctx, key, |_| ()).is_none() {
+    if inspect_quietly(ctx, key, |_| ()).is_none() {
         return reply.null();
     }
     if ctx.shard.settings.access_clock == AccessClock::Recency {

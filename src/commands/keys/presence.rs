@@ -5,6 +5,7 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::keys::inspect;
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::types::table::Key;
 
 /// Counts the keys that `test` is true for. A key named twice is tested twice.
@@ -15,7 +16,13 @@ fn count(args: &Args<'_>, reply: &mut Reply<'_>, mut test: impl FnMut(Key<'_>) -
 
 /// `DEL key [key ...]`. Large values are freed in steps afterwards, as for UNLINK.
 pub(crate) fn del(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    count(args, reply, |key| ctx.shard.remove(ctx.db, key));
+    count(args, reply, |key| {
+        let removed = ctx.shard.remove(ctx.db, key);
+        if removed {
+            ctx.happen(class::GENERIC, "del", key.bytes);
+        }
+        removed
+    });
 }
 
 /// `UNLINK key [key ...]`.

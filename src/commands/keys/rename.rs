@@ -4,8 +4,9 @@
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
-use crate::commands::keys::carried;
+use crate::commands::keys::replace;
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::types::table::Key;
 
 /// `RENAME key newkey`.
@@ -45,7 +46,8 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, only_if_free: bool) -> Outcome {
     if from == to.bytes {
         return Outcome::Same;
     }
-    if only_if_free && ctx.shard.peek(db, to).is_some() {
+    let occupied = ctx.shard.peek(db, to).is_some();
+    if only_if_free && occupied {
         return Outcome::Occupied;
     }
     let taken = match ctx.foreign(db, from) {
@@ -56,6 +58,8 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, only_if_free: bool) -> Outcome {
         None => ctx.shard.take(db, Key::new(from)),
     };
     let Some((value, expire_ms)) = taken else { return Outcome::NoSource };
-    ctx.shard.put(db, to, value, carried(expire_ms));
+    replace(ctx, db, to, occupied, value, expire_ms);
+    ctx.happen(class::GENERIC, "rename_from", from);
+    ctx.happen(class::GENERIC, "rename_to", to.bytes);
     Outcome::Done
 }

@@ -6,6 +6,7 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::shard::keyspace::Change;
 use crate::types::table::Current;
 use crate::types::value::{NewValue, View};
@@ -55,7 +56,7 @@ fn count(
 #[inline]
 fn add(ctx: &mut Context<'_>, key: &[u8], step: i64) -> Result<i64, Refusal> {
     let key = ctx.first_key(key);
-    ctx.shard.update(ctx.db, key, |current| {
+    let sum = ctx.shard.update(ctx.db, key, |current| {
         let old = match current {
             None => 0,
             Some(Current::Inline(View::Int(number))) => number,
@@ -65,8 +66,10 @@ fn add(ctx: &mut Context<'_>, key: &[u8], step: i64) -> Result<i64, Refusal> {
             }
         };
         let sum = old.checked_add(step).ok_or(OVERFLOW)?;
-        Ok((Change::Replace(NewValue::Int(sum)), sum))
-    })
+        Ok::<_, Refusal>((Change::Replace(NewValue::Int(sum)), sum))
+    })?;
+    ctx.happen(class::STRING, "incrby", key.bytes);
+    Ok(sum)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::shard::keyspace::Change;
 use crate::types::table::{Current, Key};
 use crate::types::value::NewValue;
@@ -107,7 +108,10 @@ pub(crate) fn append(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
         return refuse_short(args, reply);
     }
     match append_checked(ctx, args) {
-        Ok(len) => reply.integer(len as i64),
+        Ok(len) => {
+            ctx.happen(class::STRING, "append", &args[1]);
+            reply.integer(len as i64);
+        }
         Err(refusal) => reply.error(refusal),
     }
 }
@@ -182,7 +186,7 @@ fn setrange_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<usize, Ref
         bytes[offset..end].copy_from_slice(patch);
         bytes.len()
     })?;
-    ctx.shard.dirty += 1;
+    ctx.shard.changed(ctx.db, key, class::STRING, "setrange");
     Ok(edited.result)
 }
 

@@ -7,6 +7,7 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::shard::keyspace::Change;
 use crate::types::table::Current;
 use crate::types::value::{NewValue, View};
@@ -39,6 +40,8 @@ fn incrbyfloat_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply
         sum = old.checked_add(step).filter(|sum| sum.is_finite()).ok_or(NOT_FINITE)?.human();
         Ok((Change::Replace(NewValue::Str { bytes: &sum, raw: false }), ()))
     })?;
+    ctx.shard.events.effect(&[b"SET", key.bytes, &sum, b"KEEPTTL"]);
+    ctx.happen(class::STRING, "incrbyfloat", key.bytes);
     reply.bulk(&sum);
     Ok(())
 }

@@ -8,7 +8,8 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::resp::reply::Reply;
-use crate::types::table::Expire;
+use crate::shard::events::class;
+use crate::types::table::{Expire, Key};
 use crate::types::value::View;
 
 /// `GET key`
@@ -87,15 +88,20 @@ fn getex_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) 
     match expire {
         Expire::At(at_ms) => {
             if at_ms <= now_ms {
-                ctx.shard.remove(ctx.db, key);
+                delete(ctx, key);
             } else {
                 ctx.shard.set_expire(ctx.db, key, Some(at_ms));
+                let mut digits = itoa::Buffer::new();
+                ctx.shard.events.effect(&[b"PEXPIREAT", key.bytes, digits.format(at_ms).as_bytes()]);
+                ctx.happen(class::GENERIC, "expire", key.bytes);
             }
         }
         Expire::Clear | Expire::Keep if options.lifetime == Lifetime::Persist => {
             let expires = ctx.shard.peek(ctx.db, key).is_some_and(|entry| entry.expire_ms.is_some());
             if expires {
                 ctx.shard.set_expire(ctx.db, key, None);
+                ctx.shard.events.effect(&[b"PERSIST", key.bytes]);
+                ctx.happen(class::GENERIC, "persist", key.bytes);
             }
         }
         Expire::Clear | Expire::Keep => {}
@@ -114,7 +120,14 @@ pub(crate) fn getdel(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
         Some(view) if is_alien(view) => return reply.error(errors::WRONGTYPE),
         Some(view) => answer(reply, view),
     }
+    delete(ctx, key);
+}
+
+/// Removes a key that is there; the journal says DEL, whatever the command's name.
+fn delete(ctx: &mut Context<'_>, key: Key<'_>) {
     ctx.shard.remove(ctx.db, key);
+    ctx.shard.events.effect(&[b"DEL", key.bytes]);
+    ctx.happen(class::GENERIC, "del", key.bytes);
 }
 
 /// `DELIFEQ key value`: deletes the key if it holds exactly `value`.
@@ -130,7 +143,7 @@ pub(crate) fn delifeq(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Re
         Some(Err(refusal)) => return reply.error(refusal),
     };
     if equal {
-        ctx.shard.remove(ctx.db, key);
+        delete(ctx, key);
     }
     reply.integer(i64::from(equal));
 }

@@ -145,11 +145,23 @@ pub(crate) fn msetex(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
         Ok((end, condition, expire)) => {
             let goes = all_hold(ctx, args, 2, end, condition);
             if goes {
+                journal_msetex(ctx, args, end, expire);
                 set_pairs(ctx, args, 2, end, expire);
             }
             reply.integer(i64::from(goes));
         }
         Err(refusal) => reply.error(refusal),
+    }
+}
+
+/// Journals an MSETEX with a time as one with the time that is meant.
+fn journal_msetex(ctx: &mut Context<'_>, args: &Args<'_>, end: usize, expire: Expire) {
+    let Expire::At(at_ms) = expire else { return };
+    if ctx.shard.events.journaled {
+        let mut digits = itoa::Buffer::new();
+        let mut words: Vec<&[u8]> = args.from(0).take(end).collect();
+        words.extend([&b"PXAT"[..], digits.format(at_ms).as_bytes()]);
+        ctx.shard.events.effect(&words);
     }
 }
 

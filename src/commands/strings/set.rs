@@ -7,23 +7,51 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::types::table::{Expire, Key};
 
-/// Replaces whatever `key` holds by `big`, or else by `bytes`, counting the write. A key whose time is over already
-/// is removed instead.
+/// Replaces whatever `key` holds by `big`, or else by `bytes`, counting the write and telling its events. A key whose
+/// time is over already is removed instead, and what is told is what Redis tells: that it was set and has expired.
 #[inline]
 pub(super) fn store(ctx: &mut Context<'_>, key: Key<'_>, bytes: &[u8], big: Option<BigString>, expire: Expire) {
     if let Expire::At(at_ms) = expire
         && at_ms <= ctx.shard.now_ms
     {
-        ctx.shard.remove(ctx.db, key);
-        return;
+        return store_expired(ctx, key);
     }
     let value = match big {
         Some(big) => boxed(big),
         None => encode(bytes),
     };
     ctx.shard.set(ctx.db, key, value, expire);
+    ctx.happen(class::STRING, "set", key.bytes);
+    if let Expire::At(_) = expire {
+        ctx.happen(class::GENERIC, "expire", key.bytes);
+    }
+}
+
+#[cold]
+fn store_expired(ctx: &mut Context<'_>, key: Key<'_>) {
+    if ctx.shard.remove(ctx.db, key) {
+        ctx.shard.events.effect(&[b"DEL", key.bytes]);
+    } else {
+        ctx.happen(class::NEW, "new", key.bytes);
+        ctx.shard.events.no_effect();
+    }
+    ctx.happen(class::STRING, "set", key.bytes);
+    ctx.happen(class::GENERIC, "expire", key.bytes);
+    ctx.happen(class::EXPIRED, "expired", key.bytes);
+}
+
+/// Journals a string that was set to expire: with the time it expires at, whatever the client's words for that were.
+pub(super) fn journal_set_until(ctx: &mut Context<'_>, key: &[u8], value: &[u8], expire: Expire) {
+    if let Expire::At(at_ms) = expire
+        && ctx.shard.events.journaled
+        && at_ms > ctx.shard.now_ms
+    {
+        let mut digits = itoa::Buffer::new();
+        ctx.shard.events.effect(&[b"SET", key, value, b"PXAT", digits.format(at_ms).as_bytes()]);
+    }
 }
 
 /// `SET key value [NX|XX|IFEQ v] [GET] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL]`
@@ -65,6 +93,7 @@ fn set_with_options(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Repl
         holds(ctx, key, options.condition, args)?
     };
     if goes {
+        journal_set_until(ctx, key.bytes, big.as_ref().map_or(&args[2], |big| big), expire);
         store(ctx, key, &args[2], big, expire);
     }
     match (options.get, goes) {
@@ -130,6 +159,7 @@ fn set_until(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>, 
         Ok(at_ms) => {
             let big = args.take_big(3);
             let key = ctx.first_key(&args[1]);
+            journal_set_until(ctx, key.bytes, big.as_ref().map_or(&args[3], |big| big), Expire::At(at_ms));
             store(ctx, key, &args[3], big, Expire::At(at_ms));
             reply.ok();
         }

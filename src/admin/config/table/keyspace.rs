@@ -1,6 +1,6 @@
 //! Settings of databases, expiry, freeing, memory, and the encodings of small collections.
 
-use super::{NO_EVICTION, NO_PUBSUB, NO_REPLICATION, NO_TYPE, Setting};
+use super::{NO_EVICTION, NO_REPLICATION, NO_TYPE, Setting};
 use super::{count, int, long, one_of, size, text, yes_no};
 use crate::admin::config::value::Kind;
 use crate::base::config::EvictionPolicy;
@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Setting] = &[
         .no_effect(NO_EVICTION),
     count("lfu-log-factor", "10").fill(|c, v| c.lfu_log_factor = v.int()).no_effect(NO_EVICTION),
     count("lfu-decay-time", "1").fill(|c, v| c.lfu_decay_time = v.int()).no_effect(NO_EVICTION),
-    Setting::new("notify-keyspace-events", Kind::Events, "").refused(NO_PUBSUB),
+    Setting::new("notify-keyspace-events", Kind::Events, "").fill(|c, v| c.notify_keyspace_events = v.bytes()),
     long("hash-max-listpack-entries", "512")
         .also_named(&["hash-max-ziplist-entries"])
         .fill(|c, v| c.hash_max_listpack_entries = v.int()),
