@@ -156,7 +156,7 @@ impl Entry {
 type Queue = SmallVec<[Entry; 2]>;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct LockTable {
     txns: HashMap<TxnId, Txn, RandomState>,
     queues: HashMap<LockKey, Queue, RandomState>,
@@ -332,3 +332,7 @@ impl LockTable {
 #[cfg(test)]
 #[path = "lock_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "protocol_tests.rs"]
+mod protocol_tests;
