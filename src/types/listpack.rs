@@ -56,6 +56,16 @@ impl PartialEq for Listpack {
 
 impl Eq for Listpack {}
 
+/// A listpack of `count` whole entries.
+pub(crate) fn from_entries(entries: &[u8], count: usize) -> Listpack {
+    let mut list = Listpack::with_capacity(entries.len());
+    let end = HEADER_BYTES + entries.len();
+    list.bytes[HEADER_BYTES..end].copy_from_slice(entries);
+    list.bytes[end] = END;
+    list.set_header(end + 1, count);
+    list
+}
+
 impl Listpack {
     /// An empty one.
     pub fn new() -> Self {
@@ -333,8 +343,8 @@ impl<'a> Iterator for Iter<'a> {
         if self.at >= self.entries.len() {
             return None;
         }
-        let item = entry::item_at(self.entries, self.at);
-        self.at += entry::size_at(self.entries, self.at);
+        let (item, next) = entry::read(self.entries, self.at);
+        self.at = next;
         Some(item)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod fields;
 pub mod hash;
+pub mod list;
 pub mod listpack;
 pub mod stream;
 pub mod table;

@@ -224,6 +224,17 @@ pub(crate) fn before(bytes: &[u8], end: usize) -> usize {
     }
 }
 
+/// What the entry at `at` holds, and where the next one begins.
+#[inline]
+pub(crate) fn read(bytes: &[u8], at: usize) -> (Item<'_>, usize) {
+    let tag = bytes[at];
+    if tag & 0xc0 == STR_6 {
+        let end = at + 1 + usize::from(tag & 63);
+        return (Item::Str(&bytes[at + 1..end]), end + 1);
+    }
+    (item_at(bytes, at), at + size_at(bytes, at))
+}
+
 /// What the entry at `at` holds.
 #[inline]
 pub(crate) fn item_at(bytes: &[u8], at: usize) -> Item<'_> {
