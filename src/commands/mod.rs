@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod bitmaps;
+pub mod blocking;
 pub mod connection;
 pub mod context;
 pub mod debug;
@@ -13,6 +14,7 @@ pub mod flags;
 pub mod help;
 pub mod key_args;
 pub mod keys;
+pub mod lists;
 pub mod pubsub;
 pub mod server;
 pub mod spec;

@@ -11,6 +11,7 @@
 //! ```
 
 use crate::commands::args::Args;
+use crate::commands::blocking::Blocking;
 use crate::commands::context::CommandFn;
 use crate::resp::reply::Reply;
 
@@ -308,6 +309,8 @@ pub struct CommandSpec {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// Not for users (COMMAND DOCS' `syscmd`).
     pub internal: bool,
+    /// How it waits, if it may.
+    pub blocking: Option<&'static Blocking>,
 }
 
 const _: () = assert!(std::mem::offset_of!(CommandSpec, key_specs) <= 64, "what every request looks at is one line");
@@ -336,6 +339,7 @@ impl CommandSpec {
             history: &[],
             deprecated: None,
             internal: false,
+            blocking: None,
         }
     }
 
@@ -451,6 +455,13 @@ impl CommandSpec {
     /// Marks it as superseded since `version` by `replacement`.
     pub const fn deprecated(mut self, version: &'static str, replacement: &'static str) -> Self {
         self.deprecated = Some((version, replacement));
+        self
+    }
+
+    /// Sets how it waits; its plan is the command without waiting.
+    pub const fn blocking(mut self, blocking: &'static Blocking) -> Self {
+        assert!(self.flags & flag::BLOCKING != 0, "a command that waits says so in its flags");
+        self.blocking = Some(blocking);
         self
     }
 

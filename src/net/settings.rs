@@ -4,6 +4,7 @@ use crate::base::config::{Config, EvictionPolicy as Policy};
 use crate::net::worker::{Pause, Worker};
 use crate::shard::events;
 use crate::shard::settings::{AccessClock, ShardSettings};
+use crate::types::list::Fill;
 use std::sync::atomic::Ordering;
 
 impl Worker {
@@ -62,4 +63,5 @@ fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
     settings.hash_limits.value_bytes = config.hash_max_listpack_value;
     settings.stream_block_bytes_max = config.stream_node_max_bytes as usize;
     settings.stream_block_entries_max = config.stream_node_max_entries;
+    settings.list_fill = Fill::of(i64::from(config.list_max_listpack_size));
 }

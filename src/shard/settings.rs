@@ -2,6 +2,7 @@
 //! configuration itself.
 
 use crate::types::hash::PackLimits;
+use crate::types::list::Fill;
 
 /// Which of a key's recent uses its 10 access bits remember.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +35,8 @@ pub struct ShardSettings {
     pub stream_block_bytes_max: usize,
     /// `stream-node-max-entries`: or at so many entries; 0 for no bound.
     pub stream_block_entries_max: u64,
+    /// `list-max-listpack-size`: when a list changes its encoding, and how much each of its runs holds.
+    pub list_fill: Fill,
 }
 
 impl Default for ShardSettings {
@@ -48,6 +51,7 @@ impl Default for ShardSettings {
             hash_limits: PackLimits { entries: 512, value_bytes: 64 },
             stream_block_bytes_max: 4096,
             stream_block_entries_max: 100,
+            list_fill: Fill::default(),
         }
     }
 }

@@ -160,6 +160,11 @@ impl List {
         matches!(self.0, Form::Small(_))
     }
 
+    /// What OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        if self.is_small() { "listpack" } else { "quicklist" }
+    }
+
     /// Prepares for `count` more elements of `bytes` in all: takes the large form if the small one would not hold them.
     #[inline]
     pub fn grow(&mut self, bytes: usize, count: usize, fill: Fill) {

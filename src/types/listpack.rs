@@ -56,6 +56,12 @@ impl PartialEq for Listpack {
 
 impl Eq for Listpack {}
 
+/// Tells whether an item holds `bytes`; faster than [`Item::is`] for many items.
+pub fn matcher(bytes: &[u8]) -> impl Fn(Item<'_>) -> bool + '_ {
+    let needle = Needle::new(bytes);
+    move |item| needle.is(item)
+}
+
 /// A listpack of `count` whole entries.
 pub(crate) fn from_entries(entries: &[u8], count: usize) -> Listpack {
     let mut list = Listpack::with_capacity(entries.len());

@@ -2,6 +2,7 @@
 
 use crate::base::bytes::BigString;
 use crate::types::hash::Hash;
+use crate::types::list::List;
 use crate::types::stream::Stream;
 
 /// A value that lives outside its table entry. Every later data type is one more variant.
@@ -13,6 +14,8 @@ pub enum Value {
     Hash(Hash),
     /// A log of entries with its consumer groups.
     Stream(Box<Stream>),
+    /// A list.
+    List(List),
 }
 
 const _: () = assert!(size_of::<Value>() <= 32);
@@ -24,6 +27,7 @@ impl Value {
             Value::Str(_) => "string",
             Value::Hash(_) => "hash",
             Value::Stream(_) => "stream",
+            Value::List(_) => "list",
         }
     }
 
@@ -39,6 +43,22 @@ impl Value {
     pub fn as_string_mut(&mut self) -> Option<&mut BigString> {
         match self {
             Value::Str(big) => Some(big),
+            _ => None,
+        }
+    }
+
+    /// The list, if it is one.
+    pub fn as_list(&self) -> Option<&List> {
+        match self {
+            Value::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// As [`Value::as_list`], for an edit.
+    pub fn as_list_mut(&mut self) -> Option<&mut List> {
+        match self {
+            Value::List(list) => Some(list),
             _ => None,
         }
     }
@@ -89,6 +109,7 @@ impl Value {
             Value::Str(_) => true,
             Value::Hash(hash) => hash.free_step(budget),
             Value::Stream(stream) => stream.free_step(budget),
+            Value::List(list) => list.free_step(budget),
         }
     }
 
@@ -98,6 +119,7 @@ impl Value {
             Value::Str(s) => s.capacity() + size_of::<Value>() + size_of::<Vec<u8>>() + 16,
             Value::Hash(hash) => hash.heap_bytes() + size_of::<Value>(),
             Value::Stream(stream) => stream.heap_bytes() + size_of::<Value>(),
+            Value::List(list) => list.heap_bytes() + size_of::<Value>(),
         }
     }
 }

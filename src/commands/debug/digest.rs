@@ -45,6 +45,7 @@ impl Digest {
 const STRING: u32 = 0;
 const HASH: u32 = 4;
 const STREAM: u32 = 6;
+const LIST: u32 = 1;
 
 impl Digest {
     /// Adds a value and its expiry.
@@ -53,6 +54,7 @@ impl Digest {
             View::Int(_) | View::Str { .. } | View::Boxed(Value::Str(_)) => STRING,
             View::Boxed(Value::Hash(_)) => HASH,
             View::Boxed(Value::Stream(_)) => STREAM,
+            View::Boxed(Value::List(_)) => LIST,
         };
         self.mix(&kind.to_be_bytes());
         match value {
@@ -66,6 +68,12 @@ impl Digest {
                 self.xor(&field.0);
             }),
             View::Boxed(Value::Stream(stream)) => self.add_stream(stream),
+            View::Boxed(Value::List(list)) => {
+                list.walk(0, true, |item| {
+                    item.with_bytes(|bytes| self.mix(bytes));
+                    true
+                });
+            }
         }
         if expire_ms.is_some() {
             self.xor(b"!!expire!!");

@@ -55,6 +55,8 @@ fn rdb_bytes(value: View<'_>) -> usize {
             None => hash.iter().map(|pair| string(pair.name.len()) + string(pair.value.len())).sum::<usize>() + 5,
         },
         View::Boxed(Value::Stream(stream)) => stream.log.blocks().map(|(_, block)| 17 + string(block.len())).sum(),
+        // the number of runs, and for each its kind and its bytes
+        View::Boxed(Value::List(list)) => 1 + list.packs().map(|pack| 1 + string(pack.bytes())).sum::<usize>(),
     }
 }
 

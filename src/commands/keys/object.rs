@@ -24,6 +24,7 @@ pub(crate) fn encoding_name(value: View<'_>) -> &'static str {
         View::Boxed(Value::Str(_)) => "raw",
         View::Boxed(Value::Hash(hash)) => hash.encoding(),
         View::Boxed(Value::Stream(_)) => "stream",
+        View::Boxed(Value::List(list)) => list.encoding(),
     }
 }
 
