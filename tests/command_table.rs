@@ -50,6 +50,7 @@ const DIFFERS: &[Difference] = &[
     ("redis-8.0", CLIENT_BUSY_8_0, "flags", ALLOW_BUSY),
     ("redis-7.0", &["memory|malloc-stats", "memory|purge"], "flags", WHILE_LOADING),
     ("redis-8.0", &["memory|malloc-stats", "memory|purge"], "flags", WHILE_LOADING),
+    ("redis-7.0", BLOCKING_7_0, "flags", "later servers let scripts call them, without waiting"),
     (
         "redis-7.0",
         &["command|getkeys", "command|getkeysandflags"],
@@ -59,6 +60,7 @@ const DIFFERS: &[Difference] = &[
     ("redis-7.0", &["client|pause"], "since", "the unstable version before 3.0 is no longer named"),
     ("valkey-9.1", &["client|reply"], "flags", "Redis lets CLIENT REPLY be queued in MULTI, Valkey refuses it"),
 ];
+const BLOCKING_7_0: &[&str] = &["blmove", "blpop", "brpop", "brpoplpush"];
 const CLIENT_BUSY_7_0: &[&str] = &[
     "client|caching",
     "client|getname",

@@ -91,6 +91,9 @@ const NEWER: &[(&str, &str, &str, &str)] = &[
     ("XREADGROUP", "-ERR Unbalanced XREAD *", "-ERR Unbalanced \\'xreadgroup\\' *", "Redis 8 names the command"),
     ("XREAD", "-ERR Invalid stream ID *", "*", "Redis 8 takes `+` for the last entry"),
     ("XREADGROUP", "-ERR Invalid stream ID *", "-ERR The + ID *", "Redis 8 explains `+`"),
+    ("OBJECT ENCODING", "\"quicklist\"", "\"listpack\"", "Redis 7.2 keeps small lists as listpacks"),
+    ("LPOS", "*", "-ERR value is out of range, value must between *", "Redis 7.2 refuses the smallest rank"),
+    ("LREM", "*", "-ERR value is out of range, value must between *", "Redis 8 refuses the smallest count"),
     ("HELLO", "-WRONGPASS *", "-ERR Client names cannot *", "Redis 8 looks at the name before the password"),
 ];
 
