@@ -6,7 +6,7 @@ mod expire;
 mod object;
 mod presence;
 mod rename;
-mod scan;
+pub(crate) mod scan;
 
 use copy::{copy, move_key};
 use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};

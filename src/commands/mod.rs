@@ -11,6 +11,7 @@ pub mod debug;
 mod effects_tests;
 pub mod errors;
 pub mod flags;
+pub mod hashes;
 pub mod help;
 pub mod key_args;
 pub mod keys;

@@ -9,7 +9,7 @@
 use crate::base::limits::COMMANDS_MAX;
 use crate::commands::args::Args;
 use crate::commands::spec::CommandSpec;
-use crate::commands::{bitmaps, connection, keys, lists, pubsub, server, streams, strings};
+use crate::commands::{bitmaps, connection, hashes, keys, lists, pubsub, server, streams, strings};
 
 /// Number of a command or subcommand: 0.. in the order of the families, each container followed by its subcommands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +27,7 @@ impl CommandId {
 pub const FAMILIES: &[&[CommandSpec]] = &[
     bitmaps::COMMANDS,
     connection::COMMANDS,
+    hashes::COMMANDS,
     keys::COMMANDS,
     lists::COMMANDS,
     pubsub::COMMANDS,

@@ -344,6 +344,12 @@ impl Shard {
         access::splitmix(&mut self.random)
     }
 
+    /// Dice that hold no borrow of the shard: each roll is 64 random bits, for choices that need no secrecy.
+    pub fn dice(&mut self) -> impl FnMut() -> u64 + use<> {
+        let mut state = access::splitmix(&mut self.random);
+        move || access::splitmix(&mut state)
+    }
+
     /// One step of SCAN over the slots in `slots`; due entries are not visited. See [`Table::scan`] for the cursor and
     /// the guarantee.
     pub fn scan(

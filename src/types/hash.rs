@@ -139,6 +139,22 @@ impl Hash {
         self.len() == 0
     }
 
+    /// Fields that are not due. Looks at all where some expire.
+    #[inline]
+    pub fn live_len(&self, now_ms: u64) -> usize {
+        if self.may_expire() { self.live(now_ms).count() } else { self.len() }
+    }
+
+    /// Whether a field may have an expiry: none has where this is false.
+    #[inline]
+    pub fn may_expire(&self) -> bool {
+        match &self.kept {
+            Kept::Packed { .. } => false,
+            Kept::Timed(_) => true,
+            Kept::Table(table) => table.fields.expiring() > 0,
+        }
+    }
+
     /// What `OBJECT ENCODING` answers.
     pub fn encoding(&self) -> &'static str {
         let (large, timed) = match &self.kept {

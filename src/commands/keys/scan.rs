@@ -87,7 +87,7 @@ pub(crate) fn scan(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
 }
 
 /// A cursor as clients send it back: an unsigned 64-bit number, read as leniently as Redis 8 does.
-fn parse_cursor(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn parse_cursor(bytes: &[u8]) -> Option<u64> {
     let digits = bytes.trim_ascii_start();
     let digits = digits.strip_prefix(b"+").unwrap_or(digits);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
