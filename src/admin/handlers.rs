@@ -214,7 +214,7 @@ pub fn latency(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, _: &mu
             threshold_ms: worker.config.latency_monitor_threshold_ms,
             histograms: &named,
         };
-        let (data, spans) = crate::txn::multi::join(&wanted);
+        let (data, spans) = crate::txn::transaction::join(&wanted);
         let args = Args::new(&data, &spans);
         let mut reply = Reply::new(out, conn.session.proto);
         if let Resolved::Command(id) = shared.table.resolve(&args) {

@@ -77,6 +77,11 @@ impl<'a> Args<'a> {
         Args { buffer: self.buffer, spans: &self.spans[start..], big }
     }
 
+    /// The argument that arrived in a buffer of its own, and its index.
+    pub fn big(&self) -> Option<(usize, &BigString)> {
+        self.big.as_ref().map(|(at, big)| (*at, &**big))
+    }
+
     /// Index of the argument that [`Args::take_big`] gives away.
     pub fn big_index(&self) -> Option<usize> {
         self.big.as_ref().map(|(at, _)| *at)

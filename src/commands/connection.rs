@@ -145,11 +145,11 @@ pub static COMMANDS: &[CommandSpec] = &[
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
         .docs("Answers PONG, or its argument.", "O(1)", "[message]"),
     CommandSpec::new("quit", -1, Group::Connection, "1.0.0", Plan::Session)
-        .flags(NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY)
+        .flags(NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY | NOT_QUEUED)
         .docs("Closes the connection.", "O(1)", "")
         .deprecated("7.2.0", "just closing the connection"),
     CommandSpec::new("reset", 1, Group::Connection, "6.2.0", Plan::Session)
-        .flags(NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY)
+        .flags(NOSCRIPT | LOADING | STALE | FAST | NO_AUTH | ALLOW_BUSY | NOT_QUEUED)
         .docs("Puts the connection back to how it started.", "O(1)", ""),
     CommandSpec::new("select", 2, Group::Connection, "1.0.0", Plan::Session)
         .flags(LOADING | STALE | FAST | ALLOW_BUSY)

@@ -56,6 +56,8 @@ pub mod flag {
     pub const NO_ASYNC_LOADING: Flags = 1 << 22;
     /// Reaches keys that it does not name (SORT BY, SCAN, KEYS). Not printed by COMMAND INFO.
     pub const TOUCHES_ARBITRARY_KEYS: Flags = 1 << 23;
+    /// Runs at once between MULTI and EXEC instead of being queued. Not printed by COMMAND INFO.
+    pub const NOT_QUEUED: Flags = 1 << 24;
 
     /// Bit and name as COMMAND INFO prints it; bits that are not printed are not here.
     pub const NAMES: &[(Flags, &str)] = &[

@@ -25,3 +25,4 @@ pub mod syntax;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod transactions;

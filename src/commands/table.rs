@@ -9,7 +9,7 @@
 use crate::base::limits::COMMANDS_MAX;
 use crate::commands::args::Args;
 use crate::commands::spec::CommandSpec;
-use crate::commands::{bitmaps, connection, hashes, keys, lists, pubsub, server, streams, strings};
+use crate::commands::{bitmaps, connection, hashes, keys, lists, pubsub, server, streams, strings, transactions};
 
 /// Number of a command or subcommand: 0.. in the order of the families, each container followed by its subcommands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +34,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     server::COMMANDS,
     streams::COMMANDS,
     strings::COMMANDS,
+    transactions::COMMANDS,
 ];
 
 /// What a request names.
@@ -296,6 +297,12 @@ impl CommandTable {
             Some(sub) => Resolved::Command(sub),
             None => Resolved::UnknownSubcommand(id),
         }
+    }
+
+    /// The command that has this name in the specifications, renamed or not (what the server calls by itself).
+    pub fn lookup_any(&self, name: &[u8]) -> Option<CommandId> {
+        let is_it = |id: &CommandId| self.get(*id).name.as_bytes().eq_ignore_ascii_case(name);
+        self.lookup(name).filter(is_it).or_else(|| self.iter().map(|(id, _)| id).find(is_it))
     }
 
     /// The specification of a command.

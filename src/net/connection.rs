@@ -116,6 +116,8 @@ pub struct Conn {
     pub over_soft_ms: u64,
     /// What it subscribes to, if to anything.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// A command inside EXEC whose reply is to come: its sequence number, and the reply once it has.
+    pub turn: Option<Box<(u32, Option<OutBuf>)>>,
     parked: Option<Box<Parked>>,
     next_seq: u32,
 }
@@ -151,6 +153,7 @@ impl Conn {
             bytes_out: 0,
             commands: 0,
             over_soft_ms: 0,
+            turn: None,
             subscriptions: None,
             parked: None,
             next_seq: 0,
@@ -232,6 +235,12 @@ impl Conn {
 
     /// A reply from another core: goes out if its turn has come, else waits for its turn.
     pub fn deliver(&mut self, seq: u32, bytes: &[u8], bigs: Vec<(usize, BigString)>) {
+        if let Some(turn) = self.turn.as_deref_mut()
+            && turn.0 == seq
+        {
+            turn.1 = Some(OutBuf { bytes: bytes.to_vec(), bigs });
+            return;
+        }
         let Some(parked) = &mut self.parked else { return };
         let index = seq.wrapping_sub(parked.front) as usize;
         let Some(slot) = parked.slots.get_mut(index) else { return };

@@ -391,13 +391,23 @@ impl Worker {
             // its confirmation and the messages after it must not overtake earlier replies
             return Next::AwaitReplies;
         }
-        if self.pause != Pause::No && self.is_paused(spec_flags, id) {
-            return Next::StopBefore;
+        let in_multi = conn.session.multi.is_some();
+        if self.pause != Pause::No {
+            let queued = has(spec_flags, flag::NOT_QUEUED) && conn.session.multi.as_ref().is_some_and(|m| m.writes);
+            let flags = if queued && spec.name == "exec" { spec_flags | flag::WRITE } else { spec_flags };
+            if self.is_paused(flags, id) {
+                return Next::StopBefore;
+            }
         }
+        if in_multi && has(spec_flags, flag::NO_MULTI) {
+            Reply::new(out, conn.session.proto).error("ERR Command not allowed inside a transaction");
+            return self.rejected(conn, Some(id), out, mark);
+        }
+        let queued = in_multi && !has(spec_flags, flag::NOT_QUEUED);
         let monitored = self.shared.monitors.load(Ordering::Relaxed) > 0
             && !has(spec_flags, flag::SKIP_MONITOR)
             && !has(spec_flags, flag::ADMIN);
-        if monitored && !session {
+        if monitored && !session && !queued {
             let name = self.router.table.get(id).name;
             self.feed_monitors(name, conn, args, out);
         }
@@ -408,7 +418,12 @@ impl Worker {
         if mode == ReplyMode::SkipNext {
             conn.session.reply_mode = ReplyMode::Skipping;
         }
-        let outcome = if session {
+        let outcome = if queued {
+            if !self.queue(conn, id, pos, args, out) {
+                return Next::StopAfter;
+            }
+            Outcome::Done
+        } else if session {
             match self.handlers.session[id.index()] {
                 Some(handler) => handler(self, conn, args, out),
                 None => {
@@ -421,7 +436,7 @@ impl Worker {
             self.router.call(call, args, out)
         };
         self.publish_events();
-        if monitored && session {
+        if monitored && session && !queued {
             // As in Redis, SELECT is shown in the database it selects, and RESET no longer to who left MONITOR by it.
             let name = self.router.table.get(id).name;
             self.feed_monitors(name, conn, args, out);
@@ -438,7 +453,7 @@ impl Worker {
                 true
             }
         };
-        if outcome == Outcome::Done || !single {
+        if (outcome == Outcome::Done || !single) && !queued {
             let failed = out.bytes.get(mark) == Some(&b'-');
             let core = self.router.core;
             note_run(&mut self.histograms, &self.shared.cores[core], self.config.latency_tracking, id, took, failed);
@@ -479,6 +494,7 @@ impl Worker {
 
     /// An error before the command ran.
     fn rejected(&mut self, conn: &mut Conn, id: Option<CommandId>, out: &mut OutBuf, mark: usize) -> Next {
+        self.abort_multi(conn, id, out, mark);
         self.counters().errors.add(1);
         if let Some(id) = id {
             self.counters().by_command[id.index()].rejected.add(1);
@@ -542,7 +558,7 @@ impl Worker {
     }
 
     /// Tells every connection in MONITOR what runs.
-    fn feed_monitors(&mut self, command: &str, conn: &Conn, args: &Args<'_>, out: &mut OutBuf) {
+    pub(super) fn feed_monitors(&mut self, command: &str, conn: &Conn, args: &Args<'_>, out: &mut OutBuf) {
         let now_us = self.clock.unix_us();
         let addr = if conn.unix { format!("unix:{}", conn.addr.trim_end_matches(":0")) } else { conn.addr.to_string() };
         let mut line =

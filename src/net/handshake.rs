@@ -181,6 +181,7 @@ pub fn reset(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut O
         worker.shared.monitors.fetch_sub(1, Ordering::Relaxed);
     }
     worker.forget_subscriptions(conn);
+    crate::net::transactions::forget_watched(worker, conn);
     let kept = std::mem::replace(&mut conn.session, Session::new(worker.config.requirepass.is_empty()));
     conn.session.lib_name = kept.lib_name;
     conn.session.lib_ver = kept.lib_ver;

@@ -16,4 +16,5 @@ pub mod session;
 pub mod settings;
 pub mod shared;
 pub mod subscribe;
+pub mod transactions;
 pub mod worker;

@@ -1,7 +1,7 @@
 //! What the commands of one connection have set: database, dialect, names, modes.
 
 use crate::resp::reply::Proto;
-use crate::txn::message::Manner;
+use crate::txn::message::{CommandBatch, Manner};
 
 /// What `CLIENT REPLY` chose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,17 @@ pub enum ReplyMode {
     SkipNext,
     /// The running command's is not, unless it turns replies on.
     Skipping,
+}
+
+/// Commands between MULTI and EXEC.
+#[derive(Debug, Default)]
+pub struct Multi {
+    /// Queued so far.
+    pub commands: Box<CommandBatch>,
+    /// One was refused: EXEC will refuse all.
+    pub aborted: bool,
+    /// One of them writes.
+    pub writes: bool,
 }
 
 /// See the module.
@@ -43,6 +54,12 @@ pub struct Session {
     pub capa_redirect: bool,
     /// `CLIENT IMPORT-SOURCE on` (Valkey).
     pub import_source: bool,
+    /// Between MULTI and EXEC.
+    pub multi: Option<Box<Multi>>,
+    /// Cores on which it watches keys.
+    pub watched: Vec<usize>,
+    /// How many keys it asked to watch.
+    pub watched_keys: usize,
 }
 
 impl Session {
@@ -61,6 +78,9 @@ impl Session {
             lib_ver: Box::default(),
             capa_redirect: false,
             import_source: false,
+            multi: None,
+            watched: Vec::new(),
+            watched_keys: 0,
         }
     }
 

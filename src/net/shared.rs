@@ -5,6 +5,7 @@ use crate::base::config::Config;
 use crate::commands::table::{CommandId, CommandTable};
 use crate::net::pubsub::Interest;
 use crate::runtime::driver::Doorbells;
+use crate::txn::scheduling::TxnClock;
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -119,6 +120,8 @@ pub struct Shared {
     pub shutdown: AtomicU8,
     /// Exit code of the process.
     pub exit_code: AtomicI64,
+    /// Numbers transactions.
+    pub txn_clock: Arc<TxnClock>,
     /// Wakes a core from any thread.
     pub doorbells: Doorbells,
     /// Unix milliseconds of the start.
@@ -171,6 +174,7 @@ impl Shared {
             pause_writes_only: AtomicBool::new(false),
             shutdown: AtomicU8::new(Shutdown::No as u8),
             exit_code: AtomicI64::new(0),
+            txn_clock: Arc::default(),
             doorbells: parts.doorbells,
             started_ms: parts.now_ms,
             run_id: parts.run_id,

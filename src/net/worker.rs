@@ -130,6 +130,8 @@ pub struct Worker {
     pub(crate) inbox: Vec<(u32, Source)>,
     pub(crate) work: Work,
     pub(crate) slow_ticks: u64,
+    /// Transactions that wait for a command of their connection, run by this core.
+    pub(super) open_turns: Vec<(ConnId, u32)>,
     /// Messages for connections that are taken out.
     pub(super) held: Vec<Held>,
     /// Bytes of messages since output was last sent.
@@ -188,6 +190,7 @@ impl Worker {
             inbox: Vec::new(),
             work: Work::default(),
             slow_ticks: u64::MAX,
+            open_turns: Vec::new(),
             held: Vec::new(),
             pushed_bytes: 0,
             places: Vec::new(),
@@ -275,7 +278,8 @@ impl Worker {
     /// The driver has closed a connection: its place is free.
     pub fn on_closed(&mut self, token: Token) {
         let place = &mut self.places[token.0 as usize];
-        if place.conn.take().is_some() {
+        if let Some(conn) = place.conn.take() {
+            self.router.unwatch(conn.id, &conn.session.watched);
             self.free.push(token.0);
             self.counters().clients.fetch_sub(1, Ordering::Relaxed);
         }
@@ -402,16 +406,6 @@ impl Worker {
                     deliver(places, touched, outputs, id, seq, bytes, bigs);
                 });
             }
-            Message::Fetch(fetch) => self.router.on_fetch(from, fetch),
-            Message::Fetched(fetch) => self.router.on_fetched(*fetch),
-            Message::HomeRun(run) => {
-                let (histograms, shared, core) = (&mut self.histograms, &self.shared, self.router.core);
-                let tracking = self.config.latency_tracking;
-                self.router.on_home_run(from, run, &mut |id, ticks, failed| {
-                    note_run(histograms, &shared.cores[core], tracking, id, ticks, failed);
-                });
-            }
-            Message::HomeDone(run) => self.router.on_home_done(*run),
             Message::Publish { pending, publication } => self.on_publish(from, pending, &publication),
             Message::Published { pending, receivers } => {
                 if let Some((id, seq, receivers)) = self.on_published(pending, receivers) {
@@ -426,11 +420,25 @@ impl Worker {
                 self.router.mesh.send(from, Message::Answer { ticket, answer: Box::new(answer) });
             }
             Message::Answer { ticket, answer } => self.router.on_answer(ticket, *answer),
+            about_transactions => self.router.on_message(from, about_transactions),
         }
     }
 
-    /// Delivers what the router has finished: replies of commands in parts, answers to questions, slow commands.
+    /// Delivers what the router has finished: replies of commands in parts, answers to questions, slow commands; and runs
+    /// the connections' own commands in transactions.
     pub fn deliver_finished(&mut self) {
+        loop {
+            self.deliver_answers();
+            self.deliver_replies();
+            if !self.run_turns() {
+                break;
+            }
+        }
+        self.count_ran();
+        self.deliver_slow();
+    }
+
+    fn deliver_answers(&mut self) {
         while let Some(answered) = self.router.answered.pop() {
             let Some(finish) = self.asks.remove(&(answered.conn, answered.seq)) else { continue };
             let index = answered.conn.index;
@@ -444,17 +452,34 @@ impl Worker {
             self.touch(&mut conn);
             self.put_conn(conn);
         }
+    }
+
+    fn deliver_replies(&mut self) {
         for finished in std::mem::take(&mut self.router.finished) {
             let OutBuf { bytes, bigs } = finished.reply;
             deliver(&mut self.places, &mut self.touched, &mut self.outputs, finished.conn, finished.seq, &bytes, bigs);
             if finished.unstalls
                 && let Some(conn) = self.conn_mut(finished.conn)
+                && conn.turn.is_none()
             {
                 conn.stalled = false;
                 let index = finished.conn.index;
                 self.make_ready(index);
             }
         }
+    }
+
+    /// Counts commands that ran in transactions.
+    fn count_ran(&mut self) {
+        let mut ran = std::mem::take(&mut self.router.ran);
+        for (id, ticks, failed) in ran.drain(..) {
+            let counters = &self.shared.cores[self.router.core];
+            note_run(&mut self.histograms, counters, self.config.latency_tracking, id, ticks, failed);
+        }
+        self.router.ran = ran;
+    }
+
+    fn deliver_slow(&mut self) {
         for (id, micros, args) in std::mem::take(&mut self.router.slow) {
             let (addr, name) = match self.conn_mut(id) {
                 Some(conn) => (conn.addr.clone(), conn.session.name.clone()),

@@ -270,7 +270,7 @@ pub fn compose(
     let mut shard = Shard::new(config.databases, slots_of(endpoint.core(), endpoint.cores()), seed);
     shard.now_ms = clock.unix_ms();
     let terms = Terms { bulk_bytes_max: config.proto_max_bulk_len as usize, slow_ticks: u64::MAX };
-    let router = Router::new(shard, shared.table.clone(), endpoint, terms);
+    let router = Router::new(shard, shared.table.clone(), endpoint, terms, shared.txn_clock.clone());
     let worker = Worker::new(router, driver, shared.clone(), handlers, clock);
     let hooks = Hooks { after_run: admin::handlers::after_run, cron: admin::handlers::cron };
     Core::new(worker, hooks, spin)

@@ -4,7 +4,7 @@
 use crate::admin;
 use crate::commands::table::CommandTable;
 use crate::net::worker::{Handlers, SessionFn};
-use crate::net::{client, handshake, subscribe};
+use crate::net::{client, handshake, subscribe, transactions};
 
 /// Name of the command or `container|subcommand`, and its function. A container's function also serves its
 /// subcommands that are not listed.
@@ -17,6 +17,11 @@ const SESSION: &[(&str, SessionFn)] = &[
     ("hello", handshake::hello),
     ("reset", handshake::reset),
     ("monitor", handshake::monitor),
+    ("multi", transactions::multi),
+    ("exec", transactions::exec),
+    ("discard", transactions::discard),
+    ("watch", transactions::watch),
+    ("unwatch", transactions::unwatch),
     ("client", client::client),
     ("subscribe", subscribe::subscribe),
     ("psubscribe", subscribe::subscribe),

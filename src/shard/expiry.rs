@@ -38,9 +38,10 @@ impl Shard {
         self.expire_fields_step(budget);
         for _ in 0..self.tables.len() {
             let db = self.expiry.next_db % self.tables.len();
-            let (lazy, events) = (&mut self.lazy, &mut self.events);
+            let (lazy, events, watches) = (&mut self.lazy, &mut self.events, &mut self.watches);
             let swept = self.tables[db].sweep_expired(self.now_ms, left, |key, boxed| {
                 lazy.value(boxed);
+                watches.touched(db, key);
                 events.expired(db, key);
             });
             removed += swept.expired as u64;

@@ -8,6 +8,7 @@ use crate::shard::expiry::ActiveExpiry;
 use crate::shard::field_expiry::FieldExpiry;
 use crate::shard::lazyfree::LazyFree;
 use crate::shard::settings::ShardSettings;
+use crate::shard::watch::{Watcher, Watches};
 use crate::types::table::{Current, EntryView, Expire, Inserted, Key, Live, Table};
 use crate::types::value::{NewValue, Owned, Value, View};
 use std::ops::Range;
@@ -61,6 +62,8 @@ pub struct Shard {
     pub lazy: LazyFree,
     /// What the running command tells beyond its reply.
     pub events: Events,
+    /// Who watches which keys.
+    pub watches: Watches,
     random: u64,
 }
 
@@ -81,6 +84,7 @@ impl Shard {
             field_expiry: FieldExpiry::default(),
             lazy: LazyFree::default(),
             events: Events::default(),
+            watches: Watches::default(),
             random: seed,
         }
     }
@@ -105,6 +109,7 @@ impl Shard {
                 self.stats.misses += 1;
                 self.stats.expired += 1;
                 self.lazy.value(boxed);
+                self.watches.touched(db, key.bytes);
                 self.events.expired(db, key.bytes);
                 self.events.happen(class::MISS, "keymiss", db, key.bytes);
                 None
@@ -122,6 +127,7 @@ impl Shard {
             Live::Expired(boxed) => {
                 self.stats.expired += 1;
                 self.lazy.value(boxed);
+                self.watches.touched(db, key.bytes);
                 self.events.expired(db, key.bytes);
                 None
             }
@@ -137,6 +143,7 @@ impl Shard {
             Live::Expired(boxed) => {
                 self.stats.expired += 1;
                 self.lazy.value(boxed);
+                self.watches.touched(db, key.bytes);
                 self.events.expired(db, key.bytes);
                 None
             }
@@ -170,6 +177,13 @@ impl Shard {
         if let Inserted::Replaced(boxed) = inserted {
             self.lazy.value(boxed);
         }
+        self.touch_watches(db, key.bytes);
+    }
+
+    /// Tells those who watch the key that it changed, came or went.
+    #[inline]
+    pub(super) fn touch_watches(&mut self, db: usize, key: &[u8]) {
+        self.watches.touched(db, key);
     }
 
     /// Changes a value in one lookup; the expiry stays. `change` is shown `None` if the key is absent, and answers what
@@ -191,7 +205,8 @@ impl Shard {
             return Ok(result);
         };
         let (change, result) = change(Some(entry.current()))?;
-        self.dirty += u64::from(!matches!(change, Change::Nothing));
+        let changes = !matches!(change, Change::Nothing);
+        self.dirty += u64::from(changes);
         let stamped = access::stamp(settings, random, Some(entry.access()), now);
         match change {
             Change::Replace(mut value) => {
@@ -202,6 +217,9 @@ impl Shard {
             }
             Change::InPlace | Change::Nothing => entry.set_access(stamped),
         }
+        if changes {
+            self.touch_watches(db, key.bytes);
+        }
         Ok(result)
     }
 
@@ -209,6 +227,7 @@ impl Shard {
     #[inline]
     pub fn changed(&mut self, db: usize, key: Key<'_>, class: u16, event: &'static str) {
         self.dirty += 1;
+        self.touch_watches(db, key.bytes);
         self.events.happen(class, event, db, key.bytes);
     }
 
@@ -225,6 +244,9 @@ impl Shard {
     pub fn set_expire(&mut self, db: usize, key: Key<'_>, at_ms: Option<u64>) -> bool {
         let found = self.peek(db, key).is_some() && self.tables[db].set_expire(key, at_ms);
         self.dirty += u64::from(found);
+        if found {
+            self.touch_watches(db, key.bytes);
+        }
         found
     }
 
@@ -236,6 +258,7 @@ impl Shard {
         if let Some(boxed) = self.tables[db].discard(key) {
             self.lazy.value(boxed);
             self.dirty += 1;
+            self.touch_watches(db, key.bytes);
         }
         true
     }
@@ -244,6 +267,7 @@ impl Shard {
     pub fn take(&mut self, db: usize, key: Key<'_>) -> Option<(Owned, Option<u64>)> {
         self.peek(db, key)?;
         self.dirty += 1;
+        self.touch_watches(db, key.bytes);
         self.tables[db].remove(key)
     }
 
@@ -299,6 +323,15 @@ impl Shard {
 
     /// SWAPDB.
     pub fn swap_db(&mut self, a: usize, b: usize) {
+        if a != b && self.watches.any() {
+            for (watched, other) in [(a, b), (b, a)] {
+                for key in self.watches.keys_in(watched) {
+                    if self.is_live(watched, &key) || self.is_live(other, &key) {
+                        self.watches.touched(watched, &key);
+                    }
+                }
+            }
+        }
         self.tables.swap(a, b);
         self.field_expiry.swap(a, b);
     }
@@ -307,6 +340,15 @@ impl Shard {
     /// they are freed by [`Shard::free_step`], otherwise now.
     pub fn flush(&mut self, db: Option<usize>, later: bool) -> usize {
         let range = db.map_or(0..self.tables.len(), |db| db..db + 1);
+        if self.watches.any() {
+            for db in range.clone() {
+                for key in self.watches.keys_in(db) {
+                    if self.is_live(db, &key) {
+                        self.watches.touched(db, &key);
+                    }
+                }
+            }
+        }
         let mut removed = 0;
         for (db, table) in range.clone().zip(&mut self.tables[range]) {
             self.field_expiry.clear(db);
@@ -318,6 +360,19 @@ impl Shard {
         }
         self.dirty += removed as u64;
         removed
+    }
+
+    /// Whether a key is there and not due; removes nothing.
+    fn is_live(&self, db: usize, key: &[u8]) -> bool {
+        self.tables[db].find(Key::new(key)).is_some_and(|entry| !is_due(&entry, self.now_ms))
+    }
+
+    /// Whether a key that the watcher watches on this shard has changed since; expiry up to now counts.
+    pub fn watched_changed(&mut self, watcher: Watcher) -> bool {
+        for (db, key) in self.watches.keys_of(watcher) {
+            self.peek(db, Key::new(&key));
+        }
+        self.watches.has_changed(watcher)
     }
 
     /// Frees about `budget` objects of those that wait; true if none wait any more.

@@ -9,3 +9,4 @@ pub mod journal;
 pub mod keyspace;
 pub mod lazyfree;
 pub mod settings;
+pub mod watch;

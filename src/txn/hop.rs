@@ -37,22 +37,17 @@ impl Outboxes {
     pub fn push<'a>(
         &mut self,
         core: usize,
-        mut command: RemoteCommand,
+        command: RemoteCommand,
         args: impl Iterator<Item = &'a [u8]>,
         big: Option<(u32, BigString)>,
     ) {
         let spare = &mut self.spare;
-        let batch = self.open[core].get_or_insert_with(|| spare.pop().unwrap_or_default());
-        command.first = batch.spans.len() as u32;
-        for arg in args {
-            batch.spans.push(Span { start: batch.data.len() as u32, len: arg.len() as u32 });
-            batch.data.extend_from_slice(arg);
-        }
-        command.count = batch.spans.len() as u32 - command.first;
-        if let Some((index, bytes)) = big {
-            batch.bigs.push((batch.commands.len() as u32, index, bytes));
-        }
-        batch.commands.push(command);
+        self.open[core].get_or_insert_with(|| spare.pop().unwrap_or_default()).push(command, args, big);
+    }
+
+    /// An empty batch.
+    pub fn spare(&mut self) -> Box<CommandBatch> {
+        self.spare.pop().unwrap_or_default()
     }
 
     /// Bytes of arguments gathered for `core` so far.
@@ -130,12 +125,11 @@ pub fn run_batch(
     terms: Terms,
     mut ran: impl FnMut(&RemoteCommand, u64, bool),
 ) {
-    let CommandBatch { data, spans, commands, bigs, replies, reply_ends, slow } = batch;
-    let mut bigs = bigs.iter_mut().peekable();
     let mut before = clock::ticks();
-    for chunk_start in (0..commands.len()).step_by(PREFETCH_COMMANDS) {
-        let chunk = &commands[chunk_start..(chunk_start + PREFETCH_COMMANDS).min(commands.len())];
-        if chunk.len() > 1 {
+    for chunk_start in (0..batch.commands.len()).step_by(PREFETCH_COMMANDS) {
+        let chunk = &batch.commands[chunk_start..(chunk_start + PREFETCH_COMMANDS).min(batch.commands.len())];
+        let chunk_len = chunk.len();
+        if chunk_len > 1 {
             for c in chunk {
                 if let Some(pos) = c.pos {
                     shard.tables[c.manner.db as usize].prefetch_bucket(pos);
@@ -147,36 +141,51 @@ pub fn run_batch(
                 }
             }
         }
-        for (i, command) in chunk.iter().enumerate() {
-            let index = chunk_start + i;
-            let spans = &spans[command.first as usize..(command.first + command.count) as usize];
-            let big = bigs.next_if(|b| b.0 as usize == index);
-            let mut args = match big {
-                Some((_, at, bytes)) => Args::with_big(data, spans, *at as usize, bytes),
-                None => Args::new(data, spans),
-            };
-            let start = replies.bytes.len();
-            let mut ctx = Context {
-                shard,
-                db: command.manner.db as usize,
-                no_touch: command.manner.no_touch,
-                hint: command.pos,
-                bulk_bytes_max: terms.bulk_bytes_max,
-                foreign: &mut [],
-            };
-            let mut reply = Reply { out: replies, proto: command.manner.proto };
-            run_phase(&table.get(command.id).plan, command.phase, &mut ctx, &mut args, &mut reply);
-            let failed = replies.bytes.get(start) == Some(&b'-');
-            reply_ends.push(replies.bytes.len() as u32);
-            let after = clock::ticks();
-            let took = after.wrapping_sub(before);
-            before = after;
-            if took >= terms.slow_ticks {
-                slow.push(Slow { command: index as u32, micros: clock::ticks_to_us(took) });
-            }
-            ran(command, took, failed);
+        for index in chunk_start..chunk_start + chunk_len {
+            run_command(batch, index, shard, table, terms, &mut before, &mut ran);
         }
     }
+}
+
+/// Runs one command of a batch; those before it have run or left an empty reply.
+#[inline]
+pub fn run_command(
+    batch: &mut CommandBatch,
+    index: usize,
+    shard: &mut Shard,
+    table: &CommandTable,
+    terms: Terms,
+    before: &mut u64,
+    ran: &mut impl FnMut(&RemoteCommand, u64, bool),
+) {
+    let CommandBatch { data, spans, commands, bigs, replies, reply_ends, slow } = batch;
+    let command = &commands[index];
+    let spans = &spans[command.first as usize..(command.first + command.count) as usize];
+    let big = if bigs.is_empty() { None } else { bigs.iter_mut().find(|b| b.0 as usize == index) };
+    let mut args = match big {
+        Some((_, at, bytes)) => Args::with_big(data, spans, *at as usize, bytes),
+        None => Args::new(data, spans),
+    };
+    let start = replies.bytes.len();
+    let mut ctx = Context {
+        shard,
+        db: command.manner.db as usize,
+        no_touch: command.manner.no_touch,
+        hint: command.pos,
+        bulk_bytes_max: terms.bulk_bytes_max,
+        foreign: &mut [],
+    };
+    let mut reply = Reply { out: replies, proto: command.manner.proto };
+    run_phase(&table.get(command.id).plan, command.phase, &mut ctx, &mut args, &mut reply);
+    let failed = replies.bytes.get(start) == Some(&b'-');
+    reply_ends.push(replies.bytes.len() as u32);
+    let after = clock::ticks();
+    let took = after.wrapping_sub(*before);
+    *before = after;
+    if took >= terms.slow_ticks {
+        slow.push(Slow { command: index as u32, micros: clock::ticks_to_us(took) });
+    }
+    ran(command, took, failed);
 }
 
 /// Runs a TwoPhase command on its home shard with the keys that were fetched for it.

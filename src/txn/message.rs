@@ -4,6 +4,7 @@ use crate::base::bytes::{BigString, OutBuf};
 use crate::base::hash::Position;
 use crate::base::limits::BIG_REPLY_BYTES_MIN;
 use crate::base::stats::Histogram;
+use crate::commands::args::Args;
 use crate::commands::context::Foreign;
 use crate::commands::debug::DatabaseDigest;
 use crate::commands::table::CommandId;
@@ -11,6 +12,7 @@ use crate::resp::parse::Span;
 use crate::resp::reply::Proto;
 use crate::runtime::usage::CpuTime;
 use crate::shard::keyspace::ShardStats;
+use crate::txn::lock::{Claim, TxnId, Verdict};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -35,6 +37,13 @@ pub enum Ticket {
     },
     /// One part of a command that runs on several shards.
     Part {
+        /// Index of the pending command.
+        pending: u32,
+        /// Index of the part.
+        part: u32,
+    },
+    /// As `Part`; the shard that runs it counts the command in its statistics.
+    Counted {
         /// Index of the pending command.
         pending: u32,
         /// Index of the part.
@@ -116,6 +125,51 @@ pub struct CommandBatch {
 }
 
 impl CommandBatch {
+    /// Adds a command; its place among the arguments is filled in. An argument that arrived in a buffer of its own comes
+    /// as `big`, with its index, and is empty among `args`.
+    pub fn push<'a>(
+        &mut self,
+        mut command: RemoteCommand,
+        args: impl Iterator<Item = &'a [u8]>,
+        big: Option<(u32, BigString)>,
+    ) {
+        command.first = self.spans.len() as u32;
+        for arg in args {
+            self.spans.push(Span { start: self.data.len() as u32, len: arg.len() as u32 });
+            self.data.extend_from_slice(arg);
+        }
+        command.count = self.spans.len() as u32 - command.first;
+        if let Some((index, bytes)) = big {
+            self.bigs.push((self.commands.len() as u32, index, bytes));
+        }
+        self.commands.push(command);
+    }
+
+    /// Adds a command with all its arguments, one in a buffer of its own uncopied.
+    pub fn push_args(&mut self, command: RemoteCommand, args: &Args<'_>) {
+        let big = args.big().map(|(at, bytes)| (at as u32, bytes.clone()));
+        let skip = args.big_index();
+        let words = (0..args.len()).map(|i| if Some(i) == skip { &[][..] } else { &args[i] });
+        self.push(command, words, big);
+    }
+
+    /// A command and its arguments.
+    pub fn args(&mut self, index: usize) -> (RemoteCommand, Args<'_>) {
+        let command = self.commands[index];
+        let spans = &self.spans[command.first as usize..(command.first + command.count) as usize];
+        let at = self.bigs.partition_point(|(c, ..)| (*c as usize) < index);
+        let args = match self.bigs.get_mut(at) {
+            Some((c, arg, bytes)) if *c as usize == index => Args::with_big(&self.data, spans, *arg as usize, bytes),
+            _ => Args::new(&self.data, spans),
+        };
+        (command, args)
+    }
+
+    /// Bytes of arguments in it.
+    pub fn argument_bytes(&self) -> usize {
+        self.data.len() + self.bigs.iter().map(|(.., bytes)| bytes.len()).sum::<usize>()
+    }
+
     /// Empties it, keeping its buffers.
     pub fn clear(&mut self) {
         self.data.clear();
@@ -128,20 +182,9 @@ impl CommandBatch {
     }
 }
 
-/// Keys to copy out for a TwoPhase command; the same box travels back with what was found.
-#[derive(Debug)]
-pub struct Fetch {
-    /// Where the answer goes.
-    pub ticket: Ticket,
-    /// The keys; `found` is filled in by their shard.
-    pub keys: Vec<Foreign>,
-}
-
-/// A TwoPhase command with its fetched keys, for its home shard; the same box travels back with the reply.
+/// A TwoPhase command with its fetched keys, for its home shard.
 #[derive(Debug)]
 pub struct HomeRun {
-    /// Where the answer goes.
-    pub ticket: Ticket,
     /// Which command.
     pub id: CommandId,
     /// Database, dialect, touch.
@@ -152,6 +195,64 @@ pub struct HomeRun {
     pub foreign: Vec<Foreign>,
     /// The reply.
     pub reply: OutBuf,
+}
+
+/// What a transaction has one shard do at a time. What was asked comes back with what was found.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// Commands to run.
+    pub batch: Option<Box<CommandBatch>>,
+    /// Keys to copy out; `found` is filled in.
+    pub fetch: Vec<Foreign>,
+    /// A TwoPhase command whose home is this shard.
+    pub home: Option<Box<HomeRun>>,
+}
+
+impl Work {
+    /// Nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_none() && self.fetch.is_empty() && self.home.is_none()
+    }
+}
+
+/// One shard's share of a transaction. The box travels to the shard and back.
+#[derive(Debug)]
+pub struct Share {
+    /// Index of the transaction among those pending on its core.
+    pub pending: u32,
+    /// Number of the attempt.
+    pub txn: TxnId,
+    /// Whose.
+    pub conn: ConnId,
+    /// What it locks on this shard; empty when the locks are held already.
+    pub claim: Claim,
+    /// See [`crate::txn::lock`].
+    pub priority: bool,
+    /// Whether the connection watches keys here.
+    pub watches: bool,
+    /// Whether one of those has changed.
+    pub changed: bool,
+    /// What to do once the locks are held.
+    pub work: Work,
+    /// Release the locks after that.
+    pub release: bool,
+    /// Whether the coordinator waits for what comes of it.
+    pub answer: bool,
+    /// What became of the claim.
+    pub verdict: Verdict,
+}
+
+/// Keys that a connection wants to watch on one shard.
+#[derive(Debug)]
+pub struct WatchKeys {
+    /// Where the answer goes.
+    pub pending: u32,
+    /// Who watches.
+    pub conn: ConnId,
+    /// Their database.
+    pub db: u16,
+    /// The keys.
+    pub keys: Vec<Vec<u8>>,
 }
 
 /// What a subscription names.
@@ -388,14 +489,32 @@ pub enum Message {
     Commands(Box<CommandBatch>),
     /// Their replies.
     Replies(Box<CommandBatch>),
-    /// Keys to copy out.
-    Fetch(Box<Fetch>),
-    /// What was found.
-    Fetched(Box<Fetch>),
-    /// A TwoPhase command to run.
-    HomeRun(Box<HomeRun>),
-    /// Its reply.
-    HomeDone(Box<HomeRun>),
+    /// A transaction claims its locks on this shard.
+    Schedule(Box<Share>),
+    /// What became of the claim.
+    Scheduled(Box<Share>),
+    /// Work under locks that are held.
+    Proceed(Box<Share>),
+    /// What came of it.
+    Proceeded(Box<Share>),
+    /// An attempt gives its locks, or its place among those who wait, back.
+    Release(TxnId),
+    /// An attempt that was refused as busy may come again.
+    ComeAgain {
+        /// Index of the transaction.
+        pending: u32,
+        /// The attempt.
+        txn: TxnId,
+    },
+    /// Keys to watch.
+    Watch(Box<WatchKeys>),
+    /// They are watched.
+    Watched {
+        /// Index of the pending command.
+        pending: u32,
+    },
+    /// A connection watches nothing any more.
+    Unwatch(ConnId),
     /// A message for this core's subscribers.
     Publish {
         /// The publisher's number for it, if it wants to know how many got it.

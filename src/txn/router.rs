@@ -1,23 +1,33 @@
-//! Turns a command's plan into work on shards: here, on one other core, on several, or in two phases; and collects what
+//! Turns a command's plan into work on shards: here, on one other core, or as a transaction on several; and collects what
 //! comes back. Knows connections only as [`ConnId`]s and never touches one: finished replies wait in `finished`.
+//!
+//! A command on one shard takes no locks. It runs at once, and pays one test for it: whether any lock is held on its
+//! shard. Everything over several shards is a [`Transaction`](crate::txn::transaction).
 
 use crate::base::bytes::{BigString, OutBuf};
-use crate::base::clock;
 use crate::base::hash::{Position, SLOTS};
 use crate::base::limits;
 use crate::commands::args::Args;
-use crate::commands::context::{Context, Foreign};
+use crate::commands::context::Context;
 use crate::commands::debug::DebugCall;
 use crate::commands::key_args::KeyCut;
-use crate::commands::spec::{Gather, Plan};
+use crate::commands::spec::Plan;
 use crate::commands::table::{CommandId, CommandTable};
-use crate::resp::reply::{Proto, Reply};
+use crate::resp::reply::Reply;
 use crate::runtime::mesh::Endpoint;
 use crate::shard::keyspace::Shard;
 use crate::txn::hop::{self, Outboxes, Terms};
+use crate::txn::lock::{LockTable, TxnId};
 use crate::txn::message::{
-    Answer, CommandBatch, ConnId, Fetch, HomeRun, Manner, Message, Phase, RemoteCommand, Request, Ticket,
+    Answer, CommandBatch, ConnId, Manner, Message, Phase, RemoteCommand, Request, Share, Ticket, WatchKeys,
 };
+use crate::txn::parked::{Notice, Parked};
+use crate::txn::plan::{self, Form};
+use crate::txn::scheduling::TxnClock;
+use crate::txn::transaction::{Transaction, remote};
+use ahash::RandomState;
+use hashbrown::HashMap;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -88,35 +98,30 @@ pub struct Call {
     pub seq: u32,
 }
 
+/// A command that waits for other cores.
 #[derive(Debug)]
-pub(super) enum Step {
-    /// Parts run; merge their replies.
-    Merge { gather: Gather, part_of_key: Vec<u32> },
-    /// Parts are checked; run them if all agree.
-    Check { gather: Gather },
-    /// Keys are being fetched for the home shard.
-    Fetch { home: usize, foreign: Vec<Foreign> },
-    /// The home shard runs; then foreign keys may have to go.
-    Home,
-    /// Foreign keys are being deleted; then this is the reply.
-    Delete { reply: OutBuf },
+pub(super) enum Pending {
     /// Every core answers a question.
-    Ask { answers: Vec<Option<Answer>> },
+    Ask { conn: ConnId, seq: u32, remaining: u32, answers: Vec<Option<Answer>> },
+    /// Shards are asked to watch keys.
+    Watch { conn: ConnId, seq: u32, remaining: u32, proto: crate::resp::reply::Proto },
+    /// See [`Transaction`].
+    Transaction(Box<Transaction>),
 }
 
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) conn: ConnId,
-    pub(super) seq: u32,
-    pub(super) id: CommandId,
-    pub(super) manner: Manner,
-    /// Whether the connection waits for it.
-    pub(super) stalls: bool,
-    pub(super) remaining: u32,
-    pub(super) parts: Vec<OutBuf>,
-    /// Arguments by part (CheckedScatter), or of the whole command as the only element (TwoPhase).
-    pub(super) args: Vec<(usize, Vec<Vec<u8>>)>,
-    pub(super) step: Step,
+/// What transactions of this core met with, since the start or CONFIG RESETSTAT.
+#[derive(Debug, Default, Clone)]
+pub struct TxnStats {
+    /// Transactions over several shards, and those over one that found a lock in the way.
+    pub started: u64,
+    /// Attempts that a shard refused.
+    pub refused: u64,
+    /// Most refusals that one transaction met with.
+    pub refusals_max: u64,
+    /// Transactions that were given priority.
+    pub priority: u64,
+    /// Transactions that kept everything else from every shard (FLUSHALL, SWAPDB).
+    pub barriers: u64,
 }
 
 /// See the module. One per core.
@@ -147,12 +152,32 @@ pub struct Router {
     pub(super) outboxes: Outboxes,
     pub(super) pending: Vec<Option<Pending>>,
     pub(super) pending_free: Vec<u32>,
-    pub(super) scratch: Vec<Vec<u32>>,
+    /// Connections whose core is to run the next command of a transaction; see [`Router::turn`].
+    pub turns: Vec<(ConnId, u32)>,
+    /// Commands that ran outside a batch and are to be counted: ticks, and whether the reply was an error.
+    pub ran: Vec<(CommandId, u64, bool)>,
+    /// See [`TxnStats`].
+    pub txn_stats: TxnStats,
+    pub(super) clock: Arc<TxnClock>,
+    pub(super) locks: LockTable,
+    pub(super) parked: Parked,
+    /// Claims that wait for locks of this shard, and the core they came from.
+    pub(super) queued: HashMap<TxnId, (usize, Box<Share>), RandomState>,
+    /// Whom to tell when a transaction with priority has ended here.
+    pub(super) notices: Vec<(TxnId, Notice)>,
+    /// Messages of this core to itself.
+    loopback: VecDeque<Message>,
 }
 
 impl Router {
-    /// A router for `core` of the mesh's cores.
-    pub fn new(shard: Shard, table: Arc<CommandTable>, mesh: Endpoint<Message>, terms: Terms) -> Self {
+    /// A router for `core` of the mesh's cores; `clock` is that of the process.
+    pub fn new(
+        shard: Shard,
+        table: Arc<CommandTable>,
+        mesh: Endpoint<Message>,
+        terms: Terms,
+        clock: Arc<TxnClock>,
+    ) -> Self {
         let (core, cores) = (mesh.core(), mesh.cores());
         Router {
             core,
@@ -169,7 +194,15 @@ impl Router {
             outboxes: Outboxes::new(cores),
             pending: Vec::new(),
             pending_free: Vec::new(),
-            scratch: (0..cores).map(|_| Vec::new()).collect(),
+            turns: Vec::new(),
+            ran: Vec::new(),
+            txn_stats: TxnStats::default(),
+            clock,
+            locks: LockTable::default(),
+            parked: Parked::default(),
+            queued: HashMap::default(),
+            notices: Vec::new(),
+            loopback: VecDeque::new(),
         }
     }
 
@@ -194,22 +227,27 @@ impl Router {
                 self.one(to, call, Phase::Run, args, out)
             }
             _ if self.cores == 1 => self.one(0, call, Phase::Run, args, out),
-            Plan::ByCursor(_) => {
-                let slot =
-                    args.get(1).and_then(crate::base::text::parse_u64).map_or(0, crate::types::table::cursor_slot);
-                self.one(owner(slot, self.cores), call, Phase::Run, args, out)
-            }
-            Plan::Scatter(_, gather) => self.scatter(call, Phase::Run, args, out, gather, None),
-            Plan::CheckedScatter { gather, .. } => self.scatter(call, Phase::Check, args, out, gather, None),
-            Plan::TwoPhase { home, .. } => self.two_phase(call, args, out, home),
-            Plan::AllShards(_, gather) => self.all_shards(call, Phase::Run, args, gather),
-            Plan::Relay { .. } => {
-                Reply { out, proto: call.manner.proto }.error("ERR the keys of this command must be on one shard");
+            Plan::ByCursor(_) => self.one(plan::core_of_cursor(args, self.cores), call, Phase::Run, args, out),
+            _ => self.over_shards(call, args, out),
+        }
+    }
+
+    /// A command whose keys may be on several shards.
+    fn over_shards(&mut self, call: Call, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+        let spec = self.table.get(call.id);
+        let form = plan::form(spec, args, call.manner.db as usize, self.core, self.cores);
+        let call = Call { pos: None, ..call };
+        match form {
+            Form::One(core) => self.one(core, call, Phase::Run, args, out),
+            Form::Anywhere | Form::Session => {
+                // the function itself answers what is wrong with the arguments
+                self.run_here(call, Phase::Run, args, out);
                 Outcome::Done
             }
-            Plan::Session => {
-                Reply { out, proto: call.manner.proto }.error("ERR this command has no part on a shard");
-                Outcome::Done
+            form => {
+                let command = remote(call.id, Phase::Run, call.manner, Ticket::Nobody);
+                self.begin_one(command, (call.conn, call.seq), args, form);
+                Outcome::Stalls
             }
         }
     }
@@ -225,11 +263,24 @@ impl Router {
         out: &mut OutBuf,
     ) -> Outcome {
         if to == self.core {
+            if self.locks.any_held() && self.waits_here(call, phase, args) {
+                return Outcome::Waits;
+            }
             self.run_here(call, phase, args, out);
             return Outcome::Done;
         }
         self.send(to, Ticket::Slot { conn: call.conn, seq: call.seq }, call, phase, args);
         Outcome::Waits
+    }
+
+    /// Has a command wait if a lock is in its way.
+    #[cold]
+    fn waits_here(&mut self, call: Call, phase: Phase, args: &Args<'_>) -> bool {
+        let ticket = Ticket::Slot { conn: call.conn, seq: call.seq };
+        let command = RemoteCommand { pos: call.pos, ..remote(call.id, phase, call.manner, ticket) };
+        let Some(obstacle) = self.obstacle((self.core, call.conn), &command, args) else { return false };
+        self.park_here(command, args, call.conn, obstacle);
+        true
     }
 
     #[inline]
@@ -254,11 +305,13 @@ impl Router {
                 let to = pos.map_or(self.core, |pos| self.owner_of(pos));
                 self.one(to, Call { pos, ..call }, Phase::Debug, args, out)
             }
-            DebugCall::OnKeys(_, gather) if self.cores > 1 => {
-                let keys = KeyCut { first: 2, end: args.len(), step: 1, count_at: None };
-                self.scatter(call, Phase::Debug, args, out, *gather, Some(keys))
+            DebugCall::OnKeys(_, gather) | DebugCall::OnShards(_, gather) if self.cores > 1 => {
+                let on_keys = matches!(plan, DebugCall::OnKeys(..));
+                let cut = on_keys.then(|| KeyCut { first: 2, end: args.len(), step: 1, count_at: None });
+                let command = remote(call.id, Phase::Debug, call.manner, Ticket::Nobody);
+                self.begin_debug(command, (call.conn, call.seq), args, cut, *gather);
+                Outcome::Stalls
             }
-            DebugCall::OnShards(_, gather) if self.cores > 1 => self.all_shards(call, Phase::Debug, args, *gather),
             _ => self.one(self.core, call, Phase::Debug, args, out),
         }
     }
@@ -268,13 +321,6 @@ impl Router {
         let command =
             RemoteCommand { ticket, id: call.id, phase, manner: call.manner, pos: call.pos, first: 0, count: 0 };
         self.outboxes.push(to, command, args.from(0), big);
-        self.sent(to);
-    }
-
-    pub(super) fn send_owned(&mut self, to: usize, ticket: Ticket, call: Call, phase: Phase, args: &[Vec<u8>]) {
-        let command =
-            RemoteCommand { ticket, id: call.id, phase, manner: call.manner, pos: call.pos, first: 0, count: 0 };
-        self.outboxes.push(to, command, args.iter().map(Vec::as_slice), None);
         self.sent(to);
     }
 
@@ -311,23 +357,14 @@ impl Router {
 
     /// Puts a question to every core; `answer` answers for this one.
     pub fn ask_all(&mut self, conn: ConnId, seq: u32, request: &Request, own: Answer) {
-        let index = self.pend(Pending {
-            conn,
-            seq,
-            id: CommandId(0),
-            manner: Manner { db: 0, proto: Proto::Resp2, no_touch: false },
-            stalls: false,
-            remaining: self.cores as u32,
-            parts: Vec::new(),
-            args: Vec::new(),
-            step: Step::Ask { answers: (0..self.cores).map(|_| None).collect() },
-        });
+        let answers = (0..self.cores).map(|_| None).collect();
+        let index = self.pend(Pending::Ask { conn, seq, remaining: self.cores as u32, answers });
         let own_core = self.core;
         for core in (0..self.cores).filter(|c| *c != own_core) {
             let ticket = Ticket::Part { pending: index, part: core as u32 };
             self.mesh_after_commands(core, Message::Ask { ticket, request: Box::new(request.clone()) });
         }
-        self.answer(Ticket::Part { pending: index, part: self.core as u32 }, own);
+        self.on_answer(Ticket::Part { pending: index, part: self.core as u32 }, own);
     }
 
     /// Tells a core something that needs no answer.
@@ -335,24 +372,124 @@ impl Router {
         self.mesh_after_commands(core, message);
     }
 
-    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) {
+    /// An answer to a question of ours.
+    pub fn on_answer(&mut self, ticket: Ticket, answer: Answer) {
         let Ticket::Part { pending: index, part } = ticket else { return };
-        let Some(pending) = self.pending[index as usize].as_mut() else { return };
-        let Step::Ask { answers } = &mut pending.step else { return };
+        let Some(Pending::Ask { conn, seq, remaining, answers }) = self.pending[index as usize].as_mut() else {
+            return;
+        };
         answers[part as usize] = Some(answer);
-        pending.remaining -= 1;
-        if pending.remaining == 0 {
+        *remaining -= 1;
+        if *remaining == 0 {
             let answers = std::mem::take(answers).into_iter().flatten().collect();
-            let (conn, seq) = (pending.conn, pending.seq);
+            self.answered.push(Answered { conn: *conn, seq: *seq, answers });
             self.pending[index as usize] = None;
             self.pending_free.push(index);
-            self.answered.push(Answered { conn, seq, answers });
+        }
+    }
+
+    /// WATCH: has every shard watch its part of the keys. The reply comes when all do. Names the cores.
+    pub fn watch(&mut self, conn: ConnId, seq: u32, manner: Manner, keys: &Args<'_>) -> Vec<usize> {
+        let mut parts: Vec<(usize, Vec<Vec<u8>>)> = Vec::new();
+        for key in keys.from(1) {
+            let core = self.owner_of(Position::of(key));
+            match parts.iter_mut().find(|(c, _)| *c == core) {
+                Some((_, keys)) => keys.push(key.to_vec()),
+                None => parts.push((core, vec![key.to_vec()])),
+            }
+        }
+        let cores = parts.iter().map(|(core, _)| *core).collect();
+        let remaining = parts.len() as u32;
+        let index = self.pend(Pending::Watch { conn, seq, remaining, proto: manner.proto });
+        for (core, keys) in parts {
+            self.post(core, Message::Watch(Box::new(WatchKeys { pending: index, conn, db: manner.db, keys })));
+        }
+        self.settle();
+        cores
+    }
+
+    /// UNWATCH, and whatever else ends a WATCH without asking.
+    pub fn unwatch(&mut self, conn: ConnId, cores: &[usize]) {
+        for core in cores {
+            self.post(*core, Message::Unwatch(conn));
+        }
+        self.settle();
+    }
+
+    fn on_watched(&mut self, index: u32) {
+        let Some(Pending::Watch { conn, seq, remaining, proto }) = self.pending[index as usize].as_mut() else {
+            return;
+        };
+        *remaining -= 1;
+        if *remaining == 0 {
+            let mut reply = OutBuf::default();
+            Reply { out: &mut reply, proto: *proto }.ok();
+            self.finished.push(Finished { conn: *conn, seq: *seq, reply, unstalls: false });
+            self.pending[index as usize] = None;
+            self.pending_free.push(index);
+        }
+    }
+
+    /// Sends a message behind the commands already gathered for `core`, so that order per shard holds.
+    pub(super) fn mesh_after_commands(&mut self, core: usize, message: Message) {
+        if let Some(batch) = self.outboxes.take(core) {
+            self.mesh.send(core, Message::Commands(batch));
+        }
+        self.hops_out += 1;
+        self.mesh.send(core, message);
+    }
+
+    /// Sends to a core that may be this one; then it is handled by [`Router::settle`].
+    pub(super) fn post(&mut self, core: usize, message: Message) {
+        if core == self.core {
+            self.loopback.push_back(message);
+        } else {
+            self.mesh_after_commands(core, message);
+        }
+    }
+
+    /// Handles what this core has to say to itself.
+    pub(super) fn settle(&mut self) {
+        while let Some(message) = self.loopback.pop_front() {
+            self.handle(self.core, message);
+        }
+    }
+
+    /// A message about transactions or watched keys, from another core.
+    pub fn on_message(&mut self, from: usize, message: Message) {
+        self.hops_in += 1;
+        self.handle(from, message);
+        self.settle();
+    }
+
+    fn handle(&mut self, from: usize, message: Message) {
+        match message {
+            Message::Schedule(share) => self.on_schedule(from, share),
+            Message::Scheduled(share) => self.on_scheduled(share),
+            Message::Proceed(share) => self.on_proceed(from, share),
+            Message::Proceeded(share) => self.on_proceeded(share),
+            Message::Release(txn) => self.release_here(txn),
+            Message::ComeAgain { pending, txn } => self.on_come_again(pending, txn),
+            Message::Watch(keys) => self.on_watch(from, keys),
+            Message::Watched { pending } => self.on_watched(pending),
+            Message::Unwatch(conn) => self.on_unwatch(from, conn),
+            Message::Commands(_)
+            | Message::Replies(_)
+            | Message::Publish { .. }
+            | Message::Published { .. }
+            | Message::Adopt { .. }
+            | Message::Ask { .. }
+            | Message::Answer { .. } => unreachable!("not about transactions"),
         }
     }
 
     /// Commands of another core: run, and send the replies back.
     pub fn on_commands(&mut self, from: usize, mut batch: Box<CommandBatch>, ran: Ran<'_>) {
         self.hops_in += batch.commands.len() as u64;
+        if self.locks.any_held() {
+            self.run_guarded(from, &mut batch);
+            return self.mesh.send(from, Message::Replies(batch));
+        }
         hop::run_batch(&mut batch, &mut self.shard, &self.table, self.terms, |c, ticks, failed| {
             ran(c.id, ticks, failed);
         });
@@ -382,46 +519,11 @@ impl Router {
             }
             match batch.commands[i].ticket {
                 Ticket::Slot { conn, seq } => deliver(conn, seq, bytes, spliced),
-                Ticket::Part { pending, part } => {
-                    let reply = OutBuf { bytes: bytes.to_vec(), bigs: spliced };
-                    self.part_done(pending, part, reply);
-                }
-                Ticket::Nobody => {}
+                Ticket::Part { .. } | Ticket::Counted { .. } | Ticket::Nobody => {}
             }
             start = end;
         }
         self.outboxes.recycle(batch);
-    }
-
-    /// A fetch of another core, or the answer to ours.
-    pub fn on_fetch(&mut self, from: usize, mut fetch: Box<Fetch>) {
-        self.hops_in += 1;
-        self.fetch_here(&mut fetch);
-        self.mesh.send(from, Message::Fetched(fetch));
-    }
-
-    /// See [`Router::on_fetch`].
-    pub fn on_fetched(&mut self, fetch: Fetch) {
-        self.fetched(fetch);
-    }
-
-    /// A TwoPhase command whose home is here.
-    pub fn on_home_run(&mut self, from: usize, mut run: Box<HomeRun>, ran: Ran<'_>) {
-        self.hops_in += 1;
-        let before = clock::ticks();
-        hop::run_home(&mut run, &mut self.shard, &self.table, self.terms);
-        ran(run.id, clock::ticks().wrapping_sub(before), run.reply.bytes.first() == Some(&b'-'));
-        self.mesh.send(from, Message::HomeDone(run));
-    }
-
-    /// See [`Router::on_home_run`].
-    pub fn on_home_done(&mut self, run: HomeRun) {
-        self.home_done(run);
-    }
-
-    /// An answer to a question of ours.
-    pub fn on_answer(&mut self, ticket: Ticket, answer: Answer) {
-        self.answer(ticket, answer);
     }
 }
 

@@ -1,0 +1,212 @@
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH on the connection's side: what is queued, what EXEC refuses, and the commands inside
+//! a transaction that concern the connection itself. Locks and shards are the router's.
+
+use crate::base::bytes::OutBuf;
+use crate::base::hash::Position;
+use crate::commands::args::Args;
+use crate::commands::flags::flag;
+use crate::commands::table::CommandId;
+use crate::net::connection::{Closing, Conn};
+use crate::net::session::Multi;
+use crate::net::worker::Worker;
+use crate::resp::reply::Reply;
+use crate::txn::message::{Phase, RemoteCommand, Ticket};
+use crate::txn::router::Outcome;
+use crate::txn::transaction::{Exec, join};
+use std::sync::atomic::Ordering;
+
+/// MULTI
+pub fn multi(_: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    let mut reply = Reply::new(out, conn.session.proto);
+    if conn.session.multi.is_some() {
+        reply.error("ERR MULTI calls can not be nested");
+    } else {
+        conn.session.multi = Some(Box::default());
+        reply.ok();
+    }
+    Outcome::Done
+}
+
+/// DISCARD
+pub fn discard(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    if conn.session.multi.take().is_none() {
+        Reply::new(out, conn.session.proto).error("ERR DISCARD without MULTI");
+        return Outcome::Done;
+    }
+    forget_watched(worker, conn);
+    Reply::new(out, conn.session.proto).ok();
+    Outcome::Done
+}
+
+/// WATCH key [key ...]
+pub fn watch(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    if conn.session.multi.is_some() {
+        Reply::new(out, conn.session.proto).error("ERR WATCH inside MULTI is not allowed");
+        return Outcome::Done;
+    }
+    let cores = worker.router.watch(conn.id, conn.next_seq(), conn.session.manner(), args);
+    conn.session.watched_keys += args.len() - 1;
+    for core in cores {
+        if !conn.session.watched.contains(&core) {
+            conn.session.watched.push(core);
+        }
+    }
+    Outcome::Waits
+}
+
+/// UNWATCH
+pub fn unwatch(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    forget_watched(worker, conn);
+    Reply::new(out, conn.session.proto).ok();
+    Outcome::Done
+}
+
+/// Ends every WATCH of a connection.
+pub fn forget_watched(worker: &mut Worker, conn: &mut Conn) {
+    worker.router.unwatch(conn.id, &conn.session.watched);
+    conn.session.watched.clear();
+    conn.session.watched_keys = 0;
+}
+
+/// EXEC
+pub fn exec(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    let Some(multi) = conn.session.multi.take() else {
+        Reply::new(out, conn.session.proto).error("ERR EXEC without MULTI");
+        return Outcome::Done;
+    };
+    let mut multi = *multi;
+    if multi.aborted {
+        forget_watched(worker, conn);
+        Reply::new(out, conn.session.proto).error("EXECABORT Transaction discarded because of previous errors.");
+        return Outcome::Done;
+    }
+    if worker.shared.monitors.load(Ordering::Relaxed) > 0 {
+        for index in 0..multi.commands.commands.len() {
+            let (command, args) = multi.commands.args(index);
+            let spec = worker.router.table.get(command.id);
+            if !spec.has(flag::SKIP_MONITOR | flag::ADMIN) {
+                worker.feed_monitors(spec.name, conn, &args, out);
+            }
+        }
+    }
+    conn.session.watched_keys = 0;
+    let exec = Exec {
+        conn: conn.id,
+        seq: conn.next_seq(),
+        manner: conn.session.manner(),
+        commands: multi.commands,
+        watched: std::mem::take(&mut conn.session.watched),
+    };
+    worker.router.exec(exec, out)
+}
+
+impl Worker {
+    /// Queues a command behind MULTI; false if the connection was closed for having queued too much.
+    pub(super) fn queue(
+        &mut self,
+        conn: &mut Conn,
+        id: CommandId,
+        pos: Option<Position>,
+        args: &Args<'_>,
+        out: &mut OutBuf,
+    ) -> bool {
+        let manner = conn.session.manner();
+        let Some(multi) = conn.session.multi.as_deref_mut() else { return true };
+        let command = RemoteCommand { ticket: Ticket::Nobody, id, phase: Phase::Run, manner, pos, first: 0, count: 0 };
+        multi.commands.push_args(command, args);
+        multi.writes |= self.router.table.get(id).has(flag::WRITE | flag::MAY_REPLICATE);
+        let bytes = multi.commands.argument_bytes() as u64;
+        if bytes > self.config.client_query_buffer_limit || bytes > u64::from(u32::MAX) {
+            self.counters().query_limit_closed.add(1);
+            self.close(conn, Closing::Now);
+            return false;
+        }
+        Reply::new(out, manner.proto).simple("QUEUED");
+        true
+    }
+
+    /// A command was refused: a transaction that it was to belong to will be. EXEC itself refused ends the transaction.
+    pub(super) fn abort_multi(&mut self, conn: &mut Conn, id: Option<CommandId>, out: &mut OutBuf, mark: usize) {
+        let Some(multi) = conn.session.multi.as_deref_mut() else { return };
+        multi.aborted = true;
+        if id.is_some_and(|id| self.router.table.get(id).name == "exec") {
+            conn.session.multi = None;
+            forget_watched(self, conn);
+            let refusal = out.bytes.split_off(mark);
+            let text = refusal.strip_prefix(b"-").unwrap_or(&refusal);
+            let text = text.strip_prefix(b"ERR ").unwrap_or(text);
+            let text = text.strip_suffix(b"\r\n").unwrap_or(text);
+            let text = [b"EXECABORT Transaction discarded because of: ", text].concat();
+            Reply::new(out, conn.session.proto).error_bytes(&text);
+        }
+    }
+
+    /// Runs the commands inside transactions that concern their connections; true if there were any.
+    pub(super) fn run_turns(&mut self) -> bool {
+        let mut any = false;
+        for (id, pending) in std::mem::take(&mut self.router.turns) {
+            any = true;
+            self.run_turn(id, pending);
+        }
+        let mut open = std::mem::take(&mut self.open_turns);
+        open.retain(|(id, pending)| {
+            let waits = match self.conn_mut(*id) {
+                Some(conn) => conn.turn.as_ref().is_some_and(|turn| turn.1.is_none()),
+                None => false,
+            };
+            if !waits {
+                any = true;
+                self.end_turn(*id, *pending);
+            }
+            waits
+        });
+        self.open_turns.append(&mut open);
+        any
+    }
+
+    fn run_turn(&mut self, id: crate::txn::message::ConnId, pending: u32) {
+        let Some((command, words)) = self.router.turn(pending) else { return };
+        if self.conn_mut(id).is_none() {
+            return self.end_turn(id, pending);
+        }
+        let Some(mut conn) = self.take_conn(id.index) else { return };
+        let (data, spans) = join(&words);
+        let mut args = Args::new(&data, &spans);
+        let mut out = OutBuf::default();
+        let outcome = match self.handlers.session[command.index()] {
+            _ if self.router.table.get(command).name == "monitor" => {
+                Reply::new(&mut out, conn.session.proto).error("ERR MONITOR isn't allowed for DENY BLOCKING client");
+                Outcome::Done
+            }
+            Some(handler) => handler(self, &mut conn, &mut args, &mut out),
+            None => {
+                crate::commands::errors::unknown_command(&args, &mut Reply::new(&mut out, conn.session.proto));
+                Outcome::Done
+            }
+        };
+        let manner = conn.session.manner();
+        if outcome == Outcome::Done {
+            self.router.ran.push((command, 0, out.bytes.first() == Some(&b'-')));
+            self.put_conn(conn);
+            return self.router.turn_done(pending, out, manner);
+        }
+        self.router.ran.push((command, 0, false));
+        conn.turn = Some(Box::new((conn.next_seq(), None)));
+        self.put_conn(conn);
+        self.open_turns.push((id, pending));
+    }
+
+    /// The reply is there, or nobody waits for it any more.
+    fn end_turn(&mut self, id: crate::txn::message::ConnId, pending: u32) {
+        let (reply, manner) = match self.conn_mut(id) {
+            Some(conn) => {
+                let reply = conn.turn.take().and_then(|turn| turn.1).unwrap_or_default();
+                (reply, conn.session.manner())
+            }
+            None => (OutBuf::default(), crate::net::session::Session::new(true).manner()),
+        };
+        self.router.turn_done(pending, reply, manner);
+    }
+}
+
+const _: () = assert!(size_of::<Multi>() <= 64, "a connection between MULTI and EXEC carries little");

@@ -1,0 +1,285 @@
+//! The shard's half of transactions: claims that are granted, queued or refused, work under locks, and the single-shard
+//! commands that a lock keeps waiting. The rules are those of [`crate::txn::lock`]; here they meet the shard.
+//!
+//! A part of a transaction runs to its end before anything else does on the shard; between two parts other commands
+//! run if no lock is in their way. When a transaction ends here, first the commands that waited for its keys run, then the
+//! claims whose turn has come are granted: no stream of transactions can keep a single command waiting for ever.
+
+use crate::base::clock;
+use crate::commands::args::Args;
+use crate::commands::flags::flag;
+use crate::commands::spec::Plan;
+use crate::shard::watch::Watcher;
+use crate::txn::hop;
+use crate::txn::lock::{Claim, Mode, Refusal, TxnId, Verdict};
+use crate::txn::message::{CommandBatch, ConnId, Message, Phase, RemoteCommand, Share, Ticket, WatchKeys, Work};
+use crate::txn::parked::{Held, Notice, Obstacle, Origin};
+use crate::txn::plan;
+use crate::txn::router::{Finished, Router};
+use std::collections::VecDeque;
+
+/// Who watches, as the shard knows it.
+pub(super) fn watcher((core, conn): Origin) -> Watcher {
+    (core as u32, u64::from(conn.index) << 32 | u64::from(conn.generation))
+}
+
+impl Router {
+    /// What keeps a single-shard command from running now. Only asked while any lock is held.
+    #[cold]
+    pub(super) fn obstacle(&self, origin: Origin, command: &RemoteCommand, args: &Args<'_>) -> Option<Obstacle> {
+        if self.parked.has(origin) {
+            return Some(Obstacle::Turn);
+        }
+        if command.phase == Phase::Debug {
+            return None;
+        }
+        let spec = self.table.get(command.id);
+        let mode = plan::mode(spec);
+        if plan::touches_any(spec) {
+            return self.locks.blocks_whole(mode).then_some(Obstacle::Any);
+        }
+        if let (Some(pos), Plan::OneShard(_)) = (command.pos, &spec.plan) {
+            return self.locks.blocks(pos.0, mode).then_some(Obstacle::Key(pos.0));
+        }
+        let Ok(keys) = spec.key_args(args) else { return None };
+        let mut blocked = keys.map(|key| plan::lock_key(&args[key.index])).filter(|key| self.locks.blocks(*key, mode));
+        blocked.next().map(Obstacle::Key)
+    }
+
+    /// Has a command of this core wait for its turn.
+    pub(super) fn park_here(&mut self, command: RemoteCommand, args: &Args<'_>, conn: ConnId, obstacle: Obstacle) {
+        let mut batch = self.outboxes.spare();
+        batch.push_args(command, args);
+        self.parked.add((self.core, conn), batch, obstacle);
+    }
+
+    /// As `on_commands`, while locks are held: commands that one is in the way of are set apart, the others run.
+    #[cold]
+    pub(super) fn run_guarded(&mut self, from: usize, batch: &mut CommandBatch) {
+        let mut before = clock::ticks();
+        for index in 0..batch.commands.len() {
+            let Ticket::Slot { conn, .. } = batch.commands[index].ticket else {
+                self.run_in(batch, index, &mut before);
+                continue;
+            };
+            let (command, args) = batch.args(index);
+            let Some(obstacle) = self.obstacle((from, conn), &command, &args) else {
+                self.run_in(batch, index, &mut before);
+                continue;
+            };
+            let mut waiting = self.outboxes.spare();
+            waiting.push_args(command, &args);
+            self.parked.add((from, conn), waiting, obstacle);
+            batch.commands[index].ticket = Ticket::Nobody;
+            batch.reply_ends.push(batch.replies.bytes.len() as u32);
+        }
+    }
+
+    fn run_in(&mut self, batch: &mut CommandBatch, index: usize, before: &mut u64) {
+        let ran = &mut self.ran;
+        hop::run_command(batch, index, &mut self.shard, &self.table, self.terms, before, &mut |c, ticks, failed| {
+            if !matches!(c.ticket, Ticket::Part { .. }) {
+                ran.push((c.id, ticks, failed));
+            }
+        });
+    }
+
+    /// Runs what waits of a connection until something is in the way again.
+    fn resume(&mut self, origin: Origin) {
+        let Some(mut chain) = self.parked.take(origin) else { return };
+        while let Some(mut batch) = chain.commands.pop_front() {
+            let (command, args) = batch.args(0);
+            if let Some(obstacle) = self.obstacle(origin, &command, &args) {
+                chain.commands.push_front(batch);
+                self.parked.put_back(origin, chain);
+                return self.parked.wait(origin, obstacle);
+            }
+            self.run_in(&mut batch, 0, &mut clock::ticks());
+            self.send_parked_reply(origin.0, batch);
+        }
+        for held in chain.held {
+            match held {
+                Held::Share(share) => self.on_schedule(origin.0, share),
+                Held::Watch(keys) => self.on_watch(origin.0, keys),
+            }
+        }
+        for notice in chain.notices {
+            self.post(notice.core, Message::ComeAgain { pending: notice.pending, txn: notice.txn });
+        }
+    }
+
+    fn send_parked_reply(&mut self, core: usize, mut batch: Box<CommandBatch>) {
+        if core != self.core {
+            return self.mesh.send(core, Message::Replies(batch));
+        }
+        if let Ticket::Slot { conn, seq } = batch.commands[0].ticket {
+            for slow in std::mem::take(&mut batch.slow) {
+                let (_, args) = batch.args(0);
+                self.slow.push((conn, slow.micros, args.from(0).map(<[u8]>::to_vec).collect()));
+            }
+            let reply = std::mem::take(&mut batch.replies);
+            self.finished.push(Finished { conn, seq, reply, unstalls: false });
+        }
+        self.outboxes.recycle(batch);
+    }
+
+    /// A transaction of core `from` claims its locks here.
+    pub fn on_schedule(&mut self, from: usize, mut share: Box<Share>) {
+        let origin = (from, share.conn);
+        if self.locks.any_held() {
+            let notice = Notice { core: from, pending: share.pending, txn: share.txn };
+            if let Some(chain) = self.parked.chain(origin) {
+                // Commands that the connection sent before still wait here. To wait for them while it may hold
+                // locks elsewhere could close a circle; only priority, for which nothing waits, may.
+                if share.priority {
+                    chain.held.push(Held::Share(share));
+                } else {
+                    chain.notices.push(notice);
+                    share.verdict = Verdict::Refused(Refusal::Busy(share.txn));
+                    self.post(from, Message::Scheduled(share));
+                }
+                return;
+            }
+        }
+        if share.release && !(self.locks.any_held() && self.locks.blocks_claim(&share.claim)) {
+            // all there is of it: no lock is needed
+            self.run_share(from, &mut share);
+            return self.post(from, Message::Scheduled(share));
+        }
+        let claim = std::mem::take(&mut share.claim);
+        match self.locks.schedule(share.txn, claim, share.priority) {
+            Verdict::Granted => self.granted(from, share),
+            Verdict::Queued => {
+                self.queued.insert(share.txn, (from, share));
+            }
+            refused @ Verdict::Refused(refusal) => {
+                if let Refusal::Busy(by) = refusal {
+                    self.notices.push((by, Notice { core: from, pending: share.pending, txn: share.txn }));
+                }
+                share.verdict = refused;
+                self.post(from, Message::Scheduled(share));
+            }
+        }
+    }
+
+    /// The locks are held: does what came with the claim, and says so. True if that was all.
+    fn granted_once(&mut self, from: usize, mut share: Box<Share>) -> Option<TxnId> {
+        self.run_share(from, &mut share);
+        let over = share.release.then_some(share.txn);
+        self.post(from, Message::Scheduled(share));
+        over
+    }
+
+    fn granted(&mut self, from: usize, share: Box<Share>) {
+        if let Some(over) = self.granted_once(from, share) {
+            self.release_here(over);
+        }
+    }
+
+    fn run_share(&mut self, from: usize, share: &mut Share) {
+        share.verdict = Verdict::Granted;
+        if share.watches {
+            let watcher = watcher((from, share.conn));
+            share.changed = self.shard.watched_changed(watcher);
+            if share.release {
+                self.shard.watches.forget(watcher);
+                if share.changed {
+                    return;
+                }
+            }
+        }
+        self.run_work(&mut share.work);
+    }
+
+    fn run_work(&mut self, work: &mut Work) {
+        if let Some(batch) = &mut work.batch {
+            let ran = &mut self.ran;
+            hop::run_batch(batch, &mut self.shard, &self.table, self.terms, |c, ticks, failed| {
+                if !matches!(c.ticket, Ticket::Part { .. }) {
+                    ran.push((c.id, ticks, failed));
+                }
+            });
+        }
+        for foreign in &mut work.fetch {
+            let key = crate::types::table::Key::new(&foreign.key);
+            foreign.found = self.shard.copy_out(foreign.db, key);
+        }
+        if let Some(home) = &mut work.home {
+            hop::run_home(home, &mut self.shard, &self.table, self.terms);
+        }
+    }
+
+    /// A transaction that holds its locks has something done here.
+    pub fn on_proceed(&mut self, from: usize, mut share: Box<Share>) {
+        self.run_work(&mut share.work);
+        let over = share.release.then_some(share.txn);
+        if share.answer {
+            self.post(from, Message::Proceeded(share));
+        }
+        if let Some(over) = over {
+            self.release_here(over);
+        }
+    }
+
+    /// An attempt ends here: its locks, or its place among those who wait, are free.
+    pub fn release_here(&mut self, txn: TxnId) {
+        let mut over = VecDeque::from([txn]);
+        while let Some(txn) = over.pop_front() {
+            self.queued.remove(&txn);
+            let Some(claim) = self.locks.release(txn) else { continue };
+            for origin in self.parked.woken(&claim) {
+                self.resume(origin);
+            }
+            self.tell_refused(txn);
+            while let Some(next) = self.locks.next_grant() {
+                let (from, share) = self.queued.remove(&next).expect("a queued claim has its share");
+                over.extend(self.granted_once(from, share));
+            }
+        }
+    }
+
+    /// Those that `by` kept out may come again.
+    fn tell_refused(&mut self, by: TxnId) {
+        if self.notices.is_empty() {
+            return;
+        }
+        for (_, notice) in self.notices.extract_if(.., |(holder, _)| *holder == by).collect::<Vec<_>>() {
+            self.post(notice.core, Message::ComeAgain { pending: notice.pending, txn: notice.txn });
+        }
+    }
+
+    /// A connection of core `from` watches keys of this shard.
+    pub fn on_watch(&mut self, from: usize, keys: Box<WatchKeys>) {
+        let origin = (from, keys.conn);
+        if let Some(chain) = self.parked.chain(origin) {
+            return chain.held.push(Held::Watch(keys));
+        }
+        for key in &keys.keys {
+            // one that is due goes first: its end is no change that the watcher is to be told
+            self.shard.peek(keys.db as usize, crate::types::table::Key::new(key));
+            self.shard.watches.watch(watcher(origin), keys.db as usize, key);
+        }
+        self.post(from, Message::Watched { pending: keys.pending });
+    }
+
+    /// A connection of core `from` watches nothing any more.
+    pub fn on_unwatch(&mut self, from: usize, conn: ConnId) {
+        self.shard.watches.forget(watcher((from, conn)));
+    }
+
+    /// Whether a command of this kind changes keys.
+    pub(super) fn writes(&self, command: &RemoteCommand) -> bool {
+        self.table.get(command.id).has(flag::WRITE) || command.phase == Phase::Debug
+    }
+
+    /// Locks that transactions hold on this shard, and commands and transactions that wait for one.
+    pub fn lock_figures(&self) -> (u64, u64) {
+        let waiting = self.locks.queued_count() + self.parked.len();
+        (self.locks.granted_count() as u64, waiting as u64)
+    }
+
+    /// The strongest thing a claim may do.
+    pub(super) fn is_barrier(claims: &[(usize, Claim)], cores: usize) -> bool {
+        claims.len() == cores && claims.iter().all(|(_, c)| c.is_whole() && c.mode() == Mode::Exclusive)
+    }
+}
