@@ -25,10 +25,7 @@ const STILL_TO_COME: &[&str] = &[
     "psync", "readonly", "readwrite", "replconf", "replicaof", "restore", "role", "sadd", "save", "scard", "script",
     "sdiff", "sdiffstore", "sinter", "sintercard", "sinterstore", "sismember", "slaveof", "smembers", "smismember",
     "smove", "sort", "sort_ro", "spop", "srandmember", "srem", "sscan", "sunion", "sunionstore", "sync", "wait",
-    "waitaof", "zadd", "zcard", "zcount", "zdiff", "zdiffstore", "zincrby", "zinter", "zintercard", "zinterstore",
-    "zlexcount", "zmpop", "zmscore", "zpopmax", "zpopmin", "zrandmember", "zrange", "zrangebylex", "zrangebyscore",
-    "zrangestore", "zrank", "zrem", "zremrangebylex", "zremrangebyrank", "zremrangebyscore", "zrevrange",
-    "zrevrangebylex", "zrevrangebyscore", "zrevrank", "zscan", "zscore", "zunion", "zunionstore",
+    "waitaof",
 ];
 
 /// Commands of a module that Redis 8 ships (vector sets): no part of Redis itself.
@@ -53,6 +50,7 @@ const DIFFERS: &[Difference] = &[
         "arity",
         "later servers take a command without arguments",
     ),
+    ("redis-7.0", &["zrank", "zrevrank"], "arity", "later servers take WITHSCORE"),
     ("redis-7.0", &["client|pause"], "since", "the unstable version before 3.0 is no longer named"),
     ("valkey-9.1", &["hsetex"], "key_specs", "it may replace a field's value, as Redis says"),
     ("valkey-9.1", FIELD_EXPIRY, "since", "Redis had them first"),

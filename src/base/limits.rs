@@ -66,3 +66,5 @@ pub const FREE_STEP_OBJECTS: usize = 64;
 pub const EXPIRE_STEP_ENTRIES: usize = 4096;
 /// Replies of one connection that may be outstanding on other cores, or wait for one that is; its next command waits.
 pub const PARKED_REPLIES_MAX: usize = 512;
+/// Most draws with repetition of one command (ZRANDMEMBER with a negative count). Redis sets no bound.
+pub const RANDOM_MEMBERS_MAX: usize = 1 << 24;

@@ -182,6 +182,25 @@ pub fn double(value: f64) -> Short {
     text
 }
 
+/// A double as C's `%.17g` prints it, which older servers keep and DEBUG DIGEST takes in.
+pub fn double_17(value: f64) -> String {
+    if !value.is_finite() {
+        let name = if value.is_nan() { "nan" } else { "inf" };
+        return if value < 0.0 { format!("-{name}") } else { name.to_owned() };
+    }
+    let text = format!("{value:.16e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |text: &str| {
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text.to_owned() }
+    };
+    if (-4..17).contains(&exponent) {
+        return trimmed(&format!("{value:.*}", (16 - exponent) as usize));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(mantissa), exponent.abs())
+}
+
 /// Of a number as Ryu writes it, above 0: the decimal digits without leading or trailing zeros, and the power of ten of
 /// the last one.
 fn digits_of(shortest: &str) -> (Short, i32) {

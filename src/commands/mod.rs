@@ -26,3 +26,4 @@ pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transactions;
+pub mod zsets;

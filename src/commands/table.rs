@@ -9,7 +9,9 @@
 use crate::base::limits::COMMANDS_MAX;
 use crate::commands::args::Args;
 use crate::commands::spec::CommandSpec;
-use crate::commands::{bitmaps, connection, hashes, keys, lists, pubsub, server, streams, strings, transactions};
+use crate::commands::{
+    bitmaps, connection, hashes, keys, lists, pubsub, server, streams, strings, transactions, zsets,
+};
 
 /// Number of a command or subcommand: 0.. in the order of the families, each container followed by its subcommands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +37,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     streams::COMMANDS,
     strings::COMMANDS,
     transactions::COMMANDS,
+    zsets::COMMANDS,
 ];
 
 /// What a request names.

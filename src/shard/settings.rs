@@ -37,6 +37,8 @@ pub struct ShardSettings {
     pub stream_block_entries_max: u64,
     /// `list-max-listpack-size`: when a list changes its encoding, and how much each of its runs holds.
     pub list_fill: Fill,
+    /// `zset-max-listpack-entries`, `zset-max-listpack-value`.
+    pub zset_pack: PackLimits,
 }
 
 impl Default for ShardSettings {
@@ -52,6 +54,7 @@ impl Default for ShardSettings {
             stream_block_bytes_max: 4096,
             stream_block_entries_max: 100,
             list_fill: Fill::default(),
+            zset_pack: PackLimits { entries: 128, value_bytes: 64 },
         }
     }
 }

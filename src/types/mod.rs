@@ -7,3 +7,4 @@ pub mod listpack;
 pub mod stream;
 pub mod table;
 pub mod value;
+pub mod zset;

@@ -4,12 +4,15 @@ use crate::base::bytes::BigString;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::stream::Stream;
+use crate::types::zset::Zset;
 
 /// A value that lives outside its table entry. Every later data type is one more variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A string longer than what an entry holds inline.
     Str(BigString),
+    /// A sorted set.
+    Zset(Zset),
     /// Fields with values.
     Hash(Hash),
     /// A log of entries with its consumer groups.
@@ -25,6 +28,7 @@ impl Value {
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::Str(_) => "string",
+            Value::Zset(_) => "zset",
             Value::Hash(_) => "hash",
             Value::Stream(_) => "stream",
             Value::List(_) => "list",
@@ -102,11 +106,28 @@ impl Value {
         hash.take_note()
     }
 
+    /// The sorted set, if it is one.
+    pub fn as_zset(&self) -> Option<&Zset> {
+        match self {
+            Value::Zset(zset) => Some(zset),
+            _ => None,
+        }
+    }
+
+    /// As [`Value::as_zset`], for an edit.
+    pub fn as_zset_mut(&mut self) -> Option<&mut Zset> {
+        match self {
+            Value::Zset(zset) => Some(zset),
+            _ => None,
+        }
+    }
+
     /// Frees up to `budget` members of a value that nobody can reach any more; true if the rest may simply be dropped.
     /// Keeps the drop of a value with millions of members from holding up commands.
     pub fn free_step(&mut self, budget: usize) -> bool {
         match self {
             Value::Str(_) => true,
+            Value::Zset(zset) => zset.free_step(budget),
             Value::Hash(hash) => hash.free_step(budget),
             Value::Stream(stream) => stream.free_step(budget),
             Value::List(list) => list.free_step(budget),
@@ -117,6 +138,7 @@ impl Value {
     pub fn heap_bytes(&self) -> usize {
         match self {
             Value::Str(s) => s.capacity() + size_of::<Value>() + size_of::<Vec<u8>>() + 16,
+            Value::Zset(zset) => zset.heap_bytes() + size_of::<Value>(),
             Value::Hash(hash) => hash.heap_bytes() + size_of::<Value>(),
             Value::Stream(stream) => stream.heap_bytes() + size_of::<Value>(),
             Value::List(list) => list.heap_bytes() + size_of::<Value>(),

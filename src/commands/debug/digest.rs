@@ -7,6 +7,7 @@
 //! - a database: xor each key's digest (it is hashed once more);
 //! - the data set: for each database that is not empty, in order, mix its number (32 bits, big-endian), then its keys.
 
+use crate::base::text;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::resp::reply::Reply;
@@ -14,6 +15,7 @@ use crate::shard::keyspace::Shard;
 use crate::types::stream::{Id, Stream};
 use crate::types::table::{EntryView, Key};
 use crate::types::value::{Value, View};
+use crate::types::zset::Zset;
 use sha1_smol::Sha1;
 
 const BYTES: usize = 20;
@@ -43,6 +45,7 @@ impl Digest {
 
 /// Type numbers as in Redis's object header.
 const STRING: u32 = 0;
+const SORTED_SET: u32 = 3;
 const HASH: u32 = 4;
 const STREAM: u32 = 6;
 const LIST: u32 = 1;
@@ -52,6 +55,7 @@ impl Digest {
     fn add_value(&mut self, value: View<'_>, expire_ms: Option<u64>) {
         let kind = match value {
             View::Int(_) | View::Str { .. } | View::Boxed(Value::Str(_)) => STRING,
+            View::Boxed(Value::Zset(_)) => SORTED_SET,
             View::Boxed(Value::Hash(_)) => HASH,
             View::Boxed(Value::Stream(_)) => STREAM,
             View::Boxed(Value::List(_)) => LIST,
@@ -61,6 +65,7 @@ impl Digest {
             View::Int(n) => self.mix(itoa::Buffer::new().format(n).as_bytes()),
             View::Str { bytes, .. } => self.mix(bytes),
             View::Boxed(Value::Str(bytes)) => self.mix(bytes),
+            View::Boxed(Value::Zset(zset)) => self.add_zset(zset),
             View::Boxed(Value::Hash(hash)) => hash.iter().for_each(|pair| {
                 let mut field = Digest::default();
                 pair.name.with_bytes(|name| field.mix(name));
@@ -88,6 +93,16 @@ impl Digest {
                 field.with_bytes(|bytes| self.mix(bytes));
                 value.with_bytes(|bytes| self.mix(bytes));
             }
+        }
+    }
+
+    /// Xors the digests of the members, of each its bytes and its score in C's `%.17g`, mixed.
+    fn add_zset(&mut self, zset: &Zset) {
+        for (member, score) in zset.iter() {
+            let mut element = Digest::default();
+            member.with_bytes(|bytes| element.mix(bytes));
+            element.mix(text::double_17(score).as_bytes());
+            self.xor(&element.0);
         }
     }
 

@@ -50,6 +50,10 @@ fn rdb_bytes(value: View<'_>) -> usize {
         View::Int(n) => integer(n),
         View::Str { bytes, .. } => text::parse_i64(bytes).map_or(string(bytes.len()), integer),
         View::Boxed(Value::Str(bytes)) => string(bytes.len()),
+        View::Boxed(Value::Zset(zset)) => match zset.as_listpack() {
+            Some(pack) => string(pack.bytes()),
+            None => 5 + zset.iter().map(|(member, _)| string(member.len()) + size_of::<f64>()).sum::<usize>(),
+        },
         View::Boxed(Value::Hash(hash)) => match hash.pack() {
             Some((pack, _)) => string(pack.bytes()),
             None => hash.iter().map(|pair| string(pair.name.len()) + string(pair.value.len())).sum::<usize>() + 5,

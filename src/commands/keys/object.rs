@@ -22,6 +22,7 @@ pub(crate) fn encoding_name(value: View<'_>) -> &'static str {
         View::Str { bytes, raw: false } if bytes.len() <= EMBSTR_BYTES_MAX => "embstr",
         View::Str { .. } => "raw",
         View::Boxed(Value::Str(_)) => "raw",
+        View::Boxed(Value::Zset(zset)) => zset.encoding(),
         View::Boxed(Value::Hash(hash)) => hash.encoding(),
         View::Boxed(Value::Stream(_)) => "stream",
         View::Boxed(Value::List(list)) => list.encoding(),

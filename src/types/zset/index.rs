@@ -1,0 +1,123 @@
+//! A sorted set beyond a listpack's size: records in an [`Arena`], their order in a [`Tree`], and [`Members`] to find
+//! them by. Keeps the three in step; never decides when a set is small.
+
+use super::arena::{Arena, Ref};
+use super::members::{Hash, Members};
+use super::tree::{self, Spot, Tree};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    arena: Arena,
+    members: Members,
+    tree: Tree,
+}
+
+impl Index {
+    pub(super) fn new() -> Self {
+        Index { arena: Arena::new(), members: Members::new(), tree: Tree::new() }
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.tree.len()
+    }
+
+    /// Heap bytes, its own box included.
+    pub(super) fn bytes(&self) -> usize {
+        self.arena.bytes() + self.members.bytes() + self.tree.bytes() + size_of::<Self>()
+    }
+
+    #[inline]
+    pub(super) fn score(&self, member: &[u8]) -> Option<f64> {
+        self.members.find(&self.arena, Hash::of(member), member).map(|at| self.arena.score(at))
+    }
+
+    /// Gives a member the score that `change` makes of its present one, or leaves it where that answers `None`; returns
+    /// the present one.
+    pub(super) fn upsert(&mut self, member: &[u8], change: impl FnOnce(Option<f64>) -> Option<f64>) -> Option<f64> {
+        let hash = Hash::of(member);
+        let found = self.members.find(&self.arena, hash, member);
+        let old = found.map(|at| self.arena.score(at));
+        let Some(score) = change(old) else { return old };
+        match (found, old) {
+            (Some(at), Some(old)) => {
+                if old != score {
+                    self.tree.rescore(&self.arena, old, score, at);
+                }
+                self.arena.set_score(at, score);
+            }
+            _ => {
+                let at = self.arena.add(score, member);
+                self.members.insert(&self.arena, hash, at);
+                self.tree.insert(&self.arena, score, at);
+            }
+        }
+        old
+    }
+
+    pub(super) fn remove(&mut self, member: &[u8]) -> Option<f64> {
+        let hash = Hash::of(member);
+        let at = self.members.find(&self.arena, hash, member)?;
+        let score = self.arena.score(at);
+        self.forget(hash, score, at);
+        Some(score)
+    }
+
+    /// Removes the entry of this rank.
+    pub(super) fn remove_at(&mut self, rank: usize) {
+        let Some(spot) = self.tree.spot(rank) else { return };
+        let (score, at) = self.tree.get(spot);
+        self.forget(Hash::of(self.arena.member(at)), score, at);
+    }
+
+    fn forget(&mut self, hash: Hash, score: f64, at: Ref) {
+        self.tree.remove(&self.arena, score, at);
+        let was_known = self.members.remove(hash, at);
+        assert!(was_known, "every member in the tree is in the table");
+        self.arena.remove(at);
+    }
+
+    /// Rank and score.
+    pub(super) fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
+        let at = self.members.find(&self.arena, Hash::of(member), member)?;
+        let score = self.arena.score(at);
+        Some((self.tree.count(tree::order(&self.arena, score, member)), score))
+    }
+
+    /// How many entries have a score that is `before`, which holds for a beginning of the order.
+    pub(super) fn count_scores(&self, before: impl Fn(f64) -> bool) -> usize {
+        self.tree.count(|score, _| before(score))
+    }
+
+    /// How many entries have a member that is `before`, all scores being equal.
+    pub(super) fn count_members(&self, before: impl Fn(&[u8]) -> bool) -> usize {
+        self.tree.count(|_, at| before(self.arena.member(at)))
+    }
+
+    #[inline]
+    pub(super) fn spot(&self, rank: usize) -> Option<Spot> {
+        self.tree.spot(rank)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, spot: Spot) -> (&[u8], f64) {
+        let (score, at) = self.tree.get(spot);
+        (self.arena.member(at), score)
+    }
+
+    #[inline]
+    pub(super) fn step(&self, spot: Spot, back: bool) -> Option<Spot> {
+        if back { self.tree.prev(spot) } else { self.tree.next(spot) }
+    }
+
+    /// See [`Members::scan`].
+    pub(super) fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], f64)) -> u64 {
+        self.members.scan(cursor, count, |at| visit(self.arena.member(at), self.arena.score(at)))
+    }
+
+    /// Frees up to `budget` allocations; true if the rest may simply be dropped.
+    pub(super) fn free_step(&mut self, mut budget: usize) -> bool {
+        self.tree.free_step(&mut budget) && self.members.free_step(&mut budget) && self.arena.free_step(&mut budget)
+    }
+}
