@@ -73,7 +73,8 @@ fn ranges_in_every_form() {
         ZRANGEBYSCORE z -inf +inf LIMIT 2 -5 => ["c" "d" "e"]
         ZREVRANGEBYSCORE z +inf (2 LIMIT 1 1 => ["d"]
         ZRANGE z 4 (1 BYSCORE REV => ["d" "c" "b"]
-        ZRANGE z 0 -1 LIMIT 0 1 => -ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX
+        ZRANGE z 0 -1 LIMIT 0 1
+        => -ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX
         ZRANGE z - + BYLEX WITHSCORES
         => -ERR syntax error, WITHSCORES not supported in combination with BYLEX
         ZRANGE z a b => -ERR value is not an integer or out of range

@@ -212,9 +212,9 @@ impl Members {
         self.directory[first..first + run].fill(new);
     }
 
-    /// One step of ZSCAN: visits at least `count` entries from `cursor` on, unless the end comes first; answers the next
-    /// cursor, 0 at the end. What is there during a whole scan is visited: a segment that splits meanwhile is only
-    /// visited again in part.
+    /// One step of ZSCAN: visits at least `count` entries from `cursor` on, unless the end comes first; answers the
+    /// next cursor, 0 at the end. What is there during a whole scan is visited: a segment that splits meanwhile is
+    /// only visited again in part.
     pub(super) fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Ref)) -> u64 {
         let (mut prefix, mut from) = (cursor >> TAG_BITS & ((1 << DEPTH_MAX) - 1), cursor as u16);
         let mut visited = 0;

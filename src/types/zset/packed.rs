@@ -123,8 +123,8 @@ impl Packed {
         self.places().take_while(|at| before(self.score_of(*at))).count()
     }
 
-    /// The ranks of `range`. Where scores differ, which makes such a range meaningless, the members found are those that
-    /// Redis finds in a small set: forwards or `back`, up to the first that does not belong.
+    /// The ranks of `range`. Where scores differ, which makes such a range meaningless, the members found are those
+    /// that Redis finds in a small set: forwards or `back`, up to the first that does not belong.
     pub(super) fn lex_ranks(&self, range: &LexRange<'_>, back: bool) -> Range<usize> {
         let below = |at: At| self.pack.get(at).with_bytes(|own| range.is_below(own));
         let reached = |at: At| self.pack.get(at).with_bytes(|own| range.reaches(own));
