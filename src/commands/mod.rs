@@ -13,6 +13,7 @@ pub mod errors;
 pub mod flags;
 pub mod hashes;
 pub mod help;
+pub mod hyperloglog;
 pub mod key_args;
 pub mod keys;
 pub mod lists;

@@ -55,6 +55,10 @@ fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
         Policy::AllkeysLfu | Policy::VolatileLfu => AccessClock::Frequency,
         _ => AccessClock::Recency,
     };
+    settings.hll_sparse_bytes_max = config.hll_sparse_max_bytes as usize;
+    settings.set_intset_entries_max = config.set_max_intset_entries as usize;
+    settings.set_listpack_entries_max = config.set_max_listpack_entries as usize;
+    settings.set_listpack_value_bytes_max = config.set_max_listpack_value as usize;
     settings.lfu_log_factor = config.lfu_log_factor;
     settings.lfu_decay_minutes = config.lfu_decay_time;
     settings.active_expire_effort = config.active_expire_effort;

@@ -19,6 +19,14 @@ pub enum AccessClock {
 pub struct ShardSettings {
     /// Follows `maxmemory-policy`.
     pub access_clock: AccessClock,
+    /// `hll-sparse-max-bytes`: a HyperLogLog that would become longer turns dense.
+    pub hll_sparse_bytes_max: usize,
+    /// `set-max-intset-entries`: most members of a set kept as an intset.
+    pub set_intset_entries_max: usize,
+    /// `set-max-listpack-entries`: most members of a set kept as a listpack.
+    pub set_listpack_entries_max: usize,
+    /// `set-max-listpack-value`: longest member of a set kept as a listpack, bytes.
+    pub set_listpack_value_bytes_max: usize,
     /// `lfu-log-factor`: how slowly the use counter grows.
     pub lfu_log_factor: u32,
     /// `lfu-decay-time`: minutes until the use counter halves; 0 for never.
@@ -45,6 +53,10 @@ impl Default for ShardSettings {
     fn default() -> Self {
         ShardSettings {
             access_clock: AccessClock::Recency,
+            hll_sparse_bytes_max: 3000,
+            set_intset_entries_max: 512,
+            set_listpack_entries_max: 128,
+            set_listpack_value_bytes_max: 64,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
             active_expire: true,

@@ -2,6 +2,8 @@
 
 pub mod fields;
 pub mod hash;
+pub mod hll;
+pub mod intset;
 pub mod list;
 pub mod listpack;
 pub mod stream;

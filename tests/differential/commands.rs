@@ -57,6 +57,12 @@ pub(crate) const EVERYWHERE: &[(usize, &str)] = &[
     (2, "RPOPLPUSH key key"),
     (3, "LMPOP numkeys key key (LEFT|RIGHT) [COUNT count]"),
     (4, "LMPOP 2 key key (LEFT|RIGHT) [COUNT count]"),
+    // HyperLogLog
+    (6, "PFADD key value*"),
+    (3, "PFADD key int+"),
+    (5, "PFCOUNT key+"),
+    (4, "PFMERGE key key*"),
+    (3, "PFDEBUG (GETREG|DECODE|ENCODING|TODENSE|Nothing) key"),
     // generic keys
     (4, "DEL key+"),
     (2, "UNLINK key+"),

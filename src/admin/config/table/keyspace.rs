@@ -59,16 +59,16 @@ pub(super) const ROWS: &[Setting] = &[
         .fill(|c, v| c.list_max_listpack_size = v.int())
         .no_effect(NO_TYPE),
     count("list-compress-depth", "0").fill(|c, v| c.list_compress_depth = v.int()).no_effect(NO_TYPE),
-    long("set-max-intset-entries", "512").fill(|c, v| c.set_max_intset_entries = v.int()).no_effect(NO_TYPE),
-    long("set-max-listpack-entries", "128").fill(|c, v| c.set_max_listpack_entries = v.int()).no_effect(NO_TYPE),
-    long("set-max-listpack-value", "64").fill(|c, v| c.set_max_listpack_value = v.int()).no_effect(NO_TYPE),
+    long("set-max-intset-entries", "512").fill(|c, v| c.set_max_intset_entries = v.int()),
+    long("set-max-listpack-entries", "128").fill(|c, v| c.set_max_listpack_entries = v.int()),
+    long("set-max-listpack-value", "64").fill(|c, v| c.set_max_listpack_value = v.int()),
     long("zset-max-listpack-entries", "128")
         .also_named(&["zset-max-ziplist-entries"])
         .fill(|c, v| c.zset_max_listpack_entries = v.int()),
     size("zset-max-listpack-value", 0, "64")
         .also_named(&["zset-max-ziplist-value"])
         .fill(|c, v| c.zset_max_listpack_value = v.size()),
-    size("hll-sparse-max-bytes", 0, "3000").fill(|c, v| c.hll_sparse_max_bytes = v.size()).no_effect(NO_TYPE),
+    size("hll-sparse-max-bytes", 0, "3000").fill(|c, v| c.hll_sparse_max_bytes = v.size()),
     size("stream-node-max-bytes", 0, "4096").fill(|c, v| c.stream_node_max_bytes = v.size()),
     long("stream-node-max-entries", "100").fill(|c, v| c.stream_node_max_entries = v.int()),
     text("locale-collate", "").no_effect("SORT is not there yet"),
