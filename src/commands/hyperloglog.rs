@@ -22,10 +22,9 @@ use std::sync::Arc;
 const NOT_HLL: Refusal = "WRONGTYPE Key is not a valid HyperLogLog string value.";
 const CORRUPT: Refusal = "INVALIDOBJ Corrupted HLL object detected";
 
-impl From<Corrupt> for Refusal {
-    fn from(_: Corrupt) -> Self {
-        CORRUPT
-    }
+/// The refusal of a string whose runs do not add up.
+fn sound<T>(result: Result<T, Corrupt>) -> Result<T, Refusal> {
+    result.map_err(|_| CORRUPT)
 }
 
 /// Refuses bytes that are no HyperLogLog.
@@ -87,7 +86,7 @@ fn pfadd_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<bool, Refusal
     let raises = |bytes: &[u8]| {
         for element in args.from(2) {
             let seen = Observation::of(element);
-            if hll::get(bytes, seen.index)? < seen.value {
+            if sound(hll::get(bytes, seen.index))? < seen.value {
                 return Ok(true);
             }
         }
@@ -96,7 +95,7 @@ fn pfadd_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<bool, Refusal
     let added = change(ctx, key, raises, |bytes| {
         let mut added = 0;
         for element in args.from(2) {
-            added += u64::from(hll::raise(bytes, Observation::of(element), sparse_bytes_max)?);
+            added += u64::from(sound(hll::raise(bytes, Observation::of(element), sparse_bytes_max))?);
         }
         // A key that was just created counts as changed, whatever came into it.
         hll::forget_count(bytes);
@@ -125,7 +124,7 @@ fn count_one(ctx: &mut Context<'_>, key: &[u8]) -> Result<u64, Refusal> {
     if let Some(count) = hll::remembered_count(bytes) {
         return Ok(count);
     }
-    let count = hll::count(bytes)?;
+    let count = sound(hll::count(bytes))?;
     change(
         ctx,
         key,
@@ -155,7 +154,7 @@ fn union(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<(Box<[u8; REGISTERS]>
         let held = hold(ctx, key)?;
         if exists {
             dense |= !hll::is_sparse(checked(&held)?);
-            hll::merge(&held, &mut registers)?;
+            sound(hll::merge(&held, &mut registers))?;
         }
     }
     Ok((registers, dense))
@@ -179,10 +178,10 @@ fn pfmerge_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<(), Refusal
         |_| Ok(true),
         |bytes| {
             if dense && hll::is_sparse(bytes) {
-                *bytes = hll::dense_of(bytes)?;
+                *bytes = sound(hll::dense_of(bytes))?;
             }
             for (index, &value) in registers.iter().enumerate().filter(|(_, value)| **value > 0) {
-                hll::raise(bytes, Observation { index, value }, sparse_bytes_max)?;
+                sound(hll::raise(bytes, Observation { index, value }, sparse_bytes_max))?;
             }
             hll::forget_count(bytes);
             Ok(())

@@ -14,6 +14,7 @@ pub(crate) use object::encoding_name;
 use object::{object_encoding, object_freq, object_idletime, object_refcount};
 use presence::{del, exists, touch, type_name, unlink};
 use rename::{rename, renamenx};
+pub(crate) use scan::parse_cursor;
 use scan::{keys, randomkey, scan};
 
 use crate::commands::context::Context;

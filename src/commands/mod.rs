@@ -19,6 +19,7 @@ pub mod keys;
 pub mod lists;
 pub mod pubsub;
 pub mod server;
+pub mod sets;
 pub mod spec;
 pub mod streams;
 pub mod strings;

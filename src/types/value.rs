@@ -3,6 +3,7 @@
 use crate::base::bytes::BigString;
 use crate::types::hash::Hash;
 use crate::types::list::List;
+use crate::types::set::Set;
 use crate::types::stream::Stream;
 use crate::types::zset::Zset;
 
@@ -19,6 +20,8 @@ pub enum Value {
     Stream(Box<Stream>),
     /// A list.
     List(List),
+    /// A set.
+    Set(Set),
 }
 
 const _: () = assert!(size_of::<Value>() <= 32);
@@ -32,6 +35,7 @@ impl Value {
             Value::Hash(_) => "hash",
             Value::Stream(_) => "stream",
             Value::List(_) => "list",
+            Value::Set(_) => "set",
         }
     }
 
@@ -75,10 +79,26 @@ impl Value {
         }
     }
 
+    /// The set, if it is one.
+    pub fn as_set(&self) -> Option<&Set> {
+        match self {
+            Value::Set(set) => Some(set),
+            _ => None,
+        }
+    }
+
     /// As [`Value::as_stream`], for an edit.
     pub fn as_stream_mut(&mut self) -> Option<&mut Stream> {
         match self {
             Value::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// As [`Value::as_set`], for an edit.
+    pub fn as_set_mut(&mut self) -> Option<&mut Set> {
+        match self {
+            Value::Set(set) => Some(set),
             _ => None,
         }
     }
@@ -131,6 +151,7 @@ impl Value {
             Value::Hash(hash) => hash.free_step(budget),
             Value::Stream(stream) => stream.free_step(budget),
             Value::List(list) => list.free_step(budget),
+            Value::Set(set) => set.free_step(budget),
         }
     }
 
@@ -142,6 +163,7 @@ impl Value {
             Value::Hash(hash) => hash.heap_bytes() + size_of::<Value>(),
             Value::Stream(stream) => stream.heap_bytes() + size_of::<Value>(),
             Value::List(list) => list.heap_bytes() + size_of::<Value>(),
+            Value::Set(set) => set.heap_bytes() + size_of::<Value>(),
         }
     }
 }

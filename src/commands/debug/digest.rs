@@ -49,6 +49,7 @@ const SORTED_SET: u32 = 3;
 const HASH: u32 = 4;
 const STREAM: u32 = 6;
 const LIST: u32 = 1;
+const SET: u32 = 2;
 
 impl Digest {
     /// Adds a value and its expiry.
@@ -59,6 +60,7 @@ impl Digest {
             View::Boxed(Value::Hash(_)) => HASH,
             View::Boxed(Value::Stream(_)) => STREAM,
             View::Boxed(Value::List(_)) => LIST,
+            View::Boxed(Value::Set(_)) => SET,
         };
         self.mix(&kind.to_be_bytes());
         match value {
@@ -79,6 +81,7 @@ impl Digest {
                     true
                 });
             }
+            View::Boxed(Value::Set(set)) => set.iter().for_each(|member| member.with_bytes(|bytes| self.xor(bytes))),
         }
         if expire_ms.is_some() {
             self.xor(b"!!expire!!");

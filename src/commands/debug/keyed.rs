@@ -61,6 +61,11 @@ fn rdb_bytes(value: View<'_>) -> usize {
         View::Boxed(Value::Stream(stream)) => stream.log.blocks().map(|(_, block)| 17 + string(block.len())).sum(),
         // the number of runs, and for each its kind and its bytes
         View::Boxed(Value::List(list)) => 1 + list.packs().map(|pack| 1 + string(pack.bytes())).sum::<usize>(),
+        View::Boxed(Value::Set(set)) => match (set.as_intset(), set.as_listpack()) {
+            (Some(ints), _) => string(ints.len()),
+            (_, Some(pack)) => string(pack.bytes()),
+            _ => set.iter().map(|member| string(member.len())).sum::<usize>() + 5,
+        },
     }
 }
 
