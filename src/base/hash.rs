@@ -149,6 +149,11 @@ fn braces(high: u64, low: u64) -> u64 {
     (x.wrapping_sub(ONES) & !x | y.wrapping_sub(ONES) & !y) & (ONES << 7)
 }
 
+/// 64 bits that no other call gave, for tables that must not share an order.
+pub fn fresh_seed() -> u64 {
+    RandomState::new().hash_one(0u64)
+}
+
 static SEED: OnceLock<RandomState> = OnceLock::new();
 
 /// Makes [`hash`] the same in every run, for simulations that replay. `false` if the seed was drawn already.

@@ -154,3 +154,21 @@ fn members_take_few_bytes_and_give_them_back() {
     }
     assert!(steps < 1000 && fields.is_empty());
 }
+
+/// What one table gives in its own order, or a client read with SMEMBERS and writes elsewhere, arrives with tags close
+/// together.
+#[test]
+fn members_may_arrive_in_the_order_of_another_table() {
+    for count in [1000, 5000, 7000, 9000, 40_000] {
+        let mut from = Fields::new();
+        for n in 0..count {
+            from.add(format!("m{n}").as_bytes());
+        }
+        let mut to = Fields::new();
+        for field in from.iter() {
+            assert!(to.add(field.name));
+        }
+        assert!(to == from && to.clone() == from, "{count}");
+        assert!(to.heap_bytes() < 2 * from.heap_bytes(), "{} for {}", to.heap_bytes(), from.heap_bytes());
+    }
+}

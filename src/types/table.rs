@@ -205,7 +205,7 @@ impl Table {
     #[inline]
     pub fn prefetch_bucket(&self, pos: Position) {
         if let Some(segment) = self.segment(pos)
-            && let Some(bucket) = segment.index.prefetch_address(&self.pool, segment::tag(pos.0))
+            && let Some(bucket) = segment.index.prefetch_address(&self.pool, self.pool.tag(pos.0))
         {
             prefetch(bucket);
         }

@@ -187,6 +187,13 @@ impl Index {
         self.bucket_mut(pool, at.bucket as usize).words[at.slot as usize] = word;
     }
 
+    /// Whether it is nearly as large as it may be. Entries that fall evenly never make it so before a segment is split;
+    /// those that come in the order in which another table was walked do, because their tags lie close together.
+    #[inline(always)]
+    pub(super) fn is_strained(&self) -> bool {
+        self.units as usize + 2 >= UNITS_MAX
+    }
+
     /// Adds an entry. The caller keeps to [`ENTRIES_MAX`].
     #[inline]
     pub(super) fn insert(&mut self, pool: &mut Pool, tag: u16, word: u32) {

@@ -40,12 +40,6 @@ pub(super) fn access(word: u32) -> u16 {
     (word & ACCESS_MASK) as u16
 }
 
-/// The tag of a position: its low 16 bits, the ones that no segment is split by.
-#[inline(always)]
-pub(super) fn tag(pos: u64) -> u16 {
-    pos as u16
-}
-
 /// What a table counts over all its segments.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -101,7 +95,7 @@ impl Segment {
     /// Whether the next new entry should find it split.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
-        self.len() >= SPLIT_LEN || self.log.pages() >= SPLIT_PAGES
+        self.len() >= SPLIT_LEN || self.log.pages() >= SPLIT_PAGES || self.index.is_strained()
     }
 
     /// Whether it and its buddy should be one.
@@ -126,7 +120,7 @@ impl Segment {
     #[inline(always)]
     pub(super) fn find(&self, pool: &Pool, key: Key<'_>) -> Option<Found> {
         let mut found = None;
-        let at = self.index.find(pool, tag(key.pos.0), |word| {
+        let at = self.index.find(pool, pool.tag(key.pos.0), |word| {
             let entry = self.entry(pool, word);
             // SAFETY: nothing changes the page while the key is compared.
             let same = unsafe { entry.key() } == key.bytes;
@@ -147,7 +141,7 @@ impl Segment {
             // Most entries do not end where their first cache line does.
             super::prefetch(entry.wrapping_add(64));
         };
-        self.index.candidates(pool, tag(pos), entry, super::prefetch);
+        self.index.candidates(pool, pool.tag(pos), entry, super::prefetch);
     }
 
     /// The entry at a place in the index.
@@ -180,7 +174,8 @@ impl Segment {
         let expire_ms = expire_ms.map(|at| at.min(EXPIRE_MS_MAX));
         let draft = Draft { key: key_field, key_outside: outside.is_some(), expire_ms, value };
         let at = self.write(pool, &draft);
-        self.index.insert(pool, tag(key.pos.0), word(at, access));
+        let tag = pool.tag(key.pos.0);
+        self.index.insert(pool, tag, word(at, access));
         tally.len += 1;
         tally.boxed_bytes += boxed_bytes + if outside.is_some() { key.bytes.len() } else { 0 };
         self.count_expiry(tally, None, expire_ms);
@@ -329,7 +324,7 @@ impl Segment {
         for (from, entry) in self.log.live_entries(pool, page) {
             // SAFETY: the entry is live and its page stays until all of it has moved.
             let key = unsafe { entry.key() };
-            let at = self.index.find(pool, (hash::hash(key) >> 14) as u16, |word| reference(word) == from);
+            let at = self.index.find(pool, pool.tag(hash::hash(key) >> 14), |word| reference(word) == from);
             let at = at.expect("a live entry is indexed");
             let access = access(self.index.word(pool, at));
             let to = self.copy_entry(pool, entry);
@@ -372,7 +367,8 @@ impl Segment {
     pub(super) fn adopt(&mut self, pool: &mut Pool, from: &Segment, pos: u64, from_word: u32) {
         let entry = from.entry(pool, from_word);
         let at = self.copy_entry(pool, entry);
-        self.index.insert(pool, tag(pos), word(at, access(from_word)));
+        let tag = pool.tag(pos);
+        self.index.insert(pool, tag, word(at, access(from_word)));
         // SAFETY: the entry is live.
         if let Some(expire_ms) = unsafe { entry.expire_ms() } {
             self.expiring += 1;
@@ -438,7 +434,7 @@ impl Segment {
             // SAFETY: nothing changes meanwhile.
             let (key, expire_ms) = unsafe { (entry.key(), entry.expire_ms()) };
             let pos = placing.of(key).0;
-            assert_eq!(tag(pos), tag_there);
+            assert_eq!(pool.tag(pos), tag_there);
             assert!((self.start..=self.last()).contains(&pos));
             expiring += u32::from(expire_ms.is_some());
             soonest = soonest.min(expire_ms.unwrap_or(u64::MAX));
