@@ -60,8 +60,6 @@ pub const ERROR_CODES_MAX: usize = 128;
 pub const NOTED_ARGS_MAX: usize = 32;
 /// Memory reserved at once for an announced argument; beyond it the buffer grows as bytes arrive.
 pub const BIG_ARG_RESERVE_MAX: usize = 64 * 1024 * 1024;
-/// Most members that one SRANDMEMBER with a negative count draws.
-pub const RANDOM_MEMBERS_MAX: usize = 16 * 1024 * 1024;
 /// Objects freed lazily in one tick.
 pub const FREE_STEP_OBJECTS: usize = 64;
 /// Entries that one step of active expiry looks at.
