@@ -49,6 +49,8 @@ pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figur
         histograms: if histograms { own_histograms(worker) } else { Vec::new() },
         pubsub_clients: worker.book.clients,
         channels: ChannelKind::ALL.map(|kind| worker.book.names(kind).map(hash::hash).collect()),
+        txn: worker.router.txn_figures(),
+        watching: conns().filter(|c| !c.session.watched.is_empty()).count() as u64,
         stale_percent: shard.expired_stale_percent(),
     }
 }
@@ -158,6 +160,8 @@ fn clients(worker: &Worker, figures: &[Figures]) -> ClientsInfo {
         connected: figures.iter().map(|f| f.clients).sum(),
         max: u64::from(worker.config.maxclients),
         pubsub: figures.iter().map(|f| f.pubsub_clients).sum(),
+        watching: figures.iter().map(|f| f.watching).sum(),
+        watched_keys: figures.iter().map(|f| f.txn.watched_keys).sum(),
         input_buffer_max: max(|f| f.input_bytes_max),
         output_buffer_max: max(|f| f.output_bytes_max),
         paused_reason: if worker.pause == Pause::No { "none" } else { "client_pause" }.to_string(),
@@ -281,6 +285,7 @@ fn shards(worker: &Worker, state: &AdminState, figures: &[Figures]) -> Vec<Shard
             hops_out: counters.hops_out.get(),
             queue: f.queue,
             queue_max: counters.queue_max.get(),
+            txn: f.txn.clone(),
             ticks: counters.ticks.get(),
             spins: f.spins,
             sleeps: f.sleeps,
@@ -291,6 +296,7 @@ fn shards(worker: &Worker, state: &AdminState, figures: &[Figures]) -> Vec<Shard
 
 /// `CONFIG RESETSTAT` on this core.
 pub fn reset(worker: &mut Worker) {
+    worker.router.txn_stats = Default::default();
     let counters = worker.counters();
     let plain = [
         &counters.commands,

@@ -120,6 +120,16 @@ words_of_a_setting! {
 }
 
 words_of_a_setting! {
+    /// In which order the commands of one connection take effect.
+    PipelineOrder {
+        /// Those to one shard in their order, those to several side by side, as for a client of Redis Cluster.
+        Shard = "shard",
+        /// One after the other, as on one Redis: a command to another shard waits for the replies before it.
+        Strict = "strict",
+    }
+}
+
+words_of_a_setting! {
     /// Who may use a guarded group of commands.
     Allowed {
         /// Nobody.
@@ -348,6 +358,8 @@ pub struct Config {
     pub pin_cores: bool,
     /// Messages that fit in the queue from one core to another.
     pub mesh_depth: usize,
+    /// Order of a pipeline's commands to different shards.
+    pub pipeline_order: PipelineOrder,
 }
 
 impl Default for Config {
@@ -443,6 +455,7 @@ impl Default for Config {
             shard_port_base: 0,
             pin_cores: true,
             mesh_depth: 1024,
+            pipeline_order: PipelineOrder::Shard,
         }
     }
 }

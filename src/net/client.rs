@@ -239,6 +239,7 @@ pub fn flags(conn: &Conn) -> String {
     let set = [
         (conn.session.monitor, 'O'),
         (conn.subscriptions.is_some(), 'P'),
+        (conn.session.multi.is_some(), 'x'),
         (conn.closing == Closing::AfterReplies, 'c'),
         (conn.closing == Closing::Now, 'A'),
         (conn.unix, 'U'),
@@ -271,8 +272,8 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
     let subscribed = |kind| conn.subscriptions.as_ref().map_or(0, |own| own.count(kind));
     let _ = write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} ssub={} multi=-1 \
-         watch=0 qbuf={} qbuf-free={input_free} argv-mem=0 multi-mem=0 rbs={} rbp={} obl={} oll={} omem={output_list} \
+        "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} ssub={} multi={} \
+         watch={} qbuf={} qbuf-free={input_free} argv-mem=0 multi-mem={} rbs={} rbp={} obl={} oll={} omem={output_list} \
          tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 \
          tot-net-in={} tot-net-out={} tot-cmds={}",
         conn.client_id,
@@ -285,7 +286,10 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
         subscribed(ChannelKind::Channel),
         subscribed(ChannelKind::Pattern),
         subscribed(ChannelKind::Shard),
+        s.multi.as_ref().map_or(-1, |multi| multi.commands.commands.len() as i64),
+        s.watched_keys,
         conn.input.len(),
+        s.multi.as_ref().map_or(0, |multi| multi.commands.argument_bytes()),
         conn.out.bytes.capacity(),
         conn.out.bytes.len(),
         conn.out.bytes.len(),

@@ -6,7 +6,6 @@ use crate::base::bytes::OutBuf;
 use crate::base::clock;
 use crate::base::hash::Position;
 use crate::base::limits;
-use crate::base::words;
 use crate::commands::args::Args;
 use crate::commands::errors;
 use crate::commands::flags::{Flags, flag};
@@ -21,7 +20,6 @@ use crate::resp::big::BigCollector;
 use crate::resp::parse::{Batch, Limits, Parser, Source as At, Stop};
 use crate::resp::reply::{Proto, Reply};
 use crate::txn::hop::PREFETCH_COMMANDS;
-use crate::txn::message::{Message, Request};
 use crate::txn::router::{Call, Outcome};
 use std::sync::atomic::Ordering;
 
@@ -47,7 +45,7 @@ struct Run {
 
 /// What is looked up before a command runs.
 #[derive(Debug, Clone, Copy)]
-enum Prepared {
+pub(super) enum Prepared {
     /// A known command; the position of its first key if it has exactly one.
     Known(CommandId, Option<Position>),
     /// No such command.
@@ -247,6 +245,12 @@ impl Worker {
             }
             if !matches!(next, Next::StopBefore | Next::AwaitReplies) {
                 offset += command.bytes as usize;
+            }
+            if next == Next::Go && conn.is_parked() && self.must_drain(&commands[i..], &prepared[i..]) {
+                conn.stalled = true;
+                self.draining.push(conn.id);
+                stopped = Some(Next::StopAfter);
+                break;
             }
             if next != Next::Go {
                 stopped = Some(next);
@@ -554,43 +558,6 @@ impl Worker {
         }
         if over(reply, self.config.commandlog_reply_larger_than) {
             self.note(conn, NotedKind::LargeReply, reply as u64, args);
-        }
-    }
-
-    /// Tells every connection in MONITOR what runs.
-    pub(super) fn feed_monitors(&mut self, command: &str, conn: &Conn, args: &Args<'_>, out: &mut OutBuf) {
-        let now_us = self.clock.unix_us();
-        let addr = if conn.unix { format!("unix:{}", conn.addr.trim_end_matches(":0")) } else { conn.addr.to_string() };
-        let mut line =
-            format!("+{}.{:06} [{} {}]", now_us / 1_000_000, now_us % 1_000_000, conn.session.db, addr).into_bytes();
-        let secrets = redact::secrets(command, args);
-        for (i, arg) in args.from(0).enumerate() {
-            line.push(b' ');
-            words::quote(if secrets.contains(&i) { REDACTED } else { arg }, &mut line);
-        }
-        line.extend_from_slice(b"\r\n");
-        if conn.session.monitor {
-            out.bytes.extend_from_slice(&line);
-        }
-        self.monitor_line(&line);
-        let own = self.router.core;
-        for core in (0..self.router.cores).filter(|c| *c != own) {
-            let request = Box::new(Request::MonitorLine(line.clone()));
-            self.router.tell(core, Message::Ask { ticket: crate::txn::message::Ticket::Nobody, request });
-        }
-    }
-
-    /// Sends a line to this core's monitors.
-    pub fn monitor_line(&mut self, line: &[u8]) {
-        for i in 0..self.monitors.len() {
-            let id = self.monitors[i];
-            if self.conn_mut(id).is_none() {
-                continue;
-            }
-            let Some(mut conn) = self.take_conn(id.index) else { continue };
-            conn.out.bytes.extend_from_slice(line);
-            self.touch(&mut conn);
-            self.put_conn(conn);
         }
     }
 }

@@ -130,6 +130,8 @@ pub struct Worker {
     pub(crate) inbox: Vec<(u32, Source)>,
     pub(crate) work: Work,
     pub(crate) slow_ticks: u64,
+    /// Connections whose next command waits until their replies have come.
+    pub(super) draining: Vec<ConnId>,
     /// Transactions that wait for a command of their connection, run by this core.
     pub(super) open_turns: Vec<(ConnId, u32)>,
     /// Messages for connections that are taken out.
@@ -191,6 +193,7 @@ impl Worker {
             work: Work::default(),
             slow_ticks: u64::MAX,
             open_turns: Vec::new(),
+            draining: Vec::new(),
             held: Vec::new(),
             pushed_bytes: 0,
             places: Vec::new(),
@@ -433,6 +436,9 @@ impl Worker {
             if !self.run_turns() {
                 break;
             }
+        }
+        if !self.draining.is_empty() {
+            self.end_draining();
         }
         self.count_ran();
         self.deliver_slow();

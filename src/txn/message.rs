@@ -13,6 +13,7 @@ use crate::resp::reply::Proto;
 use crate::runtime::usage::CpuTime;
 use crate::shard::keyspace::ShardStats;
 use crate::txn::lock::{Claim, TxnId, Verdict};
+use crate::txn::router::TxnFigures;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -478,6 +479,10 @@ pub struct Figures {
     pub pubsub_clients: u64,
     /// Hashes of the channels, patterns and shard channels that have a subscriber.
     pub channels: [Vec<u64>; 3],
+    /// Transactions and locks.
+    pub txn: TxnFigures,
+    /// Connections that watch keys.
+    pub watching: u64,
     /// Estimated share of keys that are due but still there, percent.
     pub stale_percent: f64,
 }

@@ -10,4 +10,5 @@ mod participant;
 mod plan;
 pub mod router;
 pub mod scheduling;
+mod stages;
 pub mod transaction;

@@ -15,7 +15,7 @@ use crate::txn::lock::{Claim, Mode, Refusal, TxnId, Verdict};
 use crate::txn::message::{CommandBatch, ConnId, Message, Phase, RemoteCommand, Share, Ticket, WatchKeys, Work};
 use crate::txn::parked::{Held, Notice, Obstacle, Origin};
 use crate::txn::plan;
-use crate::txn::router::{Finished, Router};
+use crate::txn::router::{Finished, Router, TxnFigures};
 use std::collections::VecDeque;
 
 /// Who watches, as the shard knows it.
@@ -272,10 +272,14 @@ impl Router {
         self.table.get(command.id).has(flag::WRITE) || command.phase == Phase::Debug
     }
 
-    /// Locks that transactions hold on this shard, and commands and transactions that wait for one.
-    pub fn lock_figures(&self) -> (u64, u64) {
-        let waiting = self.locks.queued_count() + self.parked.len();
-        (self.locks.granted_count() as u64, waiting as u64)
+    /// Transactions and locks of this core, for INFO.
+    pub fn txn_figures(&self) -> TxnFigures {
+        TxnFigures {
+            stats: self.txn_stats.clone(),
+            locks_held: self.locks.granted_count() as u64,
+            locks_waiting: (self.locks.queued_count() + self.parked.len()) as u64,
+            watched_keys: self.shard.watches.key_count() as u64,
+        }
     }
 
     /// The strongest thing a claim may do.

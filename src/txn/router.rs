@@ -124,6 +124,19 @@ pub struct TxnStats {
     pub barriers: u64,
 }
 
+/// What transactions and locks look like on one core.
+#[derive(Debug, Default, Clone)]
+pub struct TxnFigures {
+    /// Transactions that this core coordinates.
+    pub stats: TxnStats,
+    /// Claims that hold locks of this shard.
+    pub locks_held: u64,
+    /// Claims and single commands that wait for one.
+    pub locks_waiting: u64,
+    /// Keys of this shard that somebody watches.
+    pub watched_keys: u64,
+}
+
 /// See the module. One per core.
 #[derive(Debug)]
 pub struct Router {

@@ -2,6 +2,7 @@
 //! from other fields here; `Default` is a server that has just started.
 
 use crate::runtime::usage::CpuTime;
+use crate::txn::router::TxnFigures;
 
 /// Everything at once.
 #[derive(Debug, Clone, Default)]
@@ -584,6 +585,8 @@ pub struct ShardInfo {
     pub queue: u64,
     /// Most there ever were.
     pub queue_max: u64,
+    /// Transactions and locks.
+    pub txn: TxnFigures,
     /// Ticks.
     pub ticks: u64,
     /// Ticks spent looking for work before sleeping.

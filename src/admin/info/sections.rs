@@ -6,6 +6,7 @@
 use super::data::*;
 use super::{PINION_VERSION, Page};
 use crate::base::version::REDIS_VERSION;
+use crate::txn::router::TxnFigures;
 use std::fmt::Write as _;
 
 /// A replication id before there is one.
@@ -334,6 +335,15 @@ pub(super) fn shards(page: &mut Page, server: &ServerInfo, shards: &[ShardInfo])
     page.section("Shards");
     page.field("shards", shards.len());
     page.field("io_driver", &server.io_driver);
+    let sum = |field: fn(&TxnFigures) -> u64| shards.iter().map(|s| field(&s.txn)).sum::<u64>();
+    page.field("transactions", sum(|t| t.stats.started));
+    page.field("transaction_retries", sum(|t| t.stats.refused));
+    let worst = shards.iter().map(|s| s.txn.stats.refusals_max).max();
+    page.field("transaction_retries_max", worst.unwrap_or(0));
+    page.field("transaction_priorities", sum(|t| t.stats.priority));
+    page.field("transaction_barriers", sum(|t| t.stats.barriers));
+    page.field("locks_held", sum(|t| t.locks_held));
+    page.field("locks_waiting", sum(|t| t.locks_waiting));
     for (i, s) in shards.iter().enumerate() {
         let cpu = s.cpu.map_or("any".to_owned(), |cpu| cpu.to_string());
         let line = format!(

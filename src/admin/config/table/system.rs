@@ -4,7 +4,7 @@ use super::{NO_LUA, Setting};
 use super::{count, int, long, one_of, port, text, yes_no};
 use crate::admin::config::special;
 use crate::admin::config::value::Kind;
-use crate::base::config::{IoDriver, LogLevel, LogTimestamp};
+use crate::base::config::{IoDriver, LogLevel, LogTimestamp, PipelineOrder};
 use crate::base::limits::{MESH_DEPTH_MAX, SHARDS_MAX, SPIN_US_MAX};
 
 const NO_SYSLOG: &str = "the log goes to standard output or to logfile; journald and container runtimes collect it";
@@ -89,4 +89,5 @@ pub(super) const ROWS: &[Setting] = &[
     port("shard-port-base", "0").fill(|c, v| c.shard_port_base = v.int()).at_start(),
     yes_no("pin-cores", "yes").fill(|c, v| c.pin_cores = v.yes()).at_start(),
     int("mesh-depth", 16, MESH_DEPTH_MAX as i64, "1024").fill(|c, v| c.mesh_depth = v.int()).at_start(),
+    one_of("pipeline-order", PipelineOrder::NAMES, "shard").fill(|c, v| c.pipeline_order = v.one(PipelineOrder::named)),
 ];

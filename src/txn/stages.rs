@@ -1,0 +1,423 @@
+//! The stages of a transaction that holds its locks: which commands go out together, what comes back, what follows. A
+//! command that takes several steps is several stages; the order of the replies is that of the commands.
+
+use crate::base::bytes::OutBuf;
+use crate::base::hash;
+use crate::commands::args::Args;
+use crate::commands::context::Foreign;
+use crate::commands::spec::{Gather, Relay, RelayFn};
+use crate::commands::table::CommandId;
+use crate::resp::reply::{Proto, Reply};
+use crate::txn::gather;
+use crate::txn::hop::Outboxes;
+use crate::txn::message::{CommandBatch, ConnId, HomeRun, Manner, Message, Phase, RemoteCommand, Share, Ticket, Work};
+use crate::txn::plan::{self, Form, Parts};
+use crate::txn::router::{Call, Router, owner};
+use crate::txn::transaction::{Transaction, join, remote};
+
+/// A command of the running stage.
+#[derive(Debug)]
+pub(super) struct Planned {
+    id: CommandId,
+    /// Index of its first slot.
+    first: usize,
+    /// How many.
+    count: usize,
+    /// How their replies become one; `None` for a single part.
+    gather: Option<(Gather, Vec<u32>)>,
+}
+
+/// What the running stage is.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Commands that need nothing of each other.
+    Flat,
+    /// The check of the command, which then runs in these parts.
+    Check(Parts, Gather),
+    /// Keys of other shards come in for the home shard.
+    Fetch { home: usize, foreign: Vec<Foreign> },
+    /// The home shard runs the command.
+    Home,
+    /// A round of single-key commands.
+    Relay(Box<RelayRounds>),
+    /// The connection's own core runs the command.
+    Session,
+}
+
+#[derive(Debug)]
+pub(super) struct RelayRounds {
+    relay: RelayFn,
+    args: Vec<Vec<u8>>,
+    rounds: Vec<Vec<Vec<u8>>>,
+}
+
+impl Router {
+    /// Starts the next stage, or ends.
+    pub(super) fn advance(&mut self, index: u32, mut t: Box<Transaction>) {
+        let mut works = Vec::new();
+        self.plan(index, &mut t, &mut works);
+        if works.is_empty() {
+            return match t.step {
+                Step::Session => {
+                    self.turns.push((t.conn, index));
+                    self.put_transaction(index, t);
+                }
+                Step::Flat if t.planned.is_empty() => self.finish(index, t),
+                _ => self.stage_done(index, t),
+            };
+        }
+        let last = matches!(t.step, Step::Flat) && t.next == t.commands.commands.len();
+        self.send_works(index, t, works, last);
+    }
+
+    fn send_works(&mut self, index: u32, mut t: Box<Transaction>, works: Vec<(usize, Work)>, last: bool) {
+        t.out = works.len();
+        t.released = last;
+        let mut messages: Vec<(usize, Message)> = Vec::with_capacity(t.claims.len());
+        for (core, _) in t.claims.iter().filter(|(core, _)| last && !works.iter().any(|(c, _)| c == core)) {
+            messages.push((*core, Message::Release(t.scheduling.id())));
+        }
+        for (core, work) in works {
+            let share = Share { work, release: last, answer: true, ..t.share(index) };
+            messages.push((core, Message::Proceed(Box::new(share))));
+        }
+        self.put_transaction(index, t);
+        for (core, message) in messages {
+            self.post(core, message);
+        }
+    }
+
+    /// A shard has done its work.
+    pub fn on_proceeded(&mut self, mut share: Box<Share>) {
+        let index = share.pending;
+        let Some(mut t) = self.take_transaction(index) else { return };
+        if share.txn != t.scheduling.id() {
+            return self.put_transaction(index, t);
+        }
+        self.take_results(&mut t, &mut share);
+        t.out -= 1;
+        if t.out > 0 {
+            return self.put_transaction(index, t);
+        }
+        self.stage_done(index, t);
+    }
+
+    pub(super) fn take_results(&mut self, t: &mut Transaction, share: &mut Share) {
+        if let Some(mut batch) = share.work.batch.take() {
+            self.note_slow(t.conn, &mut batch);
+            t.take_replies(&mut batch);
+            self.outboxes.recycle(batch);
+        }
+        if let Step::Fetch { foreign, .. } = &mut t.step {
+            foreign.append(&mut share.work.fetch);
+        }
+        if let Some(home) = share.work.home.take() {
+            let HomeRun { id, foreign, reply, .. } = *home;
+            if t.exec {
+                self.ran.push((id, 0, reply.bytes.first() == Some(&b'-')));
+            }
+            t.slots = vec![reply];
+            self.delete_foreign(t, &foreign);
+        }
+    }
+
+    /// Logs commands that were slow.
+    pub(super) fn note_slow(&mut self, conn: ConnId, batch: &mut CommandBatch) {
+        for slow in std::mem::take(&mut batch.slow) {
+            let (_, args) = batch.args(slow.command as usize);
+            self.slow.push((conn, slow.micros, args.from(0).map(<[u8]>::to_vec).collect()));
+        }
+    }
+
+    /// Keys that moved to the home shard go where they were. Nothing waits for that: the locks are held until then.
+    fn delete_foreign(&mut self, t: &Transaction, foreign: &[Foreign]) {
+        let Some(unlink) = self.table.lookup_any(b"unlink") else { return };
+        for gone in foreign.iter().filter(|f| f.delete) {
+            let manner = Manner { db: gone.db as u16, ..t.manner };
+            let command = remote(unlink, Phase::Quiet, manner, Ticket::Part { pending: 0, part: 0 });
+            let mut batch = self.outboxes.spare();
+            batch.push(command, [b"UNLINK".as_slice(), &gone.key].into_iter(), None);
+            let work = Work { batch: Some(batch), ..Work::default() };
+            let core = owner(hash::slot(&gone.key), self.cores);
+            let share = Share { work, ..t.share(u32::MAX) };
+            self.post(core, Message::Proceed(Box::new(share)));
+        }
+    }
+
+    /// Every shard has answered.
+    pub(super) fn stage_done(&mut self, index: u32, mut t: Box<Transaction>) {
+        t.ahead = false;
+        match std::mem::replace(&mut t.step, Step::Flat) {
+            Step::Flat | Step::Session => self.gather_stage(&mut t),
+            Step::Check(parts, gather) => {
+                let refused = t.slots.iter().position(|p| gather::integer(&p.bytes) != Some(1));
+                if let Some(refused) = refused {
+                    let mut reply = t.slots.swap_remove(refused);
+                    self.count(&t, t.next - 1, &reply);
+                    t.replies.append(&mut reply);
+                } else {
+                    t.planned.clear();
+                    t.slots.clear();
+                    let mut works = Vec::new();
+                    self.plan_parts(index, &mut t, parts, gather, Phase::Run, &mut works);
+                    let last = t.next == t.commands.commands.len();
+                    return self.send_works(index, t, works, last);
+                }
+            }
+            Step::Fetch { home, foreign } => {
+                let (command, args) = t.commands.args(t.next - 1);
+                let run = HomeRun {
+                    id: command.id,
+                    manner: t.manner,
+                    args: args.from(0).map(<[u8]>::to_vec).collect(),
+                    foreign,
+                    reply: OutBuf::default(),
+                };
+                t.step = Step::Home;
+                let work = Work { home: Some(Box::new(run)), ..Work::default() };
+                return self.send_works(index, t, vec![(home, work)], false);
+            }
+            Step::Home => {
+                let mut reply = t.slots.pop().unwrap_or_default();
+                t.replies.append(&mut reply);
+            }
+            Step::Relay(mut rounds) => {
+                let replies = t.slots.drain(..).map(|mut slot| {
+                    gather::flatten(&mut slot);
+                    slot.bytes
+                });
+                rounds.rounds.push(replies.collect());
+                let mut works = Vec::new();
+                self.relay_round(index, &mut t, rounds, &mut works);
+                if !works.is_empty() {
+                    return self.send_works(index, t, works, false);
+                }
+            }
+        }
+        t.planned.clear();
+        t.slots.clear();
+        if t.released {
+            return self.finish(index, t);
+        }
+        self.advance(index, t);
+    }
+
+    fn gather_stage(&mut self, t: &mut Transaction) {
+        for planned in std::mem::take(&mut t.planned) {
+            let slots = &mut t.slots[planned.first..planned.first + planned.count];
+            let Some((gather, part_of_key)) = planned.gather else {
+                t.replies.append(&mut slots[0]);
+                continue;
+            };
+            slots.iter_mut().for_each(gather::flatten);
+            let first = (self.shard.random_u64() % slots.len() as u64) as usize;
+            let start = t.replies.bytes.len();
+            merge(gather, slots, &part_of_key, first, t.manner.proto, &mut t.replies.bytes);
+            if t.exec {
+                self.ran.push((planned.id, 0, t.replies.bytes.get(start) == Some(&b'-')));
+            }
+        }
+    }
+
+    fn count(&mut self, t: &Transaction, command: usize, reply: &OutBuf) {
+        if t.exec {
+            self.ran.push((t.commands.commands[command].id, 0, reply.bytes.first() == Some(&b'-')));
+        }
+    }
+
+    /// Plans the next stage: fills `works`, or `t.step` says that the connection has its turn, or nothing is left.
+    pub(super) fn plan(&mut self, index: u32, t: &mut Transaction, works: &mut Vec<(usize, Work)>) {
+        t.step = Step::Flat;
+        while t.next < t.commands.commands.len() {
+            let (command, args) = t.commands.args(t.next);
+            let spec = self.table.get(command.id);
+            let form = match (t.form.take(), t.debug) {
+                (Some(form), _) => form,
+                (None, None) => plan::form(spec, &args, t.manner.db as usize, self.core, self.cores),
+                (None, Some((None, gather))) => Form::Everywhere(gather),
+                (None, Some((cut, gather))) => match plan::parts(cut, &args, self.cores) {
+                    Some(parts) => Form::Parts(parts, gather),
+                    None => Form::Anywhere,
+                },
+            };
+            let flat = matches!(form, Form::Anywhere | Form::One(_) | Form::Parts(..) | Form::Everywhere(_));
+            if !flat && !t.planned.is_empty() {
+                t.form = None;
+                return;
+            }
+            t.next += 1;
+            match form {
+                Form::Anywhere => self.plan_here(t),
+                Form::One(core) => {
+                    let slot = t.slots.len() as u32;
+                    t.plan_slot(command.id, None, 1);
+                    let ticket = Ticket::Counted { pending: index, part: slot };
+                    let command = remote_at(command, command.phase, t.manner, ticket);
+                    let (_, args) = t.commands.args(t.next - 1);
+                    batch_for(works, core, &mut self.outboxes).push_args(command, &args);
+                }
+                Form::Parts(parts, gather) => {
+                    self.plan_parts(index, t, parts, gather, command.phase, works);
+                }
+                Form::Everywhere(gather) => {
+                    let slot = t.slots.len() as u32;
+                    t.plan_slot(command.id, Some((gather, Vec::new())), self.cores);
+                    let (_, args) = t.commands.args(t.next - 1);
+                    for core in 0..self.cores {
+                        let ticket = Ticket::Part { pending: index, part: slot + core as u32 };
+                        let command = remote(command.id, command.phase, t.manner, ticket);
+                        batch_for(works, core, &mut self.outboxes).push_args(command, &args);
+                    }
+                }
+                Form::Checked(parts, gather) => {
+                    self.plan_parts(index, t, parts, gather, Phase::Check, works);
+                    return;
+                }
+                Form::TwoPhase { home, foreign } => {
+                    for (core, key) in foreign {
+                        work_for(works, core).fetch.push(Foreign { db: t.manner.db as usize, ..key });
+                    }
+                    t.step = Step::Fetch { home, foreign: Vec::new() };
+                    return;
+                }
+                Form::Relay(relay) => {
+                    let args = args_of(t);
+                    let rounds = Box::new(RelayRounds { relay, args, rounds: Vec::new() });
+                    self.relay_round(index, t, rounds, works);
+                    if !works.is_empty() {
+                        return;
+                    }
+                }
+                Form::Session => {
+                    t.step = Step::Session;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The arguments are not in order: the function says so, here and now.
+    fn plan_here(&mut self, t: &mut Transaction) {
+        let (command, mut args) = t.commands.args(t.next - 1);
+        let mut reply = OutBuf::default();
+        let call = Call { id: command.id, manner: t.manner, pos: None, conn: t.conn, seq: t.seq };
+        self.run_here(call, Phase::Run, &mut args, &mut reply);
+        self.count(t, t.next - 1, &reply);
+        t.plan_slot(command.id, None, 1);
+        *t.slots.last_mut().expect("just planned") = reply;
+    }
+
+    fn plan_parts(
+        &mut self,
+        index: u32,
+        t: &mut Transaction,
+        parts: Parts,
+        gather: Gather,
+        phase: Phase,
+        works: &mut Vec<(usize, Work)>,
+    ) {
+        let slot = t.slots.len() as u32;
+        let id = t.commands.commands[t.next - 1].id;
+        let gathered = (gather, parts.part_of_key.clone());
+        t.plan_slot(id, Some(gathered), parts.lists.len());
+        let manner = t.manner;
+        let (_, args) = t.commands.args(t.next - 1);
+        for (part, (core, units)) in parts.lists.iter().enumerate() {
+            let ticket = Ticket::Part { pending: index, part: slot + part as u32 };
+            let command = remote(id, phase, manner, ticket);
+            parts.units.push_part(&args, units, command, batch_for(works, *core, &mut self.outboxes));
+        }
+        if phase == Phase::Check {
+            t.step = Step::Check(parts, gather);
+        }
+    }
+
+    /// The next round of a relay; when it has none its reply is written.
+    fn relay_round(
+        &mut self,
+        index: u32,
+        t: &mut Transaction,
+        rounds: Box<RelayRounds>,
+        works: &mut Vec<(usize, Work)>,
+    ) {
+        let mut out = OutBuf::default();
+        let view = Relay { args: &rounds.args, rounds: &rounds.rounds };
+        let commands = (rounds.relay)(&view, &mut Reply { out: &mut out, proto: t.manner.proto });
+        if commands.is_empty() {
+            self.count(t, t.next - 1, &out);
+            t.replies.append(&mut out);
+            return;
+        }
+        t.slots.clear();
+        for words in &commands {
+            let slot = t.slots.len() as u32;
+            t.slots.push(OutBuf::default());
+            let ticket = Ticket::Part { pending: index, part: slot };
+            let Some(id) = self.table.lookup_any(&words[0]) else { continue };
+            let (data, spans) = join(words);
+            let args = Args::new(&data, &spans);
+            let core =
+                self.table.get(id).first_key(&args).map_or(self.core, |at| owner(hash::slot(&args[at]), self.cores));
+            let manner = Manner { proto: Proto::Resp2, ..t.manner };
+            batch_for(works, core, &mut self.outboxes).push_args(remote(id, Phase::Run, manner, ticket), &args);
+        }
+        t.step = Step::Relay(rounds);
+    }
+}
+
+impl Transaction {
+    fn plan_slot(&mut self, id: CommandId, gather: Option<(Gather, Vec<u32>)>, count: usize) {
+        self.planned.push(Planned { id, first: self.slots.len(), count, gather });
+        self.slots.extend((0..count).map(|_| OutBuf::default()));
+    }
+
+    /// Puts the replies of a batch where its tickets say.
+    fn take_replies(&mut self, batch: &mut CommandBatch) {
+        let mut bigs = std::mem::take(&mut batch.replies.bigs).into_iter().peekable();
+        let mut start = 0usize;
+        for (command, end) in batch.commands.iter().zip(&batch.reply_ends) {
+            let end = *end as usize;
+            let mut reply = OutBuf { bytes: batch.replies.bytes[start..end].to_vec(), bigs: Vec::new() };
+            while let Some((at, big)) = bigs.next_if(|(at, _)| *at < end) {
+                reply.bigs.push((at - start, big));
+            }
+            if let Ticket::Part { part, .. } | Ticket::Counted { part, .. } = command.ticket
+                && let Some(slot) = self.slots.get_mut(part as usize)
+            {
+                *slot = reply;
+            }
+            start = end;
+        }
+    }
+}
+
+fn args_of(t: &mut Transaction) -> Vec<Vec<u8>> {
+    let (_, args) = t.commands.args(t.next - 1);
+    args.from(0).map(<[u8]>::to_vec).collect()
+}
+
+fn work_for(works: &mut Vec<(usize, Work)>, core: usize) -> &mut Work {
+    let at = works.iter().position(|(c, _)| *c == core).unwrap_or_else(|| {
+        works.push((core, Work::default()));
+        works.len() - 1
+    });
+    &mut works[at].1
+}
+
+fn batch_for<'w>(works: &'w mut Vec<(usize, Work)>, core: usize, outboxes: &mut Outboxes) -> &'w mut CommandBatch {
+    work_for(works, core).batch.get_or_insert_with(|| outboxes.spare())
+}
+
+fn remote_at(command: RemoteCommand, phase: Phase, manner: Manner, ticket: Ticket) -> RemoteCommand {
+    RemoteCommand { ticket, phase, manner, ..command }
+}
+
+fn merge(gather: Gather, parts: &[OutBuf], part_of_key: &[u32], first: usize, proto: Proto, out: &mut Vec<u8>) {
+    match gather {
+        Gather::Sum => gather::sum(parts, out),
+        Gather::AllOk => gather::all_ok(parts, out),
+        Gather::ByKey => gather::by_key(parts, part_of_key, out),
+        Gather::Concat => gather::concat(parts, out),
+        Gather::Draw => gather::draw(parts, first, proto, out),
+    }
+}
