@@ -4,7 +4,7 @@
 //! Replies and error texts are Redis 8's; where Valkey 9.1 allows more (HSETEX with NX or XX), that is taken, too.
 //!
 //! A field that is due is as good as gone for every command. A write that meets one removes it first, tells that and
-//! puts an HDEL into the journal before itself, so that whoever replays the journal later sees the same. All others are
+//! puts an HDEL into the journal before itself, so that whoever replays it later sees the same. All others are
 //! left to the shard's appointments with the hash ([`crate::shard::field_expiry`]).
 
 pub(crate) mod counters;
@@ -68,15 +68,6 @@ enum Absent {
     Create,
 }
 
-/// What stands in the journal for an edit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Journal {
-    /// The command's own words.
-    Own,
-    /// What the command will say itself.
-    Said,
-}
-
 /// What an edit did.
 #[derive(Debug)]
 struct Edited<R> {
@@ -95,7 +86,6 @@ fn edit<R>(
     args: &Args<'_>,
     names: impl Iterator<Item = usize>,
     absent: Absent,
-    journal: Journal,
     change: impl FnOnce(&mut Hash) -> Result<(bool, R), Refusal>,
 ) -> Result<Option<Edited<R>>, Refusal> {
     let key = ctx.first_key(&args[1]);
@@ -129,10 +119,6 @@ fn edit<R>(
     ctx.shard.note_fields(ctx.db, key, note);
     if !due.is_empty() {
         ctx.shard.fields_expired(ctx.db, key, &due, emptied && !changed);
-        if changed && journal == Journal::Own {
-            let words: Vec<&[u8]> = args.from(0).collect();
-            ctx.shard.events.effect(&words);
-        }
     }
     Ok(outcome?.map(|result| Edited { result, emptied: emptied && changed }))
 }

@@ -91,6 +91,9 @@ pub struct Events {
     /// Keys that were removed because they were due, database and key: each stands in the journal as a DEL of its own,
     /// before what the running command leaves there. Collected while `journaled`.
     pub due: Vec<(usize, Vec<u8>)>,
+    /// Fields that were removed because they were due, as an HDEL each time: database and words. They stand in the
+    /// journal like the keys in `due`, and are collected while `journaled`.
+    pub due_fields: Vec<(usize, Effect)>,
     /// What stands for the running command in the journal; `None` lets its own words stand.
     pub effects: Option<Vec<Effect>>,
 }
@@ -110,6 +113,15 @@ impl Events {
         self.happen(class::EXPIRED, "expired", db, key);
         if self.journaled {
             self.due.push((db, key.to_vec()));
+        }
+    }
+
+    /// Notes that fields of the hash at `key` were due and have been removed.
+    pub fn fields_expired(&mut self, db: usize, key: &[u8], names: &[Vec<u8>]) {
+        self.happen(class::HASH, "hexpired", db, key);
+        if self.journaled {
+            let words = [b"HDEL".to_vec(), key.to_vec()].into_iter().chain(names.iter().cloned()).collect();
+            self.due_fields.push((db, words));
         }
     }
 

@@ -111,9 +111,9 @@ impl Shard {
     /// removes the key.
     pub fn fields_expired(&mut self, db: usize, key: Key<'_>, names: &[Vec<u8>], emptied: bool) {
         self.stats.expired_fields += names.len() as u64;
-        let words: Vec<&[u8]> = [b"HDEL", key.bytes].into_iter().chain(names.iter().map(Vec::as_slice)).collect();
-        self.events.effect(&words);
-        self.changed(db, key, class::HASH, "hexpired");
+        self.events.fields_expired(db, key.bytes, names);
+        // Counts, and whoever watches the key learns of it; the event is told already.
+        self.changed(db, key, 0, "hexpired");
         if emptied && self.remove(db, key) {
             self.events.happen(class::GENERIC, "del", db, key.bytes);
         }

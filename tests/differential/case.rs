@@ -133,9 +133,9 @@ fn races_the_clock(command: &Command) -> bool {
         (1..command.len()).any(|at| command[at].eq_ignore_ascii_case(name) && within(at + 1, soon))
     };
     match command[0].to_ascii_lowercase().as_slice() {
-        b"expire" | b"setex" => within(2, 60),
-        b"pexpire" | b"psetex" => within(2, 60_000),
-        b"getex" => option(b"EX", 60) || option(b"PX", 60_000),
+        b"expire" | b"setex" | b"hexpire" => within(2, 60),
+        b"pexpire" | b"psetex" | b"hpexpire" => within(2, 60_000),
+        b"getex" | b"hgetex" | b"hsetex" => option(b"EX", 60) || option(b"PX", 60_000),
         b"set" | b"msetex" => {
             option(b"EX", 60)
                 || option(b"PX", 60_000)
@@ -179,6 +179,7 @@ fn read_back(random: &mut Random) -> Vec<Command> {
         for key in pools::keys() {
             commands.push(vec![b"PTTL".to_vec(), key.clone()]);
             commands.push([words("LRANGE"), vec![key.clone()], words("0 -1")].concat());
+            commands.push(vec![b"HGETALL".to_vec(), key.clone()]);
             commands.push(vec![b"XRANGE".to_vec(), key.clone(), b"-".to_vec(), b"+".to_vec()]);
             commands.push(vec![b"XINFO".to_vec(), b"STREAM".to_vec(), key.clone()]);
             commands.push(vec![b"OBJECT".to_vec(), b"ENCODING".to_vec(), key]);

@@ -28,6 +28,15 @@ const RULES: &[(&str, How, &str)] = &[
     ("PTTL", How::Within(3000), "the clock runs between the two servers"),
     ("EXPIRETIME", How::Within(3), "relative expiry starts from each server's own clock"),
     ("PEXPIRETIME", How::Within(3000), "relative expiry starts from each server's own clock"),
+    ("HTTL", How::Within(3), "the clock runs between the two servers"),
+    ("HPTTL", How::Within(3000), "the clock runs between the two servers"),
+    ("HEXPIRETIME", How::Within(3), "relative expiry starts from each server's own clock"),
+    ("HPEXPIRETIME", How::Within(3000), "relative expiry starts from each server's own clock"),
+    ("HGETALL", How::Sorted, "the order of a hash table's fields follows each server's hash"),
+    ("HKEYS", How::Sorted, "the order of a hash table's fields follows each server's hash"),
+    ("HVALS", How::Sorted, "the order of a hash table's fields follows each server's hash"),
+    ("HSCAN", How::BothAnswer, "so does the order in which a scan goes through them"),
+    ("HRANDFIELD", How::SameKind, "random"),
     ("OBJECT IDLETIME", How::SameKind, "Redis shares small integers, and with them the time of their last use"),
     ("OBJECT REFCOUNT", How::SameKind, "Redis shares small integers; Pinion shares no object"),
     ("OBJECT HELP", How::BothAnswer, "help is our own text"),
@@ -114,17 +123,23 @@ pub(crate) fn difference(args: &[Vec<u8>], theirs: &Value, ours: &Value) -> Opti
         Some(How::Sorted) => sorted(args, theirs) == sorted(args, ours),
         Some(How::SameKind) => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
         Some(How::BothAnswer) => true,
-        Some(How::Within(most)) => match (theirs, ours) {
-            (Value::Int(a), Value::Int(b)) => {
-                // Ours ends in the year 10889: 48 bits of milliseconds.
-                let far = 270_000_000_000 * most / 3;
-                *a >= 0 && *b >= 0 && ((a - b).abs() <= most || (*a > far && *b > far))
-            }
-            _ => false,
-        },
+        Some(How::Within(most)) => within(most, theirs, ours),
         Some(How::MapBut(fields)) => without(theirs, fields) == without(ours, fields),
     };
     if equal { None } else { Some(rule.map_or("not equal".into(), |rule| format!("not equal by the rule {rule:?}"))) }
+}
+
+/// Integers, or lists of them, that are close.
+fn within(most: i64, theirs: &Value, ours: &Value) -> bool {
+    match (theirs, ours) {
+        (Value::Int(a), Value::Int(b)) => {
+            // Ours ends in the year 10889: 48 bits of milliseconds.
+            let far = 270_000_000_000 * most / 3;
+            a == b || *a >= 0 && *b >= 0 && ((a - b).abs() <= most || (*a > far && *b > far))
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| within(most, a, b)),
+        _ => false,
+    }
 }
 
 /// The command's name, and the name with the first argument: a subcommand, if there are such.

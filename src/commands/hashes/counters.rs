@@ -1,6 +1,6 @@
 //! HINCRBY and HINCRBYFLOAT: fields that count. The field's expiry stays; a refused count changes nothing.
 
-use super::{Absent, Journal, Refusal, edit, tell};
+use super::{Absent, Refusal, edit, tell};
 use crate::base::long_double::{Human, LongDouble};
 use crate::base::text::parse_i64;
 use crate::commands::args::Args;
@@ -21,7 +21,7 @@ pub(crate) fn hincrby(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Re
 fn add(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<i64, Refusal> {
     let (now_ms, limits) = (ctx.shard.now_ms, ctx.shard.settings.hash_limits);
     let step = parse_i64(&args[3]).ok_or(errors::NOT_INTEGER)?;
-    let edited = edit(ctx, args, 2..3, Absent::Create, Journal::Own, |hash| {
+    let edited = edit(ctx, args, 2..3, Absent::Create, |hash| {
         let old = match hash.find(&args[2]).map(|pair| pair.value) {
             None => 0,
             Some(Item::Int(n)) => n,
@@ -50,7 +50,7 @@ fn add_float(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<Human, Refusal> {
     if !step.is_finite() {
         return Err("ERR value is NaN or Infinity");
     }
-    let edited = edit(ctx, args, 2..3, Absent::Create, Journal::Said, |hash| {
+    let edited = edit(ctx, args, 2..3, Absent::Create, |hash| {
         let old = match hash.find(&args[2]).map(|pair| pair.value) {
             None => LongDouble::from(0),
             Some(Item::Int(n)) => LongDouble::from(n),

@@ -2,9 +2,7 @@
 
 use super::get::value;
 use super::times::{self, Clock};
-use super::{
-    Absent, COUNT_NOT_POSITIVE, Journal, Refusal, edit, finish, journal_fields, journal_hdel, names, read, tell,
-};
+use super::{Absent, COUNT_NOT_POSITIVE, Refusal, edit, finish, journal_fields, journal_hdel, names, read, tell};
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::resp::reply::Reply;
@@ -139,7 +137,7 @@ fn set_all(
 ) -> Result<bool, Refusal> {
     let now_ms = ctx.shard.now_ms;
     let mut done: Vec<&[u8]> = Vec::new();
-    let edited = edit(ctx, args, fields.clone(), Absent::Leave, Journal::Said, |hash| {
+    let edited = edit(ctx, args, fields.clone(), Absent::Leave, |hash| {
         for name in fields.map(|index| &args[index]) {
             let outcome = set_one(hash, name, at_ms, condition, now_ms);
             outcomes.push(outcome);

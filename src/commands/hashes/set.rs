@@ -1,7 +1,7 @@
 //! HSET, HMSET, HSETNX, HSETEX: giving fields values.
 
 use super::times::{self, Clock};
-use super::{Absent, Journal, Refusal, edit, finish, journal_hdel, tell};
+use super::{Absent, Refusal, edit, finish, journal_hdel, tell};
 use crate::base::text::parse_i64;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
@@ -36,7 +36,7 @@ fn set_all(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, name: 
     }
     let (now_ms, limits) = (ctx.shard.now_ms, ctx.shard.settings.hash_limits);
     let pairs = (2..args.len()).step_by(2);
-    let edited = edit(ctx, args, pairs.clone(), Absent::Create, Journal::Own, |hash| {
+    let edited = edit(ctx, args, pairs.clone(), Absent::Create, |hash| {
         let set = |index: usize| hash.set(&args[index], &args[index + 1], Expire::Clear, now_ms, limits);
         Ok((true, pairs.map(set).map(i64::from).sum()))
     });
@@ -49,7 +49,7 @@ fn set_all(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, name: 
 /// `HSETNX key field value`
 pub(crate) fn hsetnx(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let (now_ms, limits) = (ctx.shard.now_ms, ctx.shard.settings.hash_limits);
-    let edited = edit(ctx, args, 2..3, Absent::Create, Journal::Own, |hash| {
+    let edited = edit(ctx, args, 2..3, Absent::Create, |hash| {
         let is_new = hash.find(&args[2]).is_none();
         if is_new {
             hash.set(&args[2], &args[3], Expire::Clear, now_ms, limits);
@@ -168,7 +168,7 @@ fn hsetex_parsed(ctx: &mut Context<'_>, args: &Args<'_>, options: &Options) -> R
         Lifetime::At(at) => Expire::At(at),
     };
     let past = matches!(expire, Expire::At(at) if at <= now_ms);
-    let edited = edit(ctx, args, pairs.clone(), Absent::Create, Journal::Said, |hash| {
+    let edited = edit(ctx, args, pairs.clone(), Absent::Create, |hash| {
         // A hash that was just made is the only one without fields.
         let allowed = options.key_absent.is_none_or(|absent| hash.is_empty() == absent)
             && options
