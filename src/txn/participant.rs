@@ -141,6 +141,13 @@ impl Router {
                 return;
             }
         }
+        if share.watches {
+            // What was watched must stay as it was found until the transaction has run on every shard.
+            for (_, key) in self.shard.watches.keys_of(watcher(origin)) {
+                share.claim.add(plan::lock_key(&key), Mode::Shared);
+            }
+            share.claim.seal();
+        }
         if share.release && !(self.locks.any_held() && self.locks.blocks_claim(&share.claim)) {
             // all there is of it: no lock is needed
             self.run_share(from, &mut share);

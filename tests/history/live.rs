@@ -20,7 +20,7 @@ impl Size {
         match kind {
             Kind::Lists => Size { clients: 8, exchanges: 60 },
             Kind::Registers => Size { clients: 8, exchanges: 300 },
-            Kind::Everything => Size { clients: 6, exchanges: 60 },
+            Kind::Everything | Kind::Queues | Kind::Sets => Size { clients: 6, exchanges: 60 },
         }
     }
 }
@@ -59,8 +59,9 @@ pub(super) fn record(server: &Server, menu: Menu, size: Size, seed: u64) -> Vec<
         clients.into_iter().flat_map(|client| client.join().expect("a client thread")).collect()
     });
     let mut last = Session::new(size.clients, menu, seed);
-    let first = last.read_all(now(epoch));
-    exchange(&mut server.client(), &mut last, epoch, first);
+    if let Some(first) = last.read_all(now(epoch)) {
+        exchange(&mut server.client(), &mut last, epoch, first);
+    }
     history.extend(last.ops);
     history
 }

@@ -2,7 +2,7 @@
 //! Knows no server.
 
 use crate::common::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Index of a key; [`name`] spells it.
 pub type Key = usize;
@@ -33,7 +33,47 @@ pub enum Call {
     Copy(Key, Key),
     DbSize,
     FlushAll,
+    /// To the left end or the right.
+    Push(Side, Key, u64),
+    Pop(Side, Key),
+    /// From this end of a list to that end of another; the last says whether it waits for an element.
+    Move(Key, Key, Side, Side, bool),
+    Range(Key),
+    SAdd(Key, u64),
+    SRem(Key, u64),
+    SMove(Key, Key, u64),
+    /// Answered in order: sets have none of their own.
+    SMembers(Key),
+    SStore(Algebra, Key, Vec<Key>),
 }
+
+/// An end of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Left,
+    Right,
+}
+
+impl Side {
+    fn letter(self) -> &'static str {
+        if self == Side::Left { "L" } else { "R" }
+    }
+
+    fn word(self) -> String {
+        if self == Side::Left { "LEFT" } else { "RIGHT" }.to_string()
+    }
+}
+
+/// What sets are made of others by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algebra {
+    Union,
+    Inter,
+    Diff,
+}
+
+/// Seconds that a blocking call waits.
+const BLOCKS: &str = "0.05";
 
 /// Bytes of a value that APPEND adds.
 pub const TOKEN: usize = 9;
@@ -53,6 +93,10 @@ impl Call {
             Call::MSet(pairs) | Call::MSetNx(pairs) => pairs.iter().map(|(k, _)| *k).collect(),
             Call::Rename(a, b) | Call::RenameNx(a, b) | Call::Copy(a, b) => vec![*a, *b],
             Call::DbSize | Call::FlushAll => Vec::new(),
+            Call::Push(_, k, _) | Call::Pop(_, k) | Call::Range(k) => vec![*k],
+            Call::SAdd(k, _) | Call::SRem(k, _) | Call::SMembers(k) => vec![*k],
+            Call::Move(a, b, ..) | Call::SMove(a, b, _) => vec![*a, *b],
+            Call::SStore(_, to, from) => [vec![*to], from.clone()].concat(),
         }
     }
 
@@ -84,21 +128,76 @@ impl Call {
             Call::Copy(a, b) => keys("COPY", &[*a, *b]),
             Call::DbSize => keys("DBSIZE", &[]),
             Call::FlushAll => keys("FLUSHALL", &[]),
+            Call::Push(side, k, v) => with(&format!("{}PUSH", side.letter()), *k, *v),
+            Call::Pop(side, k) => keys(&format!("{}POP", side.letter()), &[*k]),
+            Call::Move(a, b, from, to, waits) => {
+                let mut words = keys(if *waits { "BLMOVE" } else { "LMOVE" }, &[*a, *b]);
+                words.extend([from.word(), to.word()]);
+                words.extend(waits.then(|| BLOCKS.to_string()));
+                words
+            }
+            Call::Range(k) => [keys("LRANGE", &[*k]), vec!["0".into(), "-1".into()]].concat(),
+            Call::SAdd(k, v) => with("SADD", *k, *v),
+            Call::SRem(k, v) => with("SREM", *k, *v),
+            Call::SMove(a, b, v) => [keys("SMOVE", &[*a, *b]), vec![v.to_string()]].concat(),
+            Call::SMembers(k) => keys("SMEMBERS", &[*k]),
+            Call::SStore(algebra, to, from) => {
+                let command = ["SUNIONSTORE", "SINTERSTORE", "SDIFFSTORE"][*algebra as usize];
+                keys(command, &[vec![*to], from.clone()].concat())
+            }
+        }
+    }
+
+    /// A reply as the model gives it.
+    pub fn tidy(&self, reply: Value) -> Value {
+        match (self, reply) {
+            (Call::SMembers(_), Value::Array(mut members) | Value::Set(mut members)) => {
+                members.sort_by(|a, b| a.bytes().cmp(b.bytes()));
+                Value::Array(members)
+            }
+            (_, reply) => reply,
         }
     }
 }
 
+/// What a key holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Item {
+    Text(String),
+    List(VecDeque<u64>),
+    Set(BTreeSet<String>),
+}
+
 /// A keyspace, as far as [`Call`]s see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct State(BTreeMap<Key, String>);
+pub struct State(BTreeMap<Key, Item>);
+
+fn wrong_type() -> Value {
+    Value::Error(b"WRONGTYPE Operation against a key holding the wrong kind of value".to_vec())
+}
+
+fn yes(done: bool) -> Value {
+    Value::Int(i64::from(done))
+}
+
+fn number(value: Option<u64>) -> Value {
+    value.map_or(Value::NullBulk, |v| Value::bulk(v.to_string()))
+}
 
 impl State {
-    fn bulk(&self, key: Key) -> Value {
-        self.0.get(&key).map_or(Value::NullBulk, Value::bulk)
+    fn text(&self, key: Key) -> Option<&str> {
+        match self.0.get(&key) {
+            Some(Item::Text(text)) => Some(text),
+            _ => None,
+        }
     }
 
-    fn set_all(&mut self, pairs: &[(Key, u64)]) {
-        self.0.extend(pairs.iter().map(|(k, v)| (*k, v.to_string())));
+    fn bulk(&self, key: Key) -> Value {
+        self.text(key).map_or(Value::NullBulk, Value::bulk)
+    }
+
+    fn set(&mut self, key: Key, value: u64) {
+        self.0.insert(key, Item::Text(value.to_string()));
     }
 
     fn has(&self, key: Key) -> bool {
@@ -107,47 +206,62 @@ impl State {
 
     /// Runs a call as a single Redis does.
     pub fn run(&mut self, call: &Call) -> Value {
-        let yes = |done: bool| Value::Int(i64::from(done));
+        let texts =
+            |state: &State, keys: &[Key]| keys.iter().all(|k| matches!(state.0.get(k), None | Some(Item::Text(_))));
         match call {
+            Call::Get(k) | Call::GetSet(k, _) | Call::GetDel(k) | Call::Incr(k) | Call::Append(k, _)
+                if !texts(self, &[*k]) =>
+            {
+                wrong_type()
+            }
             Call::Get(k) => self.bulk(*k),
             Call::Set(k, v) => {
-                self.0.insert(*k, v.to_string());
+                self.set(*k, *v);
                 Value::ok()
             }
-            Call::GetSet(k, v) => self.0.insert(*k, v.to_string()).map_or(Value::NullBulk, Value::bulk),
-            Call::SetNx(k, v) => {
-                let free = !self.has(*k);
-                self.0.entry(*k).or_insert_with(|| v.to_string());
-                yes(free)
+            Call::GetSet(k, v) => {
+                let old = self.bulk(*k);
+                self.set(*k, *v);
+                old
             }
-            Call::GetDel(k) => self.0.remove(k).map_or(Value::NullBulk, Value::bulk),
+            Call::SetNx(k, v) => self.run(&Call::MSetNx(vec![(*k, *v)])),
+            Call::GetDel(k) => {
+                let old = self.bulk(*k);
+                self.0.remove(k);
+                old
+            }
             Call::Incr(k) => {
-                let old = self.0.get(k).map_or(Ok(0), |text| text.parse::<i64>());
-                let Ok(old) = old else {
+                let Ok(old) = self.text(*k).map_or(Ok(0), str::parse::<i64>) else {
                     return Value::Error(b"ERR value is not an integer or out of range".to_vec());
                 };
-                self.0.insert(*k, (old + 1).to_string());
+                self.0.insert(*k, Item::Text((old + 1).to_string()));
                 Value::Int(old + 1)
             }
             Call::Append(k, v) => {
-                let text = self.0.entry(*k).or_default();
-                text.push_str(&token(*v));
-                Value::Int(text.len() as i64)
+                let text = self.text(*k).unwrap_or_default().to_string() + &token(*v);
+                let length = text.len() as i64;
+                self.0.insert(*k, Item::Text(text));
+                Value::Int(length)
             }
             Call::MGet(keys) => Value::Array(keys.iter().map(|k| self.bulk(*k)).collect()),
             Call::MSet(pairs) => {
-                self.set_all(pairs);
+                pairs.iter().for_each(|(k, v)| self.set(*k, *v));
                 Value::ok()
             }
             Call::MSetNx(pairs) => {
                 let free = pairs.iter().all(|(k, _)| !self.has(*k));
                 if free {
-                    self.set_all(pairs);
+                    pairs.iter().for_each(|(k, v)| self.set(*k, *v));
                 }
                 yes(free)
             }
             Call::Del(keys) => Value::Int(keys.iter().filter_map(|k| self.0.remove(k)).count() as i64),
             Call::Exists(keys) => Value::Int(keys.iter().filter(|k| self.has(**k)).count() as i64),
+            Call::DbSize => Value::Int(self.0.len() as i64),
+            Call::FlushAll => {
+                self.0.clear();
+                Value::ok()
+            }
             Call::Rename(a, b) => match self.0.remove(a) {
                 Some(value) => {
                     self.0.insert(*b, value);
@@ -155,15 +269,12 @@ impl State {
                 }
                 None => Value::Error(b"ERR no such key".to_vec()),
             },
-            Call::RenameNx(a, b) => match (self.0.get(a).cloned(), self.has(*b)) {
-                (None, _) => Value::Error(b"ERR no such key".to_vec()),
-                (Some(_), true) => yes(false),
-                (Some(value), false) => {
-                    self.0.remove(a);
-                    self.0.insert(*b, value);
-                    yes(true)
-                }
-            },
+            Call::RenameNx(a, _) if !self.has(*a) => Value::Error(b"ERR no such key".to_vec()),
+            Call::RenameNx(_, b) if self.has(*b) => yes(false),
+            Call::RenameNx(a, b) => {
+                self.run(&Call::Rename(*a, *b));
+                yes(true)
+            }
             Call::Copy(a, b) => match (self.0.get(a).cloned(), self.has(*b)) {
                 (Some(value), false) => {
                     self.0.insert(*b, value);
@@ -171,11 +282,121 @@ impl State {
                 }
                 _ => yes(false),
             },
-            Call::DbSize => Value::Int(self.0.len() as i64),
-            Call::FlushAll => {
-                self.0.clear();
-                Value::ok()
+            Call::Push(..) | Call::Pop(..) | Call::Move(..) | Call::Range(_) => self.run_list(call),
+            Call::SAdd(..) | Call::SRem(..) | Call::SMove(..) | Call::SMembers(_) | Call::SStore(..) => {
+                self.run_set(call)
             }
+        }
+    }
+
+    fn run_list(&mut self, call: &Call) -> Value {
+        let lists = |state: &State, key: Key| matches!(state.0.get(&key), None | Some(Item::List(_)));
+        if !lists(self, call.keys()[0]) {
+            return wrong_type();
+        }
+        match call {
+            Call::Push(side, k, v) => {
+                let Item::List(list) = self.0.entry(*k).or_insert_with(|| Item::List(VecDeque::new())) else {
+                    return wrong_type();
+                };
+                if *side == Side::Left {
+                    list.push_front(*v)
+                } else {
+                    list.push_back(*v)
+                }
+                Value::Int(list.len() as i64)
+            }
+            Call::Pop(side, k) => number(self.pop(*side, *k)),
+            Call::Move(a, b, from, to, _) => {
+                if !self.has(*a) {
+                    return Value::NullBulk;
+                }
+                if !lists(self, *b) {
+                    return wrong_type();
+                }
+                let moved = self.pop(*from, *a);
+                if let Some(v) = moved {
+                    self.run_list(&Call::Push(*to, *b, v));
+                }
+                number(moved)
+            }
+            Call::Range(k) => match self.0.get(k) {
+                Some(Item::List(list)) => Value::Array(list.iter().map(|v| number(Some(*v))).collect()),
+                _ => Value::Array(Vec::new()),
+            },
+            other => panic!("{other:?} is of no list"),
+        }
+    }
+
+    fn pop(&mut self, side: Side, key: Key) -> Option<u64> {
+        let Some(Item::List(list)) = self.0.get_mut(&key) else { return None };
+        let popped = if side == Side::Left { list.pop_front() } else { list.pop_back() };
+        if list.is_empty() {
+            self.0.remove(&key);
+        }
+        popped
+    }
+
+    /// The members of a set; none if there is no such key.
+    fn members(&self, key: Key) -> BTreeSet<String> {
+        match self.0.get(&key) {
+            Some(Item::Set(set)) => set.clone(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn put_set(&mut self, key: Key, set: BTreeSet<String>) {
+        if set.is_empty() {
+            self.0.remove(&key);
+        } else {
+            self.0.insert(key, Item::Set(set));
+        }
+    }
+
+    fn run_set(&mut self, call: &Call) -> Value {
+        let sets = |k: &Key| matches!(self.0.get(k), None | Some(Item::Set(_)));
+        let checked = if let Call::SStore(_, _, from) = call { from.clone() } else { call.keys() };
+        let absent_source = matches!(call, Call::SMove(a, ..) if !self.has(*a));
+        if !absent_source && !checked.iter().all(sets) {
+            return wrong_type();
+        }
+        match call {
+            Call::SAdd(k, v) => {
+                let mut set = self.members(*k);
+                let fresh = set.insert(v.to_string());
+                self.put_set(*k, set);
+                yes(fresh)
+            }
+            Call::SRem(k, v) => {
+                let mut set = self.members(*k);
+                let gone = set.remove(&v.to_string());
+                if gone {
+                    self.put_set(*k, set);
+                }
+                yes(gone)
+            }
+            Call::SMove(a, b, v) => {
+                let there = self.members(*a).contains(&v.to_string());
+                if there {
+                    self.run_set(&Call::SRem(*a, *v));
+                    self.run_set(&Call::SAdd(*b, *v));
+                }
+                yes(there)
+            }
+            Call::SMembers(k) => Value::Array(self.members(*k).iter().map(Value::bulk).collect()),
+            Call::SStore(algebra, to, from) => {
+                let mut sets = from.iter().map(|k| self.members(*k));
+                let first = sets.next().unwrap_or_default();
+                let set = sets.fold(first, |all, next| match algebra {
+                    Algebra::Union => &all | &next,
+                    Algebra::Inter => &all & &next,
+                    Algebra::Diff => &all - &next,
+                });
+                let count = set.len() as i64;
+                self.put_set(*to, set);
+                Value::Int(count)
+            }
+            other => panic!("{other:?} is of no set"),
         }
     }
 }

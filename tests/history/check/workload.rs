@@ -1,7 +1,7 @@
 //! What clients of a history do: random exchanges with a server, and the operations they make. Sends nothing itself:
 //! whoever owns the connection passes bytes to and replies from it, a thread or a simulation.
 
-use super::op::{Call, Key, Op, Outcome};
+use super::op::{Algebra, Call, Key, Op, Outcome, Side};
 use crate::common::client::encode;
 use crate::common::{Random, Value};
 
@@ -12,12 +12,16 @@ pub enum Kind {
     Lists,
     /// Writes of unique values, and reads.
     Registers,
-    /// Every command that the model knows, for short histories.
+    /// Every command on strings and keys that the model knows, for short histories.
     Everything,
+    /// Elements that move between lists.
+    Queues,
+    /// Members that move between sets, and sets made of sets.
+    Sets,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Lists, Kind::Registers, Kind::Everything];
+    pub const ALL: [Kind; 5] = [Kind::Lists, Kind::Registers, Kind::Everything, Kind::Queues, Kind::Sets];
 }
 
 /// How a history is drawn.
@@ -63,6 +67,8 @@ pub struct Session {
     next_value: u64,
     started: u64,
     stage: Stage,
+    /// Keys that are still to be read at the end.
+    unread: Vec<Key>,
     /// What it did so far.
     pub ops: Vec<Op>,
     /// EXECs that succeeded, and those that a WATCH made fail.
@@ -74,7 +80,17 @@ impl Session {
     pub fn new(client: usize, menu: Menu, seed: u64) -> Session {
         let random = Random(seed ^ (client as u64 + 1).wrapping_mul(0xD134_2543_DE82_EF95));
         let next_value = (client as u64 + 1) * 100_000;
-        Session { client, menu, random, next_value, started: 0, stage: Stage::Idle, ops: Vec::new(), execs: (0, 0) }
+        Session {
+            client,
+            menu,
+            random,
+            next_value,
+            started: 0,
+            stage: Stage::Idle,
+            unread: Vec::new(),
+            ops: Vec::new(),
+            execs: (0, 0),
+        }
     }
 
     fn value(&mut self) -> u64 {
@@ -135,7 +151,43 @@ impl Session {
                 _ => Call::Get(self.key()),
             },
             (Kind::Lists, false) => Call::Get(self.key()),
+            (Kind::Queues, true) => match self.random.below(10) {
+                0 => Call::Del(self.keys()),
+                1 => Call::Rename(self.key(), self.key()),
+                2 => Call::Exists(self.keys()),
+                3 => self.copy(),
+                n => Call::Move(self.key(), self.key(), self.side(), self.side(), n > 7),
+            },
+            (Kind::Queues, false) => match self.random.below(5) {
+                0 | 1 => Call::Push(self.side(), self.key(), self.value()),
+                2 => Call::Pop(self.side(), self.key()),
+                _ => Call::Range(self.key()),
+            },
+            (Kind::Sets, true) => match self.random.below(10) {
+                0 => Call::Del(self.keys()),
+                1 => Call::Rename(self.key(), self.key()),
+                2 => Call::Exists(self.keys()),
+                3..6 => {
+                    let algebra = *self.random.one(&[Algebra::Union, Algebra::Inter, Algebra::Diff]);
+                    Call::SStore(algebra, self.key(), self.keys())
+                }
+                _ => Call::SMove(self.key(), self.key(), self.member()),
+            },
+            (Kind::Sets, false) => match self.random.below(6) {
+                0 | 1 => Call::SAdd(self.key(), self.member()),
+                2 => Call::SRem(self.key(), self.member()),
+                _ => Call::SMembers(self.key()),
+            },
         }
+    }
+
+    fn side(&mut self) -> Side {
+        *self.random.one(&[Side::Left, Side::Right])
+    }
+
+    /// Few different ones, so that clients meet.
+    fn member(&mut self) -> u64 {
+        self.random.below(6) as u64
     }
 
     /// COPY refuses a key and itself before it looks.
@@ -145,9 +197,20 @@ impl Session {
     }
 
     /// The last thing of a history: one client that is alone reads every key.
-    pub fn read_all(&mut self, now: u64) -> Sending {
-        let call = Call::MGet((0..self.menu.keys).collect());
-        self.single(call, now)
+    pub fn read_all(&mut self, now: u64) -> Option<Sending> {
+        self.unread = (0..self.menu.keys).collect();
+        self.read_next(now)
+    }
+
+    /// The next key that is still to be read at the end; where one call can read them all, it does.
+    fn read_next(&mut self, now: u64) -> Option<Sending> {
+        let call = match self.menu.kind {
+            Kind::Queues => Call::Range(self.unread.pop()?),
+            Kind::Sets => Call::SMembers(self.unread.pop()?),
+            _ if self.unread.is_empty() => return None,
+            _ => Call::MGet(std::mem::take(&mut self.unread)),
+        };
+        Some(self.single(call, now))
     }
 
     fn single(&mut self, call: Call, now: u64) -> Sending {
@@ -170,7 +233,12 @@ impl Session {
         self.started = now;
         let keys = self.keys();
         let words = [vec!["WATCH".to_string()], keys.iter().map(|k| super::op::name(*k)).collect()].concat();
-        let reads: Vec<Call> = keys.into_iter().map(Call::Get).collect();
+        let read = match self.menu.kind {
+            Kind::Queues => Call::Range,
+            Kind::Sets => Call::SMembers,
+            _ => Call::Get,
+        };
+        let reads: Vec<Call> = keys.into_iter().map(read).collect();
         let mut bytes = encode(&words);
         reads.iter().for_each(|read| bytes.extend(encode(&read.words())));
         let replies = 1 + reads.len();
@@ -195,12 +263,15 @@ impl Session {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => panic!("replies to nothing: {replies:?}"),
             Stage::Single(call) => {
+                let replies = replies.into_iter().map(|reply| call.tidy(reply)).collect();
                 self.ops.push(op(vec![call], Outcome::Replied(replies)));
-                None
+                self.read_next(now)
             }
             Stage::Watching { reads, body } => {
                 assert_eq!(replies[0], Value::ok(), "WATCH");
-                let known: Vec<(Call, Value)> = reads.into_iter().zip(replies.into_iter().skip(1)).collect();
+                let values = replies.into_iter().skip(1);
+                let known = reads.into_iter().zip(values).map(|(read, value)| (read.clone(), read.tidy(value)));
+                let known: Vec<(Call, Value)> = known.collect();
                 for (read, value) in &known {
                     self.ops.push(op(vec![read.clone()], Outcome::Replied(vec![value.clone()])));
                 }
@@ -216,8 +287,10 @@ impl Session {
                 match replies.into_iter().next_back() {
                     Some(Value::Array(results)) => {
                         self.execs.0 += 1;
+                        let own = calls[values.len()..].iter();
+                        assert_eq!(own.len(), results.len(), "EXEC answers every call");
+                        let results: Vec<Value> = own.zip(results).map(|(call, reply)| call.tidy(reply)).collect();
                         values.extend(results);
-                        assert_eq!(values.len(), calls.len(), "EXEC answers every call");
                         self.ops.push(op(calls, Outcome::Replied(values)));
                     }
                     Some(Value::NullArray | Value::Null) => {
@@ -257,7 +330,7 @@ pub fn check(menu: &Menu, history: &[Op]) -> Result<(), super::op::Anomaly> {
             super::register::check(history)?;
             wgl::check_each_key(history, menu.keys)
         }
-        Kind::Everything => wgl::check(history),
+        Kind::Everything | Kind::Queues | Kind::Sets => wgl::check(history),
     };
     match verdict {
         Verdict::Linearizable => Ok(()),
