@@ -122,6 +122,7 @@ pub fn answer(worker: &mut Worker, request: &Request, asker: Option<&mut Conn>) 
     match request {
         Request::ClientList(filter) => return client::answer_list(worker, filter, asker.as_deref()),
         Request::ClientKill(filter) => return client::answer_kill(worker, filter, asker),
+        Request::Unblock { client_id, error } => return client::answer_unblock(worker, *client_id, *error),
         Request::Figures { histograms } => {
             return Answer::Figures(Box::new(collect::figures(worker, asker.as_deref(), *histograms)));
         }

@@ -52,7 +52,7 @@ pub fn client(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
             wake_all(worker);
             reply.ok();
         }
-        b"unblock" => unblock(args, &mut reply),
+        b"unblock" => return unblock(worker, conn, args, out),
         _ => errors::unknown_subcommand(args, &mut reply),
     }
     Outcome::Done
@@ -142,18 +142,32 @@ fn wake_all(worker: &Worker) {
     (0..worker.router.cores).for_each(|core| worker.shared.doorbells.ring(core));
 }
 
-fn unblock(args: &Args<'_>, reply: &mut Reply<'_>) {
-    if let Some(mode) = args.get(3)
-        && !mode.eq_ignore_ascii_case(b"timeout")
-        && !mode.eq_ignore_ascii_case(b"error")
-    {
-        return reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+fn unblock(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut OutBuf) -> Outcome {
+    let mut reply = Reply::new(out, conn.session.proto);
+    let mode = args.get(3).unwrap_or(b"timeout");
+    let error = mode.eq_ignore_ascii_case(b"error");
+    if !error && !mode.eq_ignore_ascii_case(b"timeout") {
+        reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+        return Outcome::Done;
     }
-    match text::parse_i64(&args[2]) {
-        None => reply.error(errors::NOT_INTEGER),
-        // no command of this server blocks yet
-        Some(_) => reply.integer(0),
-    }
+    let Some(client_id) = text::parse_i64(&args[2]) else {
+        reply.error(errors::NOT_INTEGER);
+        return Outcome::Done;
+    };
+    let Ok(client_id) = u64::try_from(client_id) else {
+        reply.integer(0);
+        return Outcome::Done;
+    };
+    let finish = Box::new(|_: &mut Worker, conn: &mut Conn, answers: Vec<Answer>, out: &mut OutBuf| {
+        Reply::new(out, conn.session.proto).integer(count_of(answers) as i64);
+    });
+    worker.ask_all(conn, &Request::Unblock { client_id, error }, finish)
+}
+
+/// This core's part of `CLIENT UNBLOCK`: whether it has that client, and it waited.
+pub fn answer_unblock(worker: &mut Worker, client_id: u64, error: bool) -> Answer {
+    let slot = worker.conns().find(|conn| conn.client_id == client_id).and_then(|conn| conn.blocked);
+    Answer::Count(u64::from(slot.is_some_and(|slot| worker.router.unblock(slot, error))))
 }
 
 fn list(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut OutBuf) -> Outcome {
@@ -238,6 +252,7 @@ pub fn flags(conn: &Conn) -> String {
     let mut flags = String::new();
     let set = [
         (conn.session.monitor, 'O'),
+        (conn.blocked.is_some(), 'b'),
         (conn.subscriptions.is_some(), 'P'),
         (conn.session.multi.is_some(), 'x'),
         (conn.closing == Closing::AfterReplies, 'c'),

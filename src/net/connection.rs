@@ -78,6 +78,8 @@ pub struct Conn {
     pub sending: usize,
     /// Its commands wait for one that runs in phases.
     pub stalled: bool,
+    /// It waits for keys: its place on the board of those who do.
+    pub blocked: Option<u32>,
     /// In the worker's list of connections with input to run.
     pub queued: bool,
     /// In the worker's list of connections with output.
@@ -135,6 +137,7 @@ impl Conn {
             out: OutBuf::default(),
             sending: 0,
             stalled: false,
+            blocked: None,
             queued: false,
             touched: false,
             receive_paused: false,

@@ -437,7 +437,13 @@ impl Worker {
             }
         } else {
             let call = Call { id, manner: conn.session.manner(), pos, conn: conn.id, seq: conn.next_seq() };
-            self.router.call(call, args, out)
+            if has(spec_flags, flag::BLOCKING) && self.router.table.get(id).blocking.is_some() {
+                let blocked = self.router.block(call, args, out);
+                conn.blocked = blocked.slot;
+                blocked.outcome
+            } else {
+                self.router.call(call, args, out)
+            }
         };
         self.publish_events();
         if monitored && session && !queued {

@@ -53,6 +53,11 @@ impl Worker {
             self.counters().writes.add(1);
             self.driver.send(token, out);
         }
+        if conn.ended && conn.blocked.is_some() && conn.out.is_empty() && conn.sending == 0 {
+            // nobody is there to be served
+            self.forget_wait(conn);
+            return self.tell_close(conn);
+        }
         if (conn.closing == Closing::AfterReplies || (conn.ended && !conn.queued)) && conn.is_drained() {
             return self.tell_close(conn);
         }

@@ -281,7 +281,8 @@ impl Worker {
     /// The driver has closed a connection: its place is free.
     pub fn on_closed(&mut self, token: Token) {
         let place = &mut self.places[token.0 as usize];
-        if let Some(conn) = place.conn.take() {
+        if let Some(mut conn) = place.conn.take() {
+            self.forget_wait(&mut conn);
             self.router.unwatch(conn.id, &conn.session.watched);
             self.free.push(token.0);
             self.counters().clients.fetch_sub(1, Ordering::Relaxed);
@@ -293,8 +294,17 @@ impl Worker {
         if matches!(conn.closing, Closing::Told | Closing::Now) {
             return;
         }
-        conn.closing = how;
+        // the reply that one waits for in BLPOP will not come
+        conn.closing = if conn.blocked.is_some() { Closing::Now } else { how };
+        self.forget_wait(conn);
         self.touch(conn);
+    }
+
+    /// A connection that ends waits for no key any more.
+    pub(super) fn forget_wait(&mut self, conn: &mut Conn) {
+        if let Some(slot) = conn.blocked.take() {
+            self.router.abandon_wait(slot);
+        }
     }
 
     /// Looks at a connection again when output is sent.
@@ -317,7 +327,7 @@ impl Worker {
 
     /// Whether input waits to be run.
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.inbox.is_empty()
+        !self.ready.is_empty() || !self.inbox.is_empty() || self.router.has_news()
     }
 
     // ---- bytes in ----
@@ -461,7 +471,8 @@ impl Worker {
     }
 
     fn deliver_replies(&mut self) {
-        for finished in std::mem::take(&mut self.router.finished) {
+        self.router.exchange_notes();
+        for finished in self.router.take_finished() {
             let OutBuf { bytes, bigs } = finished.reply;
             deliver(&mut self.places, &mut self.touched, &mut self.outputs, finished.conn, finished.seq, &bytes, bigs);
             if finished.unstalls
@@ -469,6 +480,7 @@ impl Worker {
                 && conn.turn.is_none()
             {
                 conn.stalled = false;
+                conn.blocked = None;
                 let index = finished.conn.index;
                 self.make_ready(index);
             }

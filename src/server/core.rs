@@ -69,6 +69,7 @@ impl Core {
         self.drain_mesh();
         self.events();
         let worker = &mut self.worker;
+        worker.router.expire_waits();
         worker.run_inputs();
         worker.deliver_finished();
         (self.hooks.after_run)(worker);
@@ -93,7 +94,9 @@ impl Core {
         if busy {
             Wait::POLL
         } else {
-            Wait { timeout: Some(Duration::from_millis(left_ms.clamp(1, 1000))), spin: self.spin }
+            let ends =
+                worker.router.next_wait_end_ms().map_or(u64::MAX, |at| at.saturating_sub(worker.clock.unix_ms()));
+            Wait { timeout: Some(Duration::from_millis(left_ms.min(ends).clamp(1, 1000))), spin: self.spin }
         }
     }
 

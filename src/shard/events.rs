@@ -59,6 +59,9 @@ pub fn classes(letters: &[u8]) -> u16 {
     if wanted & (class::KEYSPACE | class::KEYEVENT) == 0 { 0 } else { wanted }
 }
 
+/// In the place of a database in [`Events::ready`]: every key that somebody waits for may have got something (SWAPDB).
+pub const EVERY_KEY: usize = usize::MAX;
+
 /// One keyspace event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happening {
@@ -96,6 +99,8 @@ pub struct Events {
     pub due_fields: Vec<(usize, Effect)>,
     /// What stands for the running command in the journal; `None` lets its own words stand.
     pub effects: Option<Vec<Effect>>,
+    /// Commands of clients that waited and were served after the running command: they stand behind it in the journal.
+    pub followed: Vec<Effect>,
 }
 
 impl Events {

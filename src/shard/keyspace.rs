@@ -3,7 +3,7 @@
 
 use crate::base::hash::Position;
 use crate::shard::access;
-use crate::shard::events::{Events, class};
+use crate::shard::events::{EVERY_KEY, Events, class};
 use crate::shard::expiry::ActiveExpiry;
 use crate::shard::field_expiry::FieldExpiry;
 use crate::shard::lazyfree::LazyFree;
@@ -233,6 +233,7 @@ impl Shard {
 
     /// As [`Shard::set`], for a value that was taken or copied out of a table (RENAME, COPY, MOVE).
     pub fn put(&mut self, db: usize, key: Key<'_>, value: Owned, expire: Expire) {
+        self.events.ready(db, key.bytes);
         match value {
             Owned::Int(n) => self.set(db, key, NewValue::Int(n), expire),
             Owned::Str { bytes, raw } => self.set(db, key, NewValue::Str { bytes: &bytes, raw }, expire),
@@ -333,6 +334,7 @@ impl Shard {
             }
         }
         self.tables.swap(a, b);
+        self.events.ready(EVERY_KEY, b"");
         self.field_expiry.swap(a, b);
     }
 

@@ -9,4 +9,5 @@ pub mod journal;
 pub mod keyspace;
 pub mod lazyfree;
 pub mod settings;
+pub mod waiters;
 pub mod watch;

@@ -12,7 +12,8 @@ use crate::commands::table::CommandTable;
 use crate::resp::parse::Span;
 use crate::resp::reply::Reply;
 use crate::shard::keyspace::Shard;
-use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow};
+use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow, Ticket};
+use crate::txn::wait::desk::{Desk, Means};
 
 /// Empty batches kept for reuse, and the batch under way to each core.
 #[derive(Debug)]
@@ -116,13 +117,17 @@ pub struct Terms {
 /// Commands whose keys are looked up together, so that their cache misses overlap. Measured in `benches/prefetch`.
 pub const PREFETCH_COMMANDS: usize = 16;
 
+/// Where those who wait for keys are served after each command; none between the commands of a transaction.
+pub(crate) type AtDesk<'a> = (&'a mut Desk, Means<'a>);
+
 /// Runs every command of a batch from another core, in order, and leaves the replies in it. `ran` is told each command
 /// and its duration in clock ticks, and whether its reply was an error.
-pub fn run_batch(
+pub(crate) fn run_batch(
     batch: &mut CommandBatch,
     shard: &mut Shard,
     table: &CommandTable,
     terms: Terms,
+    mut desk: Option<AtDesk<'_>>,
     mut ran: impl FnMut(&RemoteCommand, u64, bool),
 ) {
     let mut before = clock::ticks();
@@ -142,19 +147,21 @@ pub fn run_batch(
             }
         }
         for index in chunk_start..chunk_start + chunk_len {
-            run_command(batch, index, shard, table, terms, &mut before, &mut ran);
+            run_command(batch, index, shard, table, terms, &mut desk, &mut before, &mut ran);
         }
     }
 }
 
 /// Runs one command of a batch; those before it have run or left an empty reply.
 #[inline]
-pub fn run_command(
+#[expect(clippy::too_many_arguments, reason = "borrowed parts of the router")]
+pub(crate) fn run_command(
     batch: &mut CommandBatch,
     index: usize,
     shard: &mut Shard,
     table: &CommandTable,
     terms: Terms,
+    desk: &mut Option<AtDesk<'_>>,
     before: &mut u64,
     ran: &mut impl FnMut(&RemoteCommand, u64, bool),
 ) {
@@ -166,6 +173,15 @@ pub fn run_command(
         Some((_, at, bytes)) => Args::with_big(data, spans, *at as usize, bytes),
         None => Args::new(data, spans),
     };
+    if let Phase::Wait(visit) = command.phase {
+        // what becomes of it is told in a note
+        if let Some((desk, means)) = desk {
+            desk.visit(shard, *means, visit, (command.id, command.manner), &mut args);
+        }
+        reply_ends.push(replies.bytes.len() as u32);
+        commands[index].ticket = Ticket::Nobody;
+        return;
+    }
     let start = replies.bytes.len();
     let mut ctx = Context {
         shard,
@@ -177,6 +193,11 @@ pub fn run_command(
     };
     let mut reply = Reply { out: replies, proto: command.manner.proto };
     run_phase(&table.get(command.id).plan, command.phase, &mut ctx, &mut args, &mut reply);
+    if let Some((desk, means)) = desk
+        && !shard.events.ready.is_empty()
+    {
+        desk.settle(shard, *means);
+    }
     let failed = replies.bytes.get(start) == Some(&b'-');
     reply_ends.push(replies.bytes.len() as u32);
     let after = clock::ticks();

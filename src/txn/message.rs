@@ -14,6 +14,7 @@ use crate::runtime::usage::CpuTime;
 use crate::shard::keyspace::ShardStats;
 use crate::txn::lock::{Claim, TxnId, Verdict};
 use crate::txn::router::TxnFigures;
+use crate::txn::wait::{Note, Visit};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -65,6 +66,8 @@ pub enum Phase {
     Check,
     /// A subcommand of DEBUG that concerns keys.
     Debug,
+    /// A command that waits if its keys on this shard cannot serve it.
+    Wait(Visit),
 }
 
 /// How the connection of a command wants it run.
@@ -343,6 +346,13 @@ pub enum Request {
     Hold(u64),
     /// `MEMORY PURGE`.
     Purge,
+    /// `CLIENT UNBLOCK` of the client with this id, with an error or as if its time were over.
+    Unblock {
+        /// See above.
+        client_id: u64,
+        /// See above.
+        error: bool,
+    },
 }
 
 /// Which clients CLIENT LIST and CLIENT KILL mean. Empty fields do not restrict.
@@ -463,6 +473,10 @@ pub struct Figures {
     pub lazy_freed: u64,
     /// Connections.
     pub clients: u64,
+    /// Of those, connections that wait for keys.
+    pub blocked_clients: u64,
+    /// Keys that somebody waits for.
+    pub blocking_keys: u64,
     /// Processor time of the core's thread.
     pub time: CpuTime,
     /// Messages waiting to be handled.
@@ -520,6 +534,8 @@ pub enum Message {
     },
     /// A connection watches nothing any more.
     Unwatch(ConnId),
+    /// About a client that waits for keys.
+    Wait(Box<Note>),
     /// A message for this core's subscribers.
     Publish {
         /// The publisher's number for it, if it wants to know how many got it.

@@ -12,3 +12,4 @@ pub mod router;
 pub mod scheduling;
 mod stages;
 pub mod transaction;
+pub mod wait;

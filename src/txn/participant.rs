@@ -16,6 +16,7 @@ use crate::txn::message::{CommandBatch, ConnId, Message, Phase, RemoteCommand, S
 use crate::txn::parked::{Held, Notice, Obstacle, Origin};
 use crate::txn::plan;
 use crate::txn::router::{Finished, Router, TxnFigures};
+use crate::txn::wait::desk::Means;
 use std::collections::VecDeque;
 
 /// Who watches, as the shard knows it.
@@ -77,11 +78,14 @@ impl Router {
 
     fn run_in(&mut self, batch: &mut CommandBatch, index: usize, before: &mut u64) {
         let ran = &mut self.ran;
-        hop::run_command(batch, index, &mut self.shard, &self.table, self.terms, before, &mut |c, ticks, failed| {
+        let means = Means { table: &self.table, terms: self.terms, locks: &self.locks, board: &self.clock.board };
+        let mut desk = Some((&mut self.desk, means));
+        let mut note = |c: &RemoteCommand, ticks, failed| {
             if !matches!(c.ticket, Ticket::Part { .. }) {
                 ran.push((c.id, ticks, failed));
             }
-        });
+        };
+        hop::run_command(batch, index, &mut self.shard, &self.table, self.terms, &mut desk, before, &mut note);
     }
 
     /// Runs what waits of a connection until something is in the way again.
@@ -151,6 +155,7 @@ impl Router {
         if share.release && !(self.locks.any_held() && self.locks.blocks_claim(&share.claim)) {
             // all there is of it: no lock is needed
             self.run_share(from, &mut share);
+            self.settle_released();
             return self.post(from, Message::Scheduled(share));
         }
         let claim = std::mem::take(&mut share.claim);
@@ -201,7 +206,7 @@ impl Router {
     fn run_work(&mut self, work: &mut Work) {
         if let Some(batch) = &mut work.batch {
             let ran = &mut self.ran;
-            hop::run_batch(batch, &mut self.shard, &self.table, self.terms, |c, ticks, failed| {
+            hop::run_batch(batch, &mut self.shard, &self.table, self.terms, None, |c, ticks, failed| {
                 if !matches!(c.ticket, Ticket::Part { .. }) {
                     ran.push((c.id, ticks, failed));
                 }
@@ -214,6 +219,7 @@ impl Router {
         if let Some(home) = &mut work.home {
             hop::run_home(home, &mut self.shard, &self.table, self.terms);
         }
+        self.desk.defer(&mut self.shard);
     }
 
     /// A transaction that holds its locks has something done here.
@@ -234,6 +240,7 @@ impl Router {
         while let Some(txn) = over.pop_front() {
             self.queued.remove(&txn);
             let Some(claim) = self.locks.release(txn) else { continue };
+            self.settle_released();
             for origin in self.parked.woken(&claim) {
                 self.resume(origin);
             }

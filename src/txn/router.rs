@@ -25,6 +25,8 @@ use crate::txn::parked::{Notice, Parked};
 use crate::txn::plan::{self, Form};
 use crate::txn::scheduling::TxnClock;
 use crate::txn::transaction::{Transaction, remote};
+use crate::txn::wait::Waits;
+use crate::txn::wait::desk::{Desk, Means};
 use ahash::RandomState;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -180,6 +182,10 @@ pub struct Router {
     pub(super) notices: Vec<(TxnId, Notice)>,
     /// Messages of this core to itself.
     loopback: VecDeque<Message>,
+    /// Clients of this core that wait.
+    pub(super) waits: Waits,
+    /// Who waits for keys of this shard.
+    pub(super) desk: Desk,
 }
 
 impl Router {
@@ -216,6 +222,8 @@ impl Router {
             queued: HashMap::default(),
             notices: Vec::new(),
             loopback: VecDeque::new(),
+            waits: Waits::default(),
+            desk: Desk::default(),
         }
     }
 
@@ -288,7 +296,7 @@ impl Router {
 
     /// Has a command wait if a lock is in its way.
     #[cold]
-    fn waits_here(&mut self, call: Call, phase: Phase, args: &Args<'_>) -> bool {
+    pub(super) fn waits_here(&mut self, call: Call, phase: Phase, args: &Args<'_>) -> bool {
         let ticket = Ticket::Slot { conn: call.conn, seq: call.seq };
         let command = RemoteCommand { pos: call.pos, ..remote(call.id, phase, call.manner, ticket) };
         let Some(obstacle) = self.obstacle((self.core, call.conn), &command, args) else { return false };
@@ -308,6 +316,7 @@ impl Router {
         };
         let mut reply = Reply { out, proto: call.manner.proto };
         hop::run_phase(&self.table.get(call.id).plan, phase, &mut ctx, args, &mut reply);
+        self.settle_ready();
     }
 
     /// As [`Router::call`], for the subcommands of DEBUG that concern keys; `plan` is the subcommand's.
@@ -486,6 +495,7 @@ impl Router {
             Message::Watch(keys) => self.on_watch(from, keys),
             Message::Watched { pending } => self.on_watched(pending),
             Message::Unwatch(conn) => self.on_unwatch(from, conn),
+            Message::Wait(note) => self.on_note(*note),
             Message::Commands(_)
             | Message::Replies(_)
             | Message::Publish { .. }
@@ -503,7 +513,9 @@ impl Router {
             self.run_guarded(from, &mut batch);
             return self.mesh.send(from, Message::Replies(batch));
         }
-        hop::run_batch(&mut batch, &mut self.shard, &self.table, self.terms, |c, ticks, failed| {
+        let means = Means { table: &self.table, terms: self.terms, locks: &self.locks, board: &self.clock.board };
+        let desk = Some((&mut self.desk, means));
+        hop::run_batch(&mut batch, &mut self.shard, &self.table, self.terms, desk, |c, ticks, failed| {
             ran(c.id, ticks, failed);
         });
         self.mesh.send(from, Message::Replies(batch));

@@ -11,6 +11,7 @@
 //! ```
 
 use crate::txn::lock::{Refusal, TxnId, Verdict};
+use crate::txn::wait::board::Board;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Refusals after which a transaction asks for priority.
@@ -22,6 +23,8 @@ pub struct TxnClock {
     last_id: AtomicU64,
     /// Whether a transaction has priority.
     priority: AtomicU64,
+    /// Which clients wait.
+    pub board: Board,
 }
 
 impl TxnClock {

@@ -159,9 +159,17 @@ impl Router {
         }
         Reply { out, proto: exec.manner.proto }.array(exec.commands.commands.len());
         let ran = &mut self.ran;
-        super::hop::run_batch(&mut exec.commands, &mut self.shard, &self.table, self.terms, |c, ticks, failed| {
-            ran.push((c.id, ticks, failed));
-        });
+        super::hop::run_batch(
+            &mut exec.commands,
+            &mut self.shard,
+            &self.table,
+            self.terms,
+            None,
+            |c, ticks, failed| {
+                ran.push((c.id, ticks, failed));
+            },
+        );
+        self.settle_ready();
         self.note_slow(exec.conn, &mut exec.commands);
         out.append(&mut exec.commands.replies);
         self.outboxes.recycle(exec.commands);
