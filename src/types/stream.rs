@@ -1,9 +1,9 @@
 //! Streams: an append-only log of entries with fields, and groups of consumers that read it. Never reads a clock, never
 //! replies.
 //!
-//! [`Log`] holds the entries in blocks that are Redis's own listpacks ([`block`]), ordered by identifier in a B-tree: a
-//! block per hundred entries or 4 KB, so the tree costs a percent or two of the entries. [`Group`]s hold who was given
-//! what.
+//! [`Log`] holds the entries in blocks that are Redis's own listpacks ([`block`]), in a list ordered by identifier.
+//! A block has a hundred entries or 4 KB, so its place in the list costs a percent of it, where a B-tree's costs three.
+//! [`Group`]s hold who was given what.
 
 mod block;
 mod group;

@@ -1,15 +1,15 @@
-//! The entries of a stream: blocks in order of their first identifier, and the counters that outlive deleted entries.
-//! Knows nothing of consumer groups.
+//! The entries of a stream: a list of blocks in order of their first identifier, and the counters that outlive deleted
+//! entries. Knows nothing of consumer groups.
 
 use super::Corrupt;
 use super::block::{Block, Entry, Head};
 use super::id::Id;
-use std::collections::{BTreeMap, btree_map};
+use std::collections::{VecDeque, vec_deque};
 
 /// Largest block, bytes, whatever the settings say (Redis STREAM_LISTPACK_MAX_SIZE).
 const BLOCK_BYTES_MAX: usize = 1 << 30;
-/// What a block takes in the map beside its bytes, about: key and slot in nodes that are half to fully filled.
-const SLOT_BYTES: usize = 64;
+/// The list of blocks grows by this part of its length at a time: it is copied then, but little of it is ever idle.
+const GROWTH: usize = 8;
 
 /// When a block is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub struct Trim {
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Log {
-    blocks: BTreeMap<Id, Block>,
+    /// In order; each key is the identifier of the block's first entry, deleted or not.
+    blocks: VecDeque<(Id, Block)>,
     len: u64,
     first_id: Id,
     /// Identifier of the entry that was added last, deleted or not; XSETID may raise it.
@@ -52,6 +53,7 @@ pub struct Log {
     pub max_deleted_id: Id,
     /// Entries ever added.
     pub entries_added: u64,
+    /// Heap bytes of the blocks.
     heap: usize,
 }
 
@@ -73,7 +75,7 @@ impl Log {
 
     /// Heap bytes.
     pub fn heap_bytes(&self) -> usize {
-        self.heap
+        self.heap + self.blocks.capacity() * size_of::<(Id, Block)>()
     }
 
     /// The identifier that `XADD *` gives at `now_ms`; `None` when all are used up.
@@ -93,8 +95,7 @@ impl Log {
     pub fn append(&mut self, id: Id, words: &[&[u8]], limits: BlockLimits) {
         assert!(id > self.last_id, "a stream grows at its end");
         let bytes: usize = words.iter().map(|word| word.len()).sum();
-        let fits = self.blocks.last_entry().is_some_and(|mut last| {
-            let block = last.get_mut();
+        let fits = self.blocks.back_mut().is_some_and(|(_, block)| {
             let fits = has_room(block, bytes, limits);
             if !fits {
                 let before = block.capacity();
@@ -104,15 +105,11 @@ impl Log {
             fits
         });
         if !fits {
-            let block = Block::start(words);
-            self.heap += SLOT_BYTES + block.capacity();
-            self.blocks.insert(id, block);
+            self.push(id, Block::start(words));
         }
-        let mut last = self.blocks.last_entry().expect("a block was found or made");
-        let key = *last.key();
-        let block = last.get_mut();
+        let (key, block) = self.blocks.back_mut().expect("a block was found or made");
         let before = block.capacity();
-        block.append(id, key, words);
+        block.append(id, *key, words);
         self.heap = self.heap + block.capacity() - before;
         self.len += 1;
         self.entries_added += 1;
@@ -122,15 +119,29 @@ impl Log {
         }
     }
 
+    fn push(&mut self, key: Id, block: Block) {
+        if self.blocks.len() == self.blocks.capacity() {
+            self.blocks.reserve_exact(self.blocks.len() / GROWTH + 1);
+        }
+        self.heap += block.capacity();
+        self.blocks.push_back((key, block));
+    }
+
+    /// How many blocks begin at `id` or before.
+    fn blocks_up_to(&self, id: Id) -> usize {
+        self.blocks.partition_point(|(key, _)| *key <= id)
+    }
+
     /// Deletes an entry; false if it is not there.
     pub fn delete(&mut self, id: Id) -> bool {
-        let Some((&key, block)) = self.blocks.range_mut(..=id).next_back() else { return false };
-        let Some(at) = find(block, key, id) else { return false };
+        let Some(index) = self.blocks_up_to(id).checked_sub(1) else { return false };
+        let (key, block) = &mut self.blocks[index];
+        let Some(at) = find(block, *key, id) else { return false };
         let before = block.capacity();
         let left = block.delete(at);
         self.heap = self.heap + block.capacity() - before;
         if !left {
-            self.drop_block(key);
+            self.drop_block(index);
         }
         self.len -= 1;
         self.max_deleted_id = self.max_deleted_id.max(id);
@@ -140,9 +151,12 @@ impl Log {
         true
     }
 
-    fn drop_block(&mut self, key: Id) {
-        if let Some(block) = self.blocks.remove(&key) {
-            self.heap -= SLOT_BYTES + block.capacity();
+    fn drop_block(&mut self, index: usize) {
+        if let Some((_, block)) = self.blocks.remove(index) {
+            self.heap -= block.capacity();
+        }
+        if self.blocks.capacity() > 4 * self.blocks.len() + GROWTH {
+            self.blocks.shrink_to(2 * self.blocks.len());
         }
     }
 
@@ -153,9 +167,9 @@ impl Log {
     /// Deletes from the front; returns how many entries went.
     pub fn trim(&mut self, trim: Trim) -> u64 {
         let mut deleted = 0;
-        while let Some(mut first) = self.blocks.first_entry() {
-            let key = *first.key();
-            let head = first.get().head();
+        while let Some((key, block)) = self.blocks.front_mut() {
+            let key = *key;
+            let head = block.head();
             if matches!(trim.keep, Keep::Newest(count) if self.len <= count) {
                 break;
             }
@@ -164,16 +178,15 @@ impl Log {
             }
             let whole = match trim.keep {
                 Keep::Newest(count) => self.len - head.live >= count,
-                Keep::From(id) => last_of(first.get(), &head, key).is_none_or(|last| last < id),
+                Keep::From(id) => last_of(block, &head, key).is_none_or(|last| last < id),
             };
             if whole {
-                self.drop_block(key);
+                self.drop_block(0);
                 self.len -= head.live;
                 deleted += head.live;
                 continue;
             }
             if !trim.approximate {
-                let block = first.get_mut();
                 let before = block.capacity();
                 let mut excess = match trim.keep {
                     Keep::Newest(count) => self.len - count,
@@ -203,14 +216,13 @@ impl Log {
 
     /// The entries from `start` to `end`, both included, in order.
     pub fn range(&self, start: Id, end: Id) -> Range<'_> {
-        let first = if start == Id::MIN { None } else { self.blocks.range(..=start).next_back() };
-        let first = first.map_or(Id::MIN, |(key, _)| *key);
+        let first = if start == Id::MIN { 0 } else { self.blocks_up_to(start).saturating_sub(1) };
         Range { blocks: self.blocks.range(first..), cursor: None, start, end }
     }
 
     /// As [`Log::range`], from `end` backwards.
     pub fn range_back(&self, start: Id, end: Id) -> RangeBack<'_> {
-        RangeBack { blocks: self.blocks.range(..=end), cursor: None, start, end }
+        RangeBack { blocks: self.blocks.range(..self.blocks_up_to(end)), cursor: None, start, end }
     }
 
     /// The entry `id`, if it is there.
@@ -265,20 +277,21 @@ impl Log {
     /// Adds a block that comes from a file, behind those that are there; counts its entries.
     pub fn push_block(&mut self, key: Id, bytes: &[u8]) -> Result<(), Corrupt> {
         let block = Block::checked(bytes)?;
-        if self.blocks.last_key_value().is_some_and(|(last, _)| *last >= key) {
+        if self.blocks.back().is_some_and(|(last, _)| *last >= key) {
             return Err(Corrupt);
         }
         self.len += block.head().live;
-        self.heap += SLOT_BYTES + block.capacity();
-        self.blocks.insert(key, block);
-        self.find_first();
+        self.push(key, block);
+        if self.first_id == Id::MIN {
+            self.find_first();
+        }
         Ok(())
     }
 
     /// Frees up to `budget` blocks; returns how many are left of the budget.
     pub(super) fn free_step(&mut self, budget: usize) -> usize {
         let mut left = budget;
-        while left > 0 && self.blocks.pop_first().is_some() {
+        while left > 0 && self.blocks.pop_front().is_some() {
             left -= 1;
         }
         left
@@ -323,7 +336,7 @@ struct Cursor<'a> {
 /// See [`Log::range`].
 #[derive(Debug, Clone)]
 pub struct Range<'a> {
-    blocks: btree_map::Range<'a, Id, Block>,
+    blocks: vec_deque::Iter<'a, (Id, Block)>,
     cursor: Option<Cursor<'a>>,
     start: Id,
     end: Id,
@@ -344,7 +357,7 @@ impl<'a> Iterator for Range<'a> {
                     return (raw.entry.id <= self.end).then_some(raw.entry);
                 }
             }
-            let (&key, block) = self.blocks.next()?;
+            let &(key, ref block) = self.blocks.next()?;
             if key > self.end {
                 return None;
             }
@@ -357,7 +370,7 @@ impl<'a> Iterator for Range<'a> {
 /// See [`Log::range_back`].
 #[derive(Debug, Clone)]
 pub struct RangeBack<'a> {
-    blocks: btree_map::Range<'a, Id, Block>,
+    blocks: vec_deque::Iter<'a, (Id, Block)>,
     cursor: Option<Cursor<'a>>,
     start: Id,
     end: Id,
@@ -377,7 +390,7 @@ impl<'a> Iterator for RangeBack<'a> {
                     return (raw.entry.id >= self.start).then_some(raw.entry);
                 }
             }
-            let (&key, block) = self.blocks.next_back()?;
+            let &(key, ref block) = self.blocks.next_back()?;
             self.cursor = Some(Cursor { block, key, head: block.head(), at: block.back() });
         }
     }
