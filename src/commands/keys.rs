@@ -2,6 +2,7 @@
 //! inside a value beyond its type and encoding.
 
 mod copy;
+mod dump;
 mod expire;
 mod object;
 mod presence;
@@ -9,6 +10,7 @@ mod rename;
 pub(crate) mod scan;
 
 use copy::{copy, move_key};
+use dump::{dump, restore};
 use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
 pub(crate) use object::encoding_name;
 use object::{object_encoding, object_freq, object_idletime, object_refcount};
@@ -57,6 +59,11 @@ fn inspect_quietly<T>(ctx: &mut Context<'_>, key: Key<'_>, look: impl FnOnce(Ent
     seen
 }
 
+const RESTORE_SYNTAX: &str =
+    "key#0 ttl:int serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds:int] [FREQ frequency:int]";
+const RESTORE_HISTORY: &[(&str, &str)] =
+    &[("3.0.0", "REPLACE."), ("5.0.0", "ABSTTL."), ("5.0.0", "IDLETIME and FREQ.")];
+
 /// Subcommands of OBJECT.
 const OBJECT: &[CommandSpec] = &[
     CommandSpec::new("object|encoding", 3, Group::Generic, "2.2.3", Plan::OneShard(object_encoding))
@@ -101,6 +108,11 @@ pub static COMMANDS: &[CommandSpec] = &[
         .key_specs(&[KeySpec::range(key::RM | key::DELETE, 1, -1, 1)])
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
         .docs("Deletes keys.", "O(N) with N the keys and the elements they hold", "key#0..."),
+    CommandSpec::new("dump", 2, Group::Generic, "2.6.0", Plan::OneShard(dump))
+        .flags(READONLY)
+        .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
+        .tips(&["nondeterministic_output"])
+        .docs("Returns a value in the format of RDB files.", "O(N) with N the bytes of the value", "key#0"),
     CommandSpec::new("exists", -2, Group::Generic, "1.0.0", Plan::Scatter(exists, Gather::Sum))
         .flags(READONLY | FAST)
         .key_specs(&[KeySpec::range(key::RO, 1, -1, 1)])
@@ -180,6 +192,19 @@ pub static COMMANDS: &[CommandSpec] = &[
         .key_specs(&[KeySpec::one(key::RW | key::ACCESS | key::DELETE, 1), KeySpec::one(key::OW | key::INSERT, 2)])
         .docs("Renames a key if the target is not there.", "O(1)", "key#0 newkey#1")
         .history(&[("3.2.0", "The same key twice is no error.")]),
+    CommandSpec::new("restore", -4, Group::Generic, "2.6.0", Plan::OneShard(restore))
+        .flags(WRITE | DENYOOM)
+        .acl(acl::DANGEROUS)
+        .key_specs(&[KeySpec::one(key::OW | key::UPDATE, 1)])
+        .docs("Makes a key of what DUMP returned.", "O(N) with N the elements of the value", RESTORE_SYNTAX)
+        .history(RESTORE_HISTORY),
+    CommandSpec::new("restore-asking", -4, Group::Server, "3.0.0", Plan::OneShard(restore))
+        .flags(WRITE | DENYOOM | ASKING)
+        .acl(acl::DANGEROUS | acl::KEYSPACE)
+        .key_specs(&[KeySpec::one(key::OW | key::UPDATE, 1)])
+        .docs("RESTORE, as one node of a cluster sends it to another.", "O(N)", RESTORE_SYNTAX)
+        .history(RESTORE_HISTORY)
+        .internal(),
     CommandSpec::new("scan", -2, Group::Generic, "2.8.0", Plan::ByCursor(scan))
         .flags(READONLY | TOUCHES_ARBITRARY_KEYS)
         .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"])

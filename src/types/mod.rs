@@ -6,6 +6,7 @@ pub mod hll;
 pub mod intset;
 pub mod list;
 pub mod listpack;
+pub mod rdb;
 pub mod set;
 pub mod stream;
 pub mod table;
