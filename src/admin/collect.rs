@@ -40,6 +40,7 @@ pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figur
         dirty: shard.dirty,
         lazy_pending: shard.lazy.pending_objects(),
         lazy_freed: shard.lazy.freed_objects,
+        exceeded_ms: worker.memory.exceeded_ms(worker.clock.unix_ms()),
         clients: conns().count() as u64,
         blocked_clients: worker.router.blocked_clients() as u64,
         blocking_keys: worker.router.blocking_keys() as u64,
@@ -188,6 +189,8 @@ pub fn memory(worker: &Worker, state: &AdminState, figures: &[Figures]) -> Memor
         ..MemoryInfo::default()
     };
     state.memory().fill(worker.clock.unix_ms() / 1000, state.process(), &mut memory);
+    // What counts against the limit: room that tables keep is not in use.
+    memory.used = memory.used.saturating_sub(worker.shared.idle_bytes(worker.config.maxmemory));
     memory
 }
 
@@ -218,6 +221,10 @@ fn stats(worker: &Worker, state: &AdminState, figures: &[Figures]) -> StatsInfo 
         output_kbps: rates.output.per_second() as f64 / 1024.0,
         rejected_connections: shared.total(|c| &c.refused),
         expired_keys: shard(|f| f.stats.expired),
+        evicted_keys: shard(|f| f.stats.evicted),
+        evicted_clients: shared.total(|c| &c.evicted_clients),
+        eviction_exceeded_ms: figures.iter().map(|f| f.exceeded_ms.0).max().unwrap_or(0),
+        current_eviction_exceeded_ms: figures.iter().map(|f| f.exceeded_ms.1).max().unwrap_or(0),
         expired_stale_percent: figures.iter().map(|f| f.stale_percent).fold(0.0, f64::max),
         keyspace_hits: shard(|f| f.stats.hits),
         keyspace_misses: shard(|f| f.stats.misses),
@@ -311,6 +318,7 @@ pub fn reset(worker: &mut Worker) {
         &counters.output_limit_closed,
         &counters.query_limit_closed,
         &counters.errors,
+        &counters.evicted_clients,
         &counters.denied,
         &counters.reads,
         &counters.writes,

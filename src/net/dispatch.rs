@@ -23,6 +23,9 @@ use crate::txn::hop::PREFETCH_COMMANDS;
 use crate::txn::router::{Call, Outcome};
 use std::sync::atomic::Ordering;
 
+/// The refusal of commands that may need memory when there is none.
+const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
 /// Buffers that dispatch reuses from tick to tick.
 #[derive(Debug, Default)]
 pub struct Work {
@@ -402,6 +405,10 @@ impl Worker {
             if self.is_paused(flags, id) {
                 return Next::StopBefore;
             }
+        }
+        if has(spec_flags, flag::DENYOOM) && self.is_out_of_memory() {
+            Reply::new(out, conn.session.proto).error(OUT_OF_MEMORY);
+            return self.rejected(conn, Some(id), out, mark);
         }
         if in_multi && has(spec_flags, flag::NO_MULTI) {
             Reply::new(out, conn.session.proto).error("ERR Command not allowed inside a transaction");

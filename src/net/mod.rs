@@ -8,6 +8,7 @@ pub mod dispatch;
 pub mod handshake;
 pub mod keyspace_events;
 pub mod listener;
+pub mod memory;
 mod monitors;
 pub mod output;
 mod pipeline;

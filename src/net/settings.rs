@@ -67,6 +67,9 @@ fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
     settings.zset_pack.value_bytes = config.zset_max_listpack_value;
     settings.hash_limits.entries = config.hash_max_listpack_entries;
     settings.hash_limits.value_bytes = config.hash_max_listpack_value;
+    settings.eviction = config.maxmemory_policy;
+    settings.eviction_samples = config.maxmemory_samples as usize;
+    settings.lazy_eviction = config.lazyfree_lazy_eviction;
     settings.stream_block_bytes_max = config.stream_node_max_bytes as usize;
     settings.stream_block_entries_max = config.stream_node_max_entries;
     settings.list_fill = Fill::of(i64::from(config.list_max_listpack_size));

@@ -81,6 +81,16 @@ pub struct CoreCounters {
     pub reads: Counter,
     /// Sends handed to the kernel.
     pub writes: Counter,
+    /// Bytes that are allocated but free, or about to be; while there is a memory limit.
+    pub idle_bytes: Counter,
+    /// What the best key to evict scores here, see [`crate::net::memory`]: plus 2; 1 if no key may go, 0 if unknown.
+    pub victim: Counter,
+    /// Bytes of all clients, and of the largest that may be evicted; while `maxmemory-clients` is set.
+    pub client_bytes: Counter,
+    /// See `client_bytes`.
+    pub client_bytes_max: Counter,
+    /// Connections evicted for `maxmemory-clients`.
+    pub evicted_clients: Counter,
     /// Connections now.
     pub clients: AtomicUsize,
     /// Per command, by [`CommandId`].

@@ -9,6 +9,7 @@ use crate::base::stats::Histogram;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::dispatch::Work;
+use crate::net::memory::MemoryWatch;
 use crate::net::pubsub::Book;
 use crate::net::push::Held;
 use crate::net::shared::{CoreCounters, Shared};
@@ -120,6 +121,8 @@ pub struct Worker {
     pub monitors: Vec<ConnId>,
     /// Whether commands wait because of CLIENT PAUSE, as of this tick.
     pub pause: Pause,
+    /// The memory in use.
+    pub memory: MemoryWatch,
     /// Who subscribes to what.
     pub book: Book,
     /// Messages being handled; kept for its memory.
@@ -184,6 +187,7 @@ impl Worker {
             error_counts: HashMap::new(),
             monitors: Vec::new(),
             pause: Pause::No,
+            memory: MemoryWatch::default(),
             book: Book::default(),
             messages: Vec::new(),
             touched: Vec::new(),
@@ -520,6 +524,7 @@ impl Worker {
 
     /// Looks at some connections: idle ones past `timeout`, slow readers past their soft limit.
     pub fn cron(&mut self) {
+        self.evict_clients();
         let timeout_ms = u64::from(self.config.timeout_s) * 1000;
         let now = self.clock.unix_ms();
         for _ in 0..limits::CRON_CONNECTIONS.min(self.places.len()) {

@@ -58,9 +58,18 @@ fn claim(index: usize) -> usize {
 
 /// Bytes allocated and not freed by all threads, if [`Allocator`] is the global one; else 0.
 pub fn used_bytes() -> u64 {
-    let sum = COUNTERS.iter().fold(0isize, |sum, counter| sum.wrapping_add(counter.0.load(Relaxed)));
+    // Cells are handed out in order, and the shared one is only in use when all others are.
+    let claimed = CLAIMED.load(Relaxed);
+    let cells = if claimed < CELLS { &COUNTERS[..claimed] } else { &COUNTERS[..] };
+    let sum = cells.iter().fold(0isize, |sum, counter| sum.wrapping_add(counter.0.load(Relaxed)));
     // Cells are read one after the other, so a block on its way from one thread to another may be seen freed only.
     sum.max(0) as u64
+}
+
+/// Bytes that this thread has allocated less those it has freed: what it did since it asked last is the difference.
+pub fn own_bytes() -> isize {
+    let index = CELL.get();
+    if index == usize::MAX { 0 } else { COUNTERS[index].0.load(Relaxed) }
 }
 
 /// Largest request that mimalloc serves from a size class; above, it rounds to whole pages.

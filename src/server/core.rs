@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! submit, reap       ONE system call: what the last tick queued goes out, what happened comes in; spin, then sleep
-//! take over          time, published settings, CLIENT PAUSE
+//! take over          time, published settings, CLIENT PAUSE; evict
 //! drain mesh         a bounded batch from each other core
 //! events             accepted, received, sent, closed
 //! run                what arrived: parse, prefetch, run to completion
@@ -66,6 +66,7 @@ impl Core {
         worker.router.shard.now_ms = worker.clock.unix_ms();
         worker.refresh_config();
         worker.refresh_pause();
+        worker.refresh_memory();
         self.drain_mesh();
         self.events();
         let worker = &mut self.worker;
@@ -89,7 +90,7 @@ impl Core {
     /// How long the next tick may wait for something to happen.
     pub fn next_wait(&self) -> Wait {
         let worker = &self.worker;
-        let busy = worker.has_ready() || !worker.router.shard.lazy.is_empty();
+        let busy = worker.has_ready() || worker.memory.is_unfinished() || !worker.router.shard.lazy.is_empty();
         let left_ms = self.next_cron_ms.saturating_sub(worker.clock.unix_ms());
         if busy {
             Wait::POLL

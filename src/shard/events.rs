@@ -91,7 +91,7 @@ pub struct Events {
     pub ready: Vec<(usize, Vec<u8>)>,
     /// Whether effects are collected: set while there is a journal or a replica.
     pub journaled: bool,
-    /// Keys that were removed because they were due, database and key: each stands in the journal as a DEL of its own,
+    /// Keys that were removed because they were due or evicted, database and key: each stands in the journal as a DEL of its own,
     /// before what the running command leaves there. Collected while `journaled`.
     pub due: Vec<(usize, Vec<u8>)>,
     /// Fields that were removed because they were due, as an HDEL each time: database and words. They stand in the
@@ -109,6 +109,14 @@ impl Events {
     pub fn happen(&mut self, class: u16, event: &'static str, db: usize, key: &[u8]) {
         if self.wanted & class != 0 {
             self.happened.push(Happening { class, event, db, key: key.to_vec() });
+        }
+    }
+
+    /// Notes that a key has been evicted.
+    pub fn evict(&mut self, db: usize, key: &[u8]) {
+        self.happen(class::EVICTED, "evicted", db, key);
+        if self.journaled {
+            self.due.push((db, key.to_vec()));
         }
     }
 

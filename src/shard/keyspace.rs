@@ -4,6 +4,7 @@
 use crate::base::hash::Position;
 use crate::shard::access;
 use crate::shard::events::{EVERY_KEY, Events, class};
+use crate::shard::evict::Eviction;
 use crate::shard::expiry::ActiveExpiry;
 use crate::shard::field_expiry::FieldExpiry;
 use crate::shard::lazyfree::LazyFree;
@@ -24,6 +25,8 @@ pub struct ShardStats {
     pub expired: u64,
     /// Of those, the ones that active expiry found.
     pub expired_active: u64,
+    /// `evicted_keys`: removed because memory was short.
+    pub evicted: u64,
     /// `expired_subkeys`: fields of hashes removed because they were due.
     pub expired_fields: u64,
 }
@@ -58,6 +61,8 @@ pub struct Shard {
     pub expiry: ActiveExpiry,
     /// When to look for due fields of hashes.
     pub field_expiry: FieldExpiry,
+    /// State of evicting.
+    pub eviction: Eviction,
     /// What waits to be freed.
     pub lazy: LazyFree,
     /// What the running command tells beyond its reply.
@@ -82,6 +87,7 @@ impl Shard {
             dirty: 0,
             expiry: ActiveExpiry::default(),
             field_expiry: FieldExpiry::default(),
+            eviction: Eviction::default(),
             lazy: LazyFree::default(),
             events: Events::default(),
             watches: Watches::default(),

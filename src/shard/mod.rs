@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod events;
+pub mod evict;
 pub mod expiry;
 pub mod field_expiry;
 pub mod journal;

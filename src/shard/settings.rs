@@ -1,6 +1,7 @@
 //! What the server's settings mean to a shard: a few plain numbers, copied in whenever a setting changes. Reads no
 //! configuration itself.
 
+use crate::base::config::EvictionPolicy;
 use crate::types::hash::PackLimits;
 use crate::types::list::Fill;
 
@@ -39,6 +40,12 @@ pub struct ShardSettings {
     pub lazy_user_flush: bool,
     /// `hash-max-listpack-entries` and `hash-max-listpack-value`.
     pub hash_limits: PackLimits,
+    /// `maxmemory-policy`.
+    pub eviction: EvictionPolicy,
+    /// `maxmemory-samples`: keys looked at, at least, for each that is evicted.
+    pub eviction_samples: usize,
+    /// `lazyfree-lazy-eviction`: evicted values are freed in steps.
+    pub lazy_eviction: bool,
     /// `stream-node-max-bytes`: a block of stream entries is full at this size; 0 for no bound of its own.
     pub stream_block_bytes_max: usize,
     /// `stream-node-max-entries`: or at so many entries; 0 for no bound.
@@ -63,6 +70,9 @@ impl Default for ShardSettings {
             active_expire_effort: 1,
             lazy_user_flush: true,
             hash_limits: PackLimits { entries: 512, value_bytes: 64 },
+            eviction: EvictionPolicy::Noeviction,
+            eviction_samples: 5,
+            lazy_eviction: true,
             stream_block_bytes_max: 4096,
             stream_block_entries_max: 100,
             list_fill: Fill::default(),

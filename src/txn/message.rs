@@ -471,6 +471,8 @@ pub struct Figures {
     pub lazy_pending: u64,
     /// Objects freed lazily.
     pub lazy_freed: u64,
+    /// How long memory has been short in all and this time, milliseconds.
+    pub exceeded_ms: (u64, u64),
     /// Connections.
     pub clients: u64,
     /// Of those, connections that wait for keys.

@@ -507,6 +507,11 @@ impl Table {
         self.memory().saturating_sub(entries + self.tally.boxed_bytes)
     }
 
+    /// Bytes of heap that wait for new entries: free pages, and dead entries in others. Walks nothing.
+    pub fn idle_bytes(&self) -> usize {
+        self.pool.idle_bytes()
+    }
+
     /// Bytes that one entry takes, its out-of-line value and its place in the index included.
     pub fn entry_bytes(&self, key: Key<'_>) -> Option<usize> {
         let segment = self.segment(key.pos)?;

@@ -192,14 +192,13 @@ fn what_is_not_there_yet_is_refused_with_its_line() {
         ["--slaveof", "127.0.0.1 6379"],
         ["--tls-port", "6380"],
         ["--aclfile", "/etc/users.acl"],
-        ["--maxmemory", "1gb"],
         ["--min-replicas-to-write", "1"],
         ["--daemonize", "yes"],
         ["--supervised", "systemd"],
     ] {
         assert!(fault(&args).starts_with("Fatal config error, command line: '"), "{args:?}");
     }
-    config(&["--supervised", "auto", "--daemonize", "no", "--maxmemory", "0", "--replicaof", "no", "one"]);
+    config(&["--supervised", "auto", "--daemonize", "no", "--replicaof", "no", "one"]);
 }
 
 #[test]

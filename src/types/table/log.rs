@@ -170,11 +170,13 @@ impl Log {
         let page = &mut self.pages[at.page()];
         page.live -= bytes as u16;
         self.live -= bytes as u32;
+        pool.dead_bytes += bytes;
         if page.live > 0 {
             // SAFETY: the caller's.
             unsafe { entry.kill() };
         } else if at.page() == usize::from(self.open) {
             self.used -= u32::from(page.used);
+            pool.dead_bytes -= usize::from(page.used);
             page.used = 0;
         } else {
             self.drop_page(pool, at.page());
@@ -185,6 +187,7 @@ impl Log {
         let page = std::mem::replace(&mut self.pages[number], LogPage::VACANT);
         self.used -= u32::from(page.used);
         self.live -= u32::from(page.live);
+        pool.dead_bytes -= usize::from(page.used - page.live);
         self.count -= 1;
         pool.put(page.run, PAGE_UNITS);
     }
@@ -244,6 +247,7 @@ impl Log {
             pool.put(page.run, if open { usize::from(self.open_units) } else { PAGE_UNITS });
         }
         pool.list_bytes -= self.list_bytes();
+        pool.dead_bytes -= self.dead();
         *self = Log::default();
     }
 

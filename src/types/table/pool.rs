@@ -26,6 +26,8 @@ const CHUNK_UNITS: usize = CHUNK_PAGES * PAGE_UNITS;
 const CHUNK_ALIGN: usize = 4096;
 /// Idle memory that is not worth a thought: two chunks.
 const IDLE_PAGES_MIN: usize = 2 * CHUNK_PAGES;
+/// The part of the memory that may be idle while memory is short.
+const SHORT_PART: usize = 10;
 const CHUNK_SHIFT: u32 = CHUNK_UNITS.trailing_zeros();
 /// Pages of the first chunk; the chunks grow with the pool until they are full-sized.
 const FIRST_CHUNK_PAGES: usize = 1;
@@ -80,6 +82,8 @@ pub(super) struct Pool {
     pub(super) scratch: Vec<(u64, u32)>,
     /// Heap bytes of the lists of pages that the logs keep.
     pub(super) list_bytes: usize,
+    /// Bytes of dead entries in the logs.
+    pub(super) dead_bytes: usize,
 }
 
 impl Default for Pool {
@@ -96,6 +100,7 @@ impl Default for Pool {
             units_used: 0,
             scratch: Vec::new(),
             list_bytes: 0,
+            dead_bytes: 0,
         }
     }
 }
@@ -126,6 +131,11 @@ impl Pool {
     /// Bytes of the runs in use.
     pub(super) fn bytes_used(&self) -> usize {
         self.units_used * UNIT_BYTES
+    }
+
+    /// Bytes that are free, or will be when their page is tidied up.
+    pub(super) fn idle_bytes(&self) -> usize {
+        self.pages_total * PAGE_BYTES - self.bytes_used() + self.dead_bytes
     }
 
     /// The first byte of a run. Valid for its length until it is put back.
@@ -200,15 +210,16 @@ impl Pool {
         }
     }
 
-    /// If a quarter of the memory, and more than a few megabytes, is idle: the number of the first chunk that could be
+    /// If a quarter of the memory (a tenth if it is short), and more than a few megabytes, is idle: the number of the first chunk that could be
     /// given back if the runs from there on were moved before it.
-    pub(super) fn surplus(&self) -> Option<usize> {
+    pub(super) fn surplus(&self, short: bool) -> Option<usize> {
         let needed = self.units_used.div_ceil(PAGE_UNITS);
         let idle = self.pages_total - needed;
-        if idle < IDLE_PAGES_MIN.max(self.pages_total / 4) {
+        let part = if short { SHORT_PART } else { 4 };
+        if idle < IDLE_PAGES_MIN.max(self.pages_total / part) {
             return None;
         }
-        let wanted = needed + needed / 8 + CHUNK_PAGES / 2;
+        let wanted = needed + needed / (2 * part) + CHUNK_PAGES / 2;
         let mut pages = 0;
         let enough = |chunk: &Option<Box<Chunk>>| {
             pages += chunk.as_ref().map_or(0, |c| usize::from(c.pages));

@@ -14,7 +14,7 @@
 use super::bucket::SLOTS;
 use super::directory::DEPTH_MAX;
 use super::index::{BUCKETS_MAX, TAGS};
-use super::segment::Segment;
+use super::segment::{self, Segment};
 use super::{EntryView, Table};
 use crate::base::hash::Position;
 use std::ops::Range;
@@ -159,6 +159,39 @@ impl Table {
                 return;
             }
             position = segment.last() + 1;
+        }
+    }
+
+    /// Visits the entries of one bucket of the index, drawn at random: about seven, unrelated to each other. `wanted` is
+    /// asked by an entry's access bits before the entry itself is read. `random` gives 64 random bits.
+    pub fn sample<'t>(
+        &'t self,
+        mut random: impl FnMut() -> u64,
+        mut wanted: impl FnMut(u16) -> bool,
+        mut visit: impl FnMut(EntryView<'t>),
+    ) {
+        const TRIES: usize = 16;
+        if self.is_empty() {
+            return;
+        }
+        for _ in 0..TRIES {
+            let draw = random();
+            let segment = &self.segments[(draw >> 32) as usize % self.segments.len()];
+            if segment.len() == 0 {
+                continue;
+            }
+            let bucket = (draw & 0xffff_ffff) as usize % segment.index.buckets();
+            let mut visited = false;
+            for slot in 0..SLOTS {
+                let Some(at) = segment.index.entry_in(&self.pool, bucket, slot) else { continue };
+                visited = true;
+                if wanted(segment::access(segment.index.word(&self.pool, at))) {
+                    visit(segment.view(&self.pool, at));
+                }
+            }
+            if visited {
+                return;
+            }
         }
     }
 

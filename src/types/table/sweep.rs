@@ -201,9 +201,18 @@ impl Table {
     /// If much of the table's memory is idle because much has been removed: moves about `budget` pieces of 8 KB
     /// together, so that memory can be given back. True if there is nothing to do.
     pub fn tidy_step(&mut self, budget: usize) -> bool {
+        self.tidy(budget, false)
+    }
+
+    /// As [`Table::tidy_step`] while memory is short: less idle memory counts as much.
+    pub fn tidy_short_step(&mut self, budget: usize) -> bool {
+        self.tidy(budget, true)
+    }
+
+    fn tidy(&mut self, budget: usize, short: bool) -> bool {
         let mut left = budget;
         for _ in 0..budget * SEGMENTS_PER_ENTRY {
-            let Some(limit) = self.pool.surplus() else { return true };
+            let Some(limit) = self.pool.surplus(short) else { return true };
             let Some(segment) = self.segments.get_mut(self.sweeps.tidy_segment) else {
                 self.sweeps.tidy_segment = 0;
                 return false;

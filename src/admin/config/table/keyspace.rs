@@ -1,6 +1,6 @@
 //! Settings of databases, expiry, freeing, memory, and the encodings of small collections.
 
-use super::{NO_EVICTION, NO_REPLICATION, NO_TYPE, Setting};
+use super::{NO_REPLICATION, NO_TYPE, Setting};
 use super::{count, int, long, one_of, size, text, yes_no};
 use crate::admin::config::value::Kind;
 use crate::base::config::EvictionPolicy;
@@ -15,7 +15,7 @@ pub(super) const ROWS: &[Setting] = &[
     yes_no("dynamic-hz", "yes").no_effect("hz is what it says"),
     int("active-expire-effort", 1, 10, "1").fill(|c, v| c.active_expire_effort = v.int()),
     yes_no("import-mode", "no").refused("there is no import mode yet"),
-    yes_no("lazyfree-lazy-eviction", "yes").fill(|c, v| c.lazyfree_lazy_eviction = v.yes()).no_effect(NO_EVICTION),
+    yes_no("lazyfree-lazy-eviction", "yes").fill(|c, v| c.lazyfree_lazy_eviction = v.yes()),
     yes_no("lazyfree-lazy-expire", "yes").no_effect(ALWAYS_LAZY),
     yes_no("lazyfree-lazy-server-del", "yes").no_effect(ALWAYS_LAZY),
     yes_no("lazyfree-lazy-user-del", "yes").no_effect(ALWAYS_LAZY),
@@ -35,18 +35,13 @@ pub(super) const ROWS: &[Setting] = &[
     int("active-defrag-threshold-upper", 0, 1000, "100").no_effect(MIMALLOC),
     yes_no("jemalloc-bg-thread", "yes").no_effect(MIMALLOC),
     text("hash-seed", "").no_effect("keys are hashed with a seed drawn at start").at_start(),
-    Setting::new("maxmemory", Kind::Size { min: 0, max: u64::MAX }, "0")
-        .fill(|c, v| c.maxmemory = v.size())
-        .refused(NO_EVICTION),
+    Setting::new("maxmemory", Kind::Size { min: 0, max: u64::MAX }, "0").fill(|c, v| c.maxmemory = v.size()),
     one_of("maxmemory-policy", EvictionPolicy::NAMES, "noeviction")
-        .fill(|c, v| c.maxmemory_policy = v.one(EvictionPolicy::named))
-        .no_effect(NO_EVICTION),
-    int("maxmemory-samples", 1, 64, "5").fill(|c, v| c.maxmemory_samples = v.int()).no_effect(NO_EVICTION),
-    int("maxmemory-eviction-tenacity", 0, 100, "10")
-        .fill(|c, v| c.maxmemory_eviction_tenacity = v.int())
-        .no_effect(NO_EVICTION),
-    count("lfu-log-factor", "10").fill(|c, v| c.lfu_log_factor = v.int()).no_effect(NO_EVICTION),
-    count("lfu-decay-time", "1").fill(|c, v| c.lfu_decay_time = v.int()).no_effect(NO_EVICTION),
+        .fill(|c, v| c.maxmemory_policy = v.one(EvictionPolicy::named)),
+    int("maxmemory-samples", 1, 64, "5").fill(|c, v| c.maxmemory_samples = v.int()),
+    int("maxmemory-eviction-tenacity", 0, 100, "10").fill(|c, v| c.maxmemory_eviction_tenacity = v.int()),
+    count("lfu-log-factor", "10").fill(|c, v| c.lfu_log_factor = v.int()),
+    count("lfu-decay-time", "1").fill(|c, v| c.lfu_decay_time = v.int()),
     Setting::new("notify-keyspace-events", Kind::Events, "").fill(|c, v| c.notify_keyspace_events = v.bytes()),
     long("hash-max-listpack-entries", "512")
         .also_named(&["hash-max-ziplist-entries"])

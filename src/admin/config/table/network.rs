@@ -1,6 +1,6 @@
 //! Settings of listening, connections, their limits, and who may do what.
 
-use super::{NO_ACL, NO_EVICTION, NO_MODULES, NO_TLS, ONE_THREAD_PER_SHARD, Setting};
+use super::{NO_ACL, NO_MODULES, NO_TLS, ONE_THREAD_PER_SHARD, Setting};
 use super::{count, int, long, one_of, port, secret, size, text, yes_no};
 use crate::admin::config::value::Kind;
 use crate::base::config::Allowed;
@@ -34,9 +34,7 @@ pub(super) const ROWS: &[Setting] = &[
         "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60",
     )
     .fill(|c, v| c.output_limits = v.limits()),
-    Setting::new("maxmemory-clients", Kind::SizeOrPercent, "0")
-        .fill(|c, v| c.maxmemory_clients = v.size_or_percent())
-        .refused(NO_EVICTION),
+    Setting::new("maxmemory-clients", Kind::SizeOrPercent, "0").fill(|c, v| c.maxmemory_clients = v.size_or_percent()),
     int("io-threads", 1, 256, "1").no_effect(ONE_THREAD_PER_SHARD),
     yes_no("io-threads-do-reads", "no").no_effect(ONE_THREAD_PER_SHARD).at_start(),
     yes_no("io-threads-always-active", "no").no_effect(ONE_THREAD_PER_SHARD).hidden(),

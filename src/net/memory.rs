@@ -1,0 +1,233 @@
+//! Keeps memory within `maxmemory` and clients within `maxmemory-clients`. Never chooses a key: the shard does.
+//!
+//! The limit is one for all cores, so a core whose shard holds most of the data may use most of the memory. What counts is
+//! what the allocator has handed out, to whom ever, less what the tables keep free for new entries and what waits to be
+//! freed; of that at most an eighth of the limit, so that memory that is only reserved counts at last.
+//!
+//! Once a tick, and before each command that may need memory, a core looks whether too much is in use. If so, each core
+//! publishes how much its best candidate deserves to go (its *score*); the core with the greatest evicts, for a bounded time
+//! each tick, and is woken for that if it sleeps. One whose candidates are worse evicts too once the excess has become
+//! large. A command is refused only if no shard has anything to evict.
+
+use crate::base::clock;
+use crate::base::config::EvictionPolicy;
+use crate::net::connection::Closing;
+use crate::net::worker::Worker;
+use crate::runtime::alloc;
+
+/// Published for a core of which nothing is known.
+const UNKNOWN: u64 = 0;
+/// Published for a core that has no key that may go.
+const NONE: u64 = 1;
+/// What is added to a score for publishing.
+const SCORE: u64 = 2;
+/// Keys that go before the excess is looked at again.
+const KEYS_PER_LOOK: usize = 4;
+/// Keys that a single command may have to evict.
+const KEYS_PER_COMMAND: usize = 16;
+/// Part of the limit that may be exceeded while another core is asked to evict.
+const SLACK: u64 = 64;
+/// Part of the limit that idle memory is let off at most, and at least so many bytes.
+const IDLE: (u64, u64) = (8, 4 << 20);
+/// Pieces of 8 KB that a table moves together in one tick while more than that is idle.
+const TIDY_PIECES: usize = 16;
+
+/// What a core knows of the memory in use.
+#[derive(Debug, Default)]
+pub struct MemoryWatch {
+    /// `maxmemory`; 0: none.
+    limit: u64,
+    /// Bytes beyond the limit when all cores were last looked at; below it if negative.
+    over: i64,
+    /// Of this core, at that time.
+    own: isize,
+    idle: usize,
+    /// Since when the limit is exceeded, Unix milliseconds.
+    since_ms: Option<u64>,
+    exceeded_ms: u64,
+    /// Whether evicting stopped for want of time only.
+    unfinished: bool,
+}
+
+impl MemoryWatch {
+    /// How long the limit has been exceeded in all and, if it is now, this time; milliseconds.
+    pub fn exceeded_ms(&self, now_ms: u64) -> (u64, u64) {
+        let current = self.since_ms.map_or(0, |since| now_ms.saturating_sub(since));
+        (self.exceeded_ms + current, current)
+    }
+
+    /// Whether there are keys that the next tick will evict.
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished
+    }
+}
+
+/// How long a core may evict in one tick, clock ticks (Redis documentation, `maxmemory-eviction-tenacity`).
+fn time_max(tenacity: u32) -> u64 {
+    let micros = match tenacity {
+        0..=10 => 50 * u64::from(tenacity),
+        11..=99 => (500.0 * 1.15f64.powi(tenacity as i32 - 10)) as u64,
+        _ => return u64::MAX,
+    };
+    clock::us_to_ticks(micros)
+}
+
+impl Worker {
+    /// Once a tick: evicts if memory is short.
+    pub fn refresh_memory(&mut self) {
+        let limit = self.config.maxmemory;
+        if limit == 0 {
+            if self.memory.limit > 0 {
+                self.memory = MemoryWatch::default();
+                self.counters().victim.set(UNKNOWN);
+                self.counters().idle_bytes.set(0);
+            }
+            return;
+        }
+        self.memory.limit = limit;
+        self.memory.unfinished = false;
+        self.look();
+        let now_ms = self.clock.unix_ms();
+        if self.memory.over <= 0 {
+            self.counters().victim.set(UNKNOWN);
+            if let Some(since) = self.memory.since_ms.take() {
+                self.memory.exceeded_ms += now_ms.saturating_sub(since);
+            }
+            return;
+        }
+        self.memory.since_ms.get_or_insert(now_ms);
+        if self.shared.idle_bytes(limit) < self.shared.total(|core| &core.idle_bytes) {
+            self.router.shard.tidy_short(TIDY_PIECES);
+        }
+        if self.config.maxmemory_policy != EvictionPolicy::Noeviction {
+            let time_max = time_max(self.config.maxmemory_eviction_tenacity);
+            self.evict(usize::MAX, time_max);
+        }
+        self.memory.over = self.over();
+        (self.memory.own, self.memory.idle) = (alloc::own_bytes(), self.router.shard.idle_bytes());
+    }
+
+    /// Whether a command that may need memory has to be refused. Evicts a few keys first if that helps.
+    #[inline]
+    pub(super) fn is_out_of_memory(&mut self) -> bool {
+        self.memory.limit > 0 && self.memory.over + (alloc::own_bytes() - self.memory.own) as i64 > 0 && self.is_full()
+    }
+
+    #[cold]
+    fn is_full(&mut self) -> bool {
+        self.look();
+        if self.memory.over <= 0 {
+            return false;
+        }
+        if self.config.maxmemory_policy == EvictionPolicy::Noeviction {
+            return true;
+        }
+        self.evict(KEYS_PER_COMMAND, u64::MAX);
+        self.over() > 0 && self.shared.cores.iter().all(|core| core.victim.get() == NONE)
+    }
+
+    /// Adds up what all cores use.
+    fn look(&mut self) {
+        let idle = self.router.shard.idle_bytes();
+        self.counters().idle_bytes.set(idle as u64);
+        let limit = self.memory.limit;
+        let counted = alloc::used_bytes().saturating_sub(self.shared.idle_bytes(limit));
+        self.memory.over = counted as i64 - limit.min(i64::MAX as u64) as i64;
+        (self.memory.own, self.memory.idle) = (alloc::own_bytes(), idle);
+    }
+
+    /// The excess now, with what this core did since it looked.
+    fn over(&self) -> i64 {
+        let own = alloc::own_bytes() - self.memory.own;
+        let idle = self.router.shard.idle_bytes() as i64 - self.memory.idle as i64;
+        self.memory.over + own as i64 - idle
+    }
+
+    /// Evicts keys of this shard for as long as they are the ones that should go.
+    fn evict(&mut self, keys_max: usize, time_max: u64) {
+        let begin = clock::ticks();
+        let mut left = keys_max;
+        while left > 0 && self.over() > 0 {
+            let score = self.router.shard.victim_score();
+            self.counters().victim.set(if score == 0 { NONE } else { score.saturating_add(SCORE) });
+            let slack = (self.memory.limit / SLACK) as i64;
+            let elsewhere = self.wake_better(score);
+            if score == 0 || elsewhere && self.over() <= slack {
+                return;
+            }
+            for _ in 0..KEYS_PER_LOOK.min(left) {
+                self.router.shard.evict_one();
+            }
+            left = left.saturating_sub(KEYS_PER_LOOK);
+            if clock::ticks().wrapping_sub(begin) >= time_max {
+                self.memory.unfinished = self.over() > 0;
+                return;
+            }
+        }
+    }
+
+    /// Wakes the cores whose candidates are clearly better than one with this score, or unknown. True if one of them is
+    /// better.
+    fn wake_better(&mut self, score: u64) -> bool {
+        let mut better = false;
+        for core in 0..self.shared.cores.len() {
+            let theirs = self.shared.cores[core].victim.get();
+            if core == self.router.core || theirs == NONE {
+                continue;
+            }
+            let clearly = theirs.saturating_sub(SCORE) > score.saturating_add(score / 4);
+            better |= clearly;
+            if clearly || theirs == UNKNOWN {
+                self.driver.ring(core);
+            }
+        }
+        better
+    }
+
+    /// Ten times a second: closes the largest clients while all together take more than `maxmemory-clients`.
+    pub(super) fn evict_clients(&mut self) {
+        let limit = match self.config.maxmemory_clients {
+            0 => return,
+            bytes @ 1.. => bytes as u64,
+            percent => self.config.maxmemory / 100 * percent.unsigned_abs(),
+        };
+        if limit == 0 {
+            return;
+        }
+        let mut sizes: Vec<(usize, u32)> = Vec::new();
+        let mut own = 0;
+        for conn in self.conns() {
+            own += conn.memory_bytes();
+            if !conn.session.no_evict && conn.closing == Closing::No {
+                sizes.push((conn.memory_bytes(), conn.id.index));
+            }
+        }
+        sizes.sort_unstable();
+        self.counters().client_bytes.set(own as u64);
+        let mut total: u64 = self.shared.cores.iter().map(|core| core.client_bytes.get()).sum();
+        let own_core = self.router.core;
+        let others = self.shared.cores.iter().enumerate().filter(|(core, _)| *core != own_core);
+        let largest_elsewhere = others.map(|(_, core)| core.client_bytes_max.get()).max().unwrap_or(0);
+        while total > limit
+            && let Some((bytes, index)) = sizes.pop_if(|(bytes, _)| *bytes as u64 >= largest_elsewhere)
+        {
+            total = total.saturating_sub(bytes as u64);
+            if let Some(mut conn) = self.take_conn(index) {
+                self.close(&mut conn, Closing::Now);
+                self.put_conn(conn);
+                self.counters().evicted_clients.add(1);
+            }
+        }
+        let largest = sizes.last().map_or(0, |(bytes, _)| *bytes);
+        self.counters().client_bytes_max.set(largest as u64);
+    }
+}
+
+/// See [`IDLE`].
+impl crate::net::shared::Shared {
+    /// Idle bytes of all cores that do not count against this limit.
+    pub fn idle_bytes(&self, limit: u64) -> u64 {
+        let idle: u64 = self.cores.iter().map(|core| core.idle_bytes.get()).sum();
+        idle.min((limit / IDLE.0).saturating_add(IDLE.1))
+    }
+}
