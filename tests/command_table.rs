@@ -22,7 +22,7 @@ const STILL_TO_COME: &[&str] = &[
     "eval_ro", "evalsha", "evalsha_ro", "failover", "fcall", "fcall_ro", "function", "geoadd", "geodist", "geohash",
     "geopos", "georadius", "georadius_ro", "georadiusbymember", "georadiusbymember_ro", "geosearch", "geosearchstore",
     "lastsave", "migrate", "module", "psync", "readonly", "readwrite", "replconf", "replicaof", "role", "save",
-    "script", "slaveof", "sort", "sort_ro", "sync", "wait", "waitaof",
+    "script", "slaveof", "sync", "wait", "waitaof",
 ];
 
 /// Commands of a module that Redis 8 ships (vector sets): no part of Redis itself.

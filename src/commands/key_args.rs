@@ -71,6 +71,12 @@ impl CommandSpec {
     /// The keys among `args`, which the command's arity accepts.
     pub fn key_args(&self, args: &Args<'_>) -> Result<KeyArgs, InvalidKeys> {
         let mut found = KeyArgs::default();
+        if let Some(keys) = self.keys_fn {
+            let run =
+                |key: KeyArg| Run { first: key.index, last: key.index, step: 1, flags: key.flags, count_at: None };
+            found.runs.extend(keys(args).into_iter().map(run));
+            return Ok(found);
+        }
         for spec in self.key_specs.iter().filter(|s| s.flags & key::NOT_KEY == 0) {
             let mut run = resolve(spec, args).ok_or(InvalidKeys)?;
             if let (true, Some(flags)) = (spec.flags & key::VARIABLE_FLAGS != 0, self.key_flags) {

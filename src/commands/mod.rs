@@ -20,6 +20,7 @@ pub mod lists;
 pub mod pubsub;
 pub mod server;
 pub mod sets;
+pub mod sort;
 pub mod spec;
 pub mod streams;
 pub mod strings;

@@ -13,6 +13,7 @@
 use crate::commands::args::Args;
 use crate::commands::blocking::Blocking;
 use crate::commands::context::CommandFn;
+use crate::commands::key_args::KeyArg;
 use crate::resp::reply::Reply;
 
 pub use crate::commands::flags::{Categories, Flags, KeyFlags, acl, flag, key};
@@ -265,6 +266,9 @@ pub enum KeyShape {
 /// Flags of the keys of one call, for commands whose options change what they do to a key (SET with GET).
 pub type KeyFlagsFn = fn(&Args<'_>) -> KeyFlags;
 
+/// The keys of one call, for commands whose specifications do not find them (SORT).
+pub type KeysFn = fn(&Args<'_>) -> Vec<KeyArg>;
+
 /// A command or subcommand. What every request looks at comes first, in one cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -287,6 +291,8 @@ pub struct CommandSpec {
     pub key_specs: &'static [KeySpec],
     /// For keys marked [`key::VARIABLE_FLAGS`].
     pub key_flags: Option<KeyFlagsFn>,
+    /// Finds the keys in place of the specifications.
+    pub keys_fn: Option<KeysFn>,
     /// Lower case; a subcommand's is `parent|name`.
     pub name: &'static str,
     /// Family.
@@ -329,6 +335,7 @@ impl CommandSpec {
             key_specs: &[],
             key_shape: KeyShape::None,
             key_flags: None,
+            keys_fn: None,
             plan,
             has_subcommands: false,
             subcommands: &[],
@@ -417,6 +424,12 @@ impl CommandSpec {
     /// Sets the function that tells the flags of the keys of one call.
     pub const fn key_flags(mut self, key_flags: KeyFlagsFn) -> Self {
         self.key_flags = Some(key_flags);
+        self
+    }
+
+    /// Sets the function that finds the keys in place of the specifications.
+    pub const fn keys_by(mut self, keys: KeysFn) -> Self {
+        self.keys_fn = Some(keys);
         self
     }
 

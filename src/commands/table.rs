@@ -10,7 +10,8 @@ use crate::base::limits::COMMANDS_MAX;
 use crate::commands::args::Args;
 use crate::commands::spec::CommandSpec;
 use crate::commands::{
-    bitmaps, connection, hashes, hyperloglog, keys, lists, pubsub, server, sets, streams, strings, transactions, zsets,
+    bitmaps, connection, hashes, hyperloglog, keys, lists, pubsub, server, sets, sort, streams, strings, transactions,
+    zsets,
 };
 
 /// Number of a command or subcommand: 0.. in the order of the families, each container followed by its subcommands.
@@ -36,6 +37,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     pubsub::COMMANDS,
     server::COMMANDS,
     sets::COMMANDS,
+    sort::COMMANDS,
     streams::COMMANDS,
     strings::COMMANDS,
     transactions::COMMANDS,

@@ -66,6 +66,11 @@ pub(super) fn touches_any(spec: &CommandSpec) -> bool {
     spec.has(flag::TOUCHES_ARBITRARY_KEYS) || matches!(spec.plan, Plan::AllShards(..) | Plan::ByCursor(_))
 }
 
+/// Whether a command with rounds makes names of keys that may be anywhere: SORT with a pattern.
+fn names_others(spec: &CommandSpec, args: &Args<'_>) -> bool {
+    spec.has(flag::TOUCHES_ARBITRARY_KEYS) && args.from(2).any(|word| word.contains(&b'*'))
+}
+
 /// The core whose turn it is at a SCAN cursor.
 pub(super) fn core_of_cursor(args: &Args<'_>, cores: usize) -> usize {
     let slot = args.get(1).and_then(text::parse_u64).map_or(0, crate::types::table::cursor_slot);
@@ -92,6 +97,7 @@ pub(super) fn form(spec: &CommandSpec, args: &Args<'_>, db: usize, own: usize, c
         },
         Plan::AllShards(_, gather) => Form::Everywhere(gather),
         Plan::TwoPhase { home, .. } => two_phase(spec, args, db, home, cores),
+        Plan::Relay { relay, .. } if names_others(spec, args) => Form::Relay(relay),
         Plan::Relay { relay, .. } => {
             let mut cores_of_keys = spec.key_indices(args).map(at);
             match cores_of_keys.next() {
@@ -141,6 +147,12 @@ pub(super) fn claim(spec: &CommandSpec, args: &Args<'_>, form: &Form, cores: usi
     match form {
         Form::Anywhere | Form::Session => return,
         Form::Everywhere(_) => {
+            for core in 0..cores {
+                claim_on(claims, core).add_whole(mode(spec));
+            }
+            return;
+        }
+        Form::Relay(_) if names_others(spec, args) => {
             for core in 0..cores {
                 claim_on(claims, core).add_whole(mode(spec));
             }
