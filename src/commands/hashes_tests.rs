@@ -180,7 +180,8 @@ fn a_write_finds_due_fields_gone() {
     check(&mut shard, "HSET h a 1 b 2 c 3", ":3");
     check(&mut shard, "HPEXPIRE h 5 FIELDS 3 a b c", "[:1 :1 :1]");
     shard.shard.now_ms += 5;
-    (told(&mut shard), journaled(&mut shard));
+    told(&mut shard);
+    journaled(&mut shard);
     check(&mut shard, "HINCRBY h a 5", ":5");
     assert_eq!(told(&mut shard), ["hexpired h", "hincrby h"]);
     assert_eq!(journaled(&mut shard).unwrap(), ["HDEL h a"]);
@@ -194,7 +195,8 @@ fn a_write_finds_due_fields_gone() {
     check(&mut shard, "HSET one a 1", ":1");
     check(&mut shard, "HPEXPIRE one 5 FIELDS 1 a", "[:1]");
     shard.shard.now_ms += 5;
-    (told(&mut shard), journaled(&mut shard));
+    told(&mut shard);
+    journaled(&mut shard);
     check(&mut shard, "HDEL one a", ":0");
     assert_eq!(told(&mut shard), ["hexpired one", "del one"]);
     check(&mut shard, "EXISTS one", ":0");

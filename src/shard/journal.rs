@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn gathers_commands_behind_room_for_a_header() {
         let mut journal = Journal::default();
-        assert!(journal.is_empty() && journal.len() == 0);
+        assert!(journal.is_empty());
         journal.append(0, words("SET k v").into_iter());
         journal.append(0, words("DEL k").into_iter());
         journal.append(3, words("DEL k").into_iter());

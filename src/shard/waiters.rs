@@ -27,12 +27,15 @@ pub struct Waiter<C> {
     keys: Vec<(usize, Vec<u8>)>,
 }
 
+/// Who waits for a key, oldest first: the waiter, and which of its arguments the key is.
+type Queue = VecDeque<(u32, u32)>;
+
 /// See the module. `C` is what the layer above needs to run a command.
 #[derive(Debug)]
 pub struct Waiters<C> {
     all: HashMap<u32, Waiter<C>>,
     /// Slot and argument index of the key, by database and key.
-    queues: HashMap<(usize, Vec<u8>), VecDeque<(u32, u32)>>,
+    queues: HashMap<(usize, Vec<u8>), Queue>,
 }
 
 impl<C> Default for Waiters<C> {

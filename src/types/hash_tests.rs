@@ -17,7 +17,7 @@ fn set(hash: &mut Hash, name: &str, value: &str) -> bool {
 }
 
 fn name(n: u32) -> Vec<u8> {
-    if n % 3 == 0 { n.to_string().into_bytes() } else { format!("field:{n}").into_bytes() }
+    if n.is_multiple_of(3) { n.to_string().into_bytes() } else { format!("field:{n}").into_bytes() }
 }
 
 proptest! {

@@ -206,7 +206,9 @@ fn apply(list: &mut List, model: &mut Model, fill: Fill, step: Step) {
             let at = if index < 0 { index + model.len() as i64 } else { index };
             let place = usize::try_from(at).ok().and_then(|at| model.get_mut(at));
             assert_eq!(list.set(index, &text, fill), place.is_some());
-            place.map(|place| *place = text);
+            if let Some(place) = place {
+                *place = text;
+            }
             list.shrink(fill);
         }
         Step::Insert(which, after, text) => {

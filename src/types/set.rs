@@ -295,7 +295,7 @@ impl Set {
 
     /// A member drawn at random, each with the same chance. `random` gives 64 random bits.
     pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<Item<'_>> {
-        let mut below = |len: usize| (u128::from(random()) * len as u128 >> 64) as usize;
+        let mut below = |len: usize| ((u128::from(random()) * len as u128) >> 64) as usize;
         match &self.kept {
             Kept::Ints(ints) => ints.get(below(ints.len())).map(Item::Int),
             Kept::Pack(pack) => pack.seek(below(pack.len()) as i64).map(|at| pack.get(at)),

@@ -97,7 +97,8 @@ fn expire_checked(
     let fields = names(args, at, "ERR Parameter `numFields` should be greater than 0")?;
     let condition = condition.unwrap_or(Condition::Always);
     if !there {
-        return Ok(all_absent(fields.len(), reply));
+        all_absent(fields.len(), reply);
+        return Ok(());
     }
     let mut outcomes = Vec::with_capacity(fields.len());
     let changed = set_all(ctx, args, fields, Some(at_ms), condition, &mut outcomes)?;
@@ -197,7 +198,8 @@ fn hpersist_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_
     let there = look(ctx, args)?;
     let fields = names(args, 2, COUNT_NOT_POSITIVE)?;
     if !there {
-        return Ok(all_absent(fields.len(), reply));
+        all_absent(fields.len(), reply);
+        return Ok(());
     }
     let mut outcomes = Vec::with_capacity(fields.len());
     set_all(ctx, args, fields, None, Condition::Always, &mut outcomes)?;

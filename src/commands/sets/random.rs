@@ -44,7 +44,7 @@ impl Dice {
 
     /// Below `bound`, which is not 0.
     fn below(&mut self, bound: usize) -> usize {
-        (u128::from(self.roll()) * bound as u128 >> 64) as usize
+        ((u128::from(self.roll()) * bound as u128) >> 64) as usize
     }
 }
 

@@ -50,13 +50,13 @@ impl Wanted {
             at += 1;
         }
         let rest = args.len() - at;
-        if rest == 0 || rest % 2 != 0 {
+        if rest == 0 || !rest.is_multiple_of(2) {
             return Err(errors::SYNTAX);
         }
         if wanted.nx && wanted.xx {
             return Err(NX_WITH_XX);
         }
-        if (wanted.gt && wanted.nx) || (wanted.lt && wanted.nx) || (wanted.gt && wanted.lt) {
+        if [wanted.gt, wanted.lt, wanted.nx].into_iter().filter(|set| *set).count() > 1 {
             return Err(NX_WITH_GT);
         }
         if wanted.incr && rest > 2 {
