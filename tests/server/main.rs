@@ -7,6 +7,7 @@
 mod common;
 
 mod auth;
+mod blocking;
 mod client_command;
 mod clients;
 mod events;

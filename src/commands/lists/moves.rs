@@ -34,6 +34,11 @@ fn words(words: &[&[u8]]) -> Vec<Vec<u8>> {
     words.iter().map(|word| word.to_vec()).collect()
 }
 
+/// Looks at a list as a write does, without a miss that events would tell: `*-1` if it is not there, `*0` if it is.
+fn look_at(key: &[u8]) -> Vec<Vec<u8>> {
+    words(&[b"LPOP", key, b"0"])
+}
+
 // ---- LMOVE ----
 
 /// Moves an element from the list at `args[1]` to the one at `args[2]`; writes nothing if there is none.
@@ -123,7 +128,7 @@ fn move_relay(relay: &Relay<'_>, from: End, to: End, reply: &mut Reply<'_>) -> R
     let (source, target) = (&relay.args[1], &relay.args[2]);
     let Some(looks) = relay.rounds.first() else {
         let at: &[u8] = if from == End::Head { b"0" } else { b"-1" };
-        return vec![words(&[b"LRANGE", source, at, at]), words(&[b"LLEN", target])];
+        return vec![words(&[b"LRANGE", source, at, at]), look_at(target)];
     };
     if let Some(error) = looks.iter().find(|look| look.first() == Some(&b'-')) {
         // of a source that is not there the target's type does not matter
@@ -338,9 +343,9 @@ fn first_relay(
     write: impl Fn(&mut Reply<'_>, &[u8], &[u8]),
 ) -> Rounds {
     let Some(looks) = relay.rounds.first() else {
-        return keys.iter().map(|key| words(&[b"LLEN", key])).collect();
+        return keys.iter().map(|key| look_at(key)).collect();
     };
-    let Some(chosen) = looks.iter().position(|look| look != b":0\r\n") else {
+    let Some(chosen) = looks.iter().position(|look| look != b"*-1\r\n") else {
         reply.null_array();
         return Vec::new();
     };

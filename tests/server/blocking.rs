@@ -1,0 +1,261 @@
+//! Clients that wait for keys: who is served, when, by what, and what ends a wait that nothing serves. The keys of most
+//! tests are spread over all shards.
+
+use crate::common::client::encode;
+use crate::common::{Client, Launch, Server, Value, each_setup, wait_until};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+const KEYS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+
+/// Waits until so many clients wait.
+fn await_blocked(server: &Server, count: usize) {
+    let mut client = server.client();
+    let wanted = format!("blocked_clients:{count}\r\n");
+    wait_until("clients to wait", || client.run("INFO clients").text().contains(&wanted));
+}
+
+/// A client that waits in this command, behind those that wait already.
+fn waiting(server: &Server, line: &str) -> Client {
+    let mut looker = server.client();
+    let info = looker.run("INFO clients").text();
+    let count = info.split("blocked_clients:").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+    let mut client = server.client();
+    client.send(&line.split(' ').collect::<Vec<_>>());
+    await_blocked(server, count.parse::<usize>().unwrap() + 1);
+    client
+}
+
+fn all_keys(command: &str, timeout: &str) -> String {
+    format!("{command} {} {timeout}", KEYS.join(" "))
+}
+
+#[test]
+fn first_come_first_served() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        let mut waiters: Vec<Client> = (0..3).map(|_| waiting(&server, "BLPOP k 0")).collect();
+        let mut last = waiting(&server, "BRPOP k 0");
+        assert_eq!(client.run("RPUSH k 1 2 3 4 5"), Value::Int(5));
+        for (i, waiter) in waiters.iter_mut().enumerate() {
+            assert_eq!(waiter.recv(), Value::bulks(&["k", &(i + 1).to_string()]));
+        }
+        assert_eq!(last.recv(), Value::bulks(&["k", "5"]));
+        assert_eq!(client.run("LRANGE k 0 -1"), Value::bulks(&["4"]));
+    });
+}
+
+#[test]
+fn any_of_many_keys_serves_and_the_first_that_has_something() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        for key in KEYS {
+            let mut waiter = waiting(&server, &all_keys("BLPOP", "0"));
+            client.run(&format!("RPUSH {key} v"));
+            assert_eq!(waiter.recv(), Value::bulks(&[key, "v"]));
+        }
+        KEYS.iter().rev().for_each(|key| drop(client.run(&format!("RPUSH {key} v"))));
+        for key in KEYS {
+            assert_eq!(client.run(&all_keys("BLPOP", "0")), Value::bulks(&[key, "v"]));
+        }
+        assert_eq!(client.run("SET a x"), Value::ok());
+        assert!(client.run(&all_keys("BLPOP", "0")).is_error());
+        let mut waiter = waiting(&server, "BLMPOP 0 2 b c LEFT COUNT 2");
+        client.run("RPUSH c 1 2 3");
+        assert_eq!(waiter.recv(), Value::Array(vec![Value::bulk("c"), Value::bulks(&["1", "2"])]));
+    });
+}
+
+#[test]
+fn a_transaction_serves_at_its_end() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        for (one, other) in [("{t}a", "{t}b"), ("a", "b"), ("a", "e")] {
+            let mut waiter = waiting(&server, &format!("BLPOP {one} {other} 0"));
+            let script = [
+                vec![format!("RPUSH {one} gone"), format!("SET {other} x"), format!("DEL {one} {other}")],
+                vec![format!("RPUSH {other} 1 2"), format!("LPOP {other}")],
+            ];
+            for lines in script {
+                assert_eq!(client.run("MULTI"), Value::ok());
+                lines.iter().for_each(|line| drop(client.run(line)));
+                assert!(!client.run("EXEC").is_error());
+            }
+            assert_eq!(waiter.recv(), Value::bulks(&[other, "2"]));
+        }
+        client.ok("MULTI");
+        client.run("BLPOP a 0");
+        client.run("BLMOVE a b LEFT LEFT 0");
+        assert_eq!(client.run("EXEC"), Value::Array(vec![Value::NullArray, Value::NullBulk]));
+    });
+}
+
+#[test]
+fn moves_serve_in_chains() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        for (from, to) in [("{t}a", "{t}b"), ("a", "b"), ("c", "f"), ("g", "a")] {
+            let mut first = waiting(&server, &format!("BLMOVE {from} {to} LEFT RIGHT 0"));
+            let mut second = waiting(&server, &format!("BLPOP {from} 0"));
+            let mut third = waiting(&server, &format!("BLPOP {to} 0"));
+            assert_eq!(client.run(&format!("RPUSH {from} 1 2 3")), Value::Int(3));
+            assert_eq!((first.recv(), second.recv()), (Value::bulk("1"), Value::bulks(&[from, "2"])));
+            assert_eq!(third.recv(), Value::bulks(&[to, "1"]));
+            await_blocked(&server, 0);
+            assert_eq!(client.run(&format!("LRANGE {from} 0 -1")), Value::bulks(&["3"]));
+            client.run(&format!("DEL {from}"));
+
+            let mut refused = waiting(&server, &format!("BRPOPLPUSH {from} {to} 0"));
+            client.ok(&format!("SET {to} x"));
+            client.run(&format!("RPUSH {from} v"));
+            assert!(refused.recv().is_error());
+            assert_eq!(client.run(&format!("LRANGE {from} 0 -1")), Value::bulks(&["v"]));
+            client.run(&format!("DEL {from} {to}"));
+        }
+    });
+}
+
+#[test]
+fn keys_that_come_by_another_way_serve_too() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        let mut waiter = waiting(&server, "BLPOP k a 0");
+        for line in ["SET k x", "DEL k", "SADD k x", "DEL k", "RPUSH other v", "RENAME other k"] {
+            assert!(!client.run(line).is_error());
+        }
+        assert_eq!(waiter.recv(), Value::bulks(&["k", "v"]));
+        waiter = waiting(&server, "BLPOP k a 0");
+        client.run("RPUSH other w");
+        client.run("COPY other a");
+        assert_eq!(waiter.recv(), Value::bulks(&["a", "w"]));
+        waiter = waiting(&server, "BLPOP k a 0");
+        for line in ["SELECT 3", "RPUSH a z", "SWAPDB 0 3"] {
+            assert!(!client.run(line).is_error());
+        }
+        assert_eq!(waiter.recv(), Value::bulks(&["a", "z"]));
+    });
+}
+
+#[test]
+fn waits_end_by_time_and_by_command() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        let begin = Instant::now();
+        assert_eq!(client.run(&all_keys("BLPOP", "0.05")), Value::NullArray);
+        assert!(begin.elapsed() >= Duration::from_millis(50));
+        assert_eq!(client.run("BLMOVE a b LEFT LEFT 0.01"), Value::NullArray);
+        let mut waiter = server.client();
+        let id = waiter.run("CLIENT ID").int();
+        for (reason, expected) in [
+            ("", Value::NullArray),
+            (" TIMEOUT", Value::NullArray),
+            (" ERROR", Value::Error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK".to_vec())),
+        ] {
+            waiter.send(&all_keys("BRPOP", "0").split(' ').collect::<Vec<_>>());
+            await_blocked(&server, 1);
+            let list = client.run("CLIENT LIST").text();
+            let line = list.lines().find(|line| line.starts_with(&format!("id={id} "))).unwrap();
+            assert!(line.contains(" flags=b ") && line.contains(" cmd=brpop "), "{line}");
+            assert_eq!(client.run(&format!("CLIENT UNBLOCK {id}{reason}")), Value::Int(1));
+            assert_eq!(waiter.recv(), expected);
+            assert_eq!(client.run(&format!("CLIENT UNBLOCK {id}")), Value::Int(0));
+        }
+        let info = client.run("INFO clients").text();
+        assert!(info.contains("total_blocking_keys:0\r\n"), "{info}");
+    });
+}
+
+#[test]
+fn what_a_client_sends_while_it_waits_runs_after() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let (mut client, mut waiter) = (server.client(), server.client());
+        let keys = all_keys("BLPOP", "0");
+        let bytes: Vec<u8> = [keys.as_str(), "SET p 1", "GET p"]
+            .iter()
+            .flat_map(|line| encode(&line.split(' ').collect::<Vec<_>>()))
+            .collect();
+        waiter.send_raw(&bytes);
+        await_blocked(&server, 1);
+        assert_eq!(client.run("EXISTS p"), Value::Int(0));
+        client.run("RPUSH g v");
+        assert_eq!(waiter.recv(), Value::bulks(&["g", "v"]));
+        assert_eq!((waiter.recv(), waiter.recv()), (Value::ok(), Value::bulk("1")));
+    });
+}
+
+#[test]
+fn a_client_that_has_gone_takes_nothing() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        for half in [false, true] {
+            let waiter = waiting(&server, &all_keys("BLPOP", "0"));
+            if half {
+                waiter.stream.shutdown(Shutdown::Write).unwrap();
+            } else {
+                drop(waiter);
+            }
+            await_blocked(&server, 0);
+            for key in KEYS {
+                client.run(&format!("RPUSH {key} v"));
+                assert_eq!(client.run(&format!("LPOP {key}")), Value::bulk("v"));
+            }
+        }
+    });
+}
+
+#[test]
+fn every_element_goes_to_one_client() {
+    const ELEMENTS: usize = 300;
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        std::thread::scope(|scope| {
+            let poppers: Vec<_> = (0..6)
+                .map(|i| {
+                    let server = &server;
+                    scope.spawn(move || {
+                        let mut keys = KEYS.map(str::to_string);
+                        keys.rotate_left(i);
+                        let (mut client, mut got) = (server.client(), Vec::new());
+                        loop {
+                            let reply = client.run(&format!("BLPOP {} 0", keys.join(" ")));
+                            match reply.items()[1].text() {
+                                end if end == "end" => return got,
+                                element => got.push(element),
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let pushers: Vec<_> = (0..3)
+                .map(|j| {
+                    let server = &server;
+                    scope.spawn(move || {
+                        let mut client = server.client();
+                        for n in 0..ELEMENTS {
+                            client.run(&format!("RPUSH {} {j}:{n}", KEYS[(n * 3 + j) % KEYS.len()]));
+                        }
+                    })
+                })
+                .collect();
+            pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+            let mut client = server.client();
+            wait_until("empty lists", || client.run(&format!("EXISTS {}", KEYS.join(" "))) == Value::Int(0));
+            for _ in &poppers {
+                client.run("RPUSH a end");
+            }
+            let mut all: Vec<String> = poppers.into_iter().flat_map(|popper| popper.join().unwrap()).collect();
+            assert_eq!(all.len(), 3 * ELEMENTS);
+            all.sort();
+            all.dedup();
+            assert_eq!(all.len(), 3 * ELEMENTS);
+        });
+    });
+}
