@@ -27,7 +27,8 @@ const EFFECT_MEMBERS: usize = 1024;
 /// A member's bytes.
 type Name = SmallVec<[u8; 64]>;
 
-/// The splitmix64 generator (Steele, Lea, Flood 2014), seeded from the shard's: a set is borrowed while it is drawn from.
+/// The splitmix64 generator (Steele, Lea, Flood 2014), seeded from the shard's: a set is borrowed while it is drawn
+/// from.
 struct Dice(u64);
 
 impl Dice {

@@ -1,5 +1,5 @@
-//! Values in the format of RDB files: what DUMP and RESTORE exchange, and what a file holds for each key. Works on bytes
-//! in memory; never opens a file, never knows a key.
+//! Values in the format of RDB files: what DUMP and RESTORE exchange, and what a file holds for each key. Works on
+//! bytes in memory; never opens a file, never knows a key.
 //!
 //! A value is a type byte and a body. [`write`] chooses the type that the oldest server can read: everything that Redis
 //! 7.0 can hold goes out in version 10, times of stream consumers in 11, expiring hash fields in 12 (Redis) or 80
