@@ -264,7 +264,9 @@ fn rivals(server: &Server, span: Duration) -> Result<(), Failure> {
     let mut client = Client::connect(server.port)?;
     client.call(b"INFO everything\r\n", 1)?;
     let info = String::from_utf8_lossy(&client.received).into_owned();
-    info.lines().filter(|line| line.starts_with("txn_")).for_each(|line| println!("  {line}"));
+    info.lines()
+        .filter(|line| line.starts_with("transaction") || line.starts_with("locks_"))
+        .for_each(|line| println!("  {line}"));
     Ok(())
 }
 
