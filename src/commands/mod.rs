@@ -11,6 +11,7 @@ pub mod debug;
 mod effects_tests;
 pub mod errors;
 pub mod flags;
+pub mod geo;
 pub mod hashes;
 pub mod help;
 pub mod hyperloglog;

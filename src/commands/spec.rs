@@ -43,7 +43,7 @@ pub enum Plan {
     TwoPhase {
         /// The function.
         run: CommandFn,
-        /// Argument index of the key whose shard it runs on.
+        /// Argument index of the key whose shard it runs on, or [`HOME_IS_LAST_KEY`].
         home: usize,
     },
     /// Writes to keys of several shards, or to one that only a look at others chooses (SMOVE, LMOVE, LMPOP). Where all
@@ -60,6 +60,9 @@ pub enum Plan {
     /// The shard that argument 1, a SCAN cursor, names.
     ByCursor(CommandFn),
 }
+
+/// [`Plan::TwoPhase`] runs on the shard of its last key, wherever that stands (GEORADIUS with STORE).
+pub const HOME_IS_LAST_KEY: usize = usize::MAX;
 
 /// What a [`RelayFn`] sees.
 #[derive(Debug)]

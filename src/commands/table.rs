@@ -10,8 +10,8 @@ use crate::base::limits::COMMANDS_MAX;
 use crate::commands::args::Args;
 use crate::commands::spec::CommandSpec;
 use crate::commands::{
-    bitmaps, connection, hashes, hyperloglog, keys, lists, pubsub, server, sets, sort, streams, strings, transactions,
-    zsets,
+    bitmaps, connection, geo, hashes, hyperloglog, keys, lists, pubsub, server, sets, sort, streams, strings,
+    transactions, zsets,
 };
 
 /// Number of a command or subcommand: 0.. in the order of the families, each container followed by its subcommands.
@@ -30,6 +30,7 @@ impl CommandId {
 pub const FAMILIES: &[&[CommandSpec]] = &[
     bitmaps::COMMANDS,
     connection::COMMANDS,
+    geo::COMMANDS,
     hashes::COMMANDS,
     hyperloglog::COMMANDS,
     keys::COMMANDS,

@@ -6,7 +6,7 @@ use crate::base::text;
 use crate::commands::args::Args;
 use crate::commands::context::Foreign;
 use crate::commands::key_args::KeyCut;
-use crate::commands::spec::{CommandSpec, Gather, Plan, RelayFn, flag, key};
+use crate::commands::spec::{CommandSpec, Gather, HOME_IS_LAST_KEY, Plan, RelayFn, flag, key};
 use crate::txn::lock::{Claim, LockKey, Mode};
 use crate::txn::message::{CommandBatch, RemoteCommand};
 use crate::txn::router::owner;
@@ -110,6 +110,7 @@ pub(super) fn form(spec: &CommandSpec, args: &Args<'_>, db: usize, own: usize, c
 }
 
 fn two_phase(spec: &CommandSpec, args: &Args<'_>, db: usize, home: usize, cores: usize) -> Form {
+    let home = if home == HOME_IS_LAST_KEY { spec.key_indices(args).last().unwrap_or(home) } else { home };
     let (Ok(keys), Some(home)) = (spec.key_args(args), args.get(home)) else { return Form::Anywhere };
     let home = owner(hash::slot(home), cores);
     let mut foreign: Vec<(usize, Foreign)> = Vec::new();

@@ -128,16 +128,42 @@ fn add(
     first: usize,
     reply: &mut Reply<'_>,
 ) -> Result<(), Refusal> {
-    let mut scores = SmallVec::<[f64; 16]>::new();
+    let mut pairs = Pairs::new();
     for at in (first..args.len()).step_by(2) {
-        scores.push(parse_f64(&args[at]).ok_or(errors::NOT_FLOAT)?);
+        pairs.push((parse_f64(&args[at]).ok_or(errors::NOT_FLOAT)?, at + 1));
     }
+    apply(ctx, args, wanted, &pairs, reply)
+}
+
+/// Scores, each with the index of its member.
+type Pairs = SmallVec<[(f64, usize); 16]>;
+
+/// ZADD with these scores, each for the member at an argument (GEOADD); `options` are NX, XX and CH.
+pub(crate) fn zadd_pairs(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    options: [bool; 3],
+    pairs: impl Iterator<Item = (f64, usize)>,
+    reply: &mut Reply<'_>,
+) {
+    let [nx, xx, ch] = options;
+    let result = apply(ctx, args, Wanted { nx, xx, ch, ..Wanted::default() }, &pairs.collect(), reply);
+    answer(reply, result);
+}
+
+fn apply(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    wanted: Wanted,
+    pairs: &Pairs,
+    reply: &mut Reply<'_>,
+) -> Result<(), Refusal> {
     let limits = limits(ctx);
     let key = ctx.first_key(&args[1]);
     let fill = |zset: &mut Zset| {
         let mut done = Done::default();
-        for (nth, score) in scores.iter().enumerate() {
-            done.apply(zset, &args[first + 1 + 2 * nth], *score, &wanted, limits);
+        for (score, member) in pairs {
+            done.apply(zset, &args[*member], *score, &wanted, limits);
         }
         done
     };
