@@ -149,7 +149,11 @@ pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("geoadd", -5, Group::Geo, "3.2.0", Plan::OneShard(geoadd))
         .flags(WRITE | DENYOOM)
         .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])
-        .docs("Adds members with longitude and latitude to a geospatial index.", "O(log(N)) for each member, with N the members", "key#0 [condition=(NX|XX)] [change=CH] data={longitude:double latitude:double member}..."),
+        .docs(
+            "Adds members with longitude and latitude to a geospatial index.",
+            "O(log(N)) for each member, with N the members",
+            "key#0 [condition=(NX|XX)] [change=CH] data={longitude:double latitude:double member}...",
+        ),
     CommandSpec::new("geodist", -4, Group::Geo, "3.2.0", Plan::OneShard(geodist))
         .flags(READONLY)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
@@ -165,31 +169,76 @@ pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("georadius", -6, Group::Geo, "3.2.0", Plan::TwoPhase { run: georadius, home: HOME_IS_LAST_KEY })
         .flags(WRITE | DENYOOM)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1), behind("STORE", 6), behind("STOREDIST", 6)])
-        .docs("Finds the members within a distance of a point and may store them.", "O(N+log(M)) with N the members near the area and M those inside", "key#0 longitude:double latitude:double radius:double unit=(M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count-block={COUNT count:int [ANY]}] [order=(ASC|DESC)] [store=(STORE storekey#1/key/|STOREDIST storedistkey#2/key/)]")
+        .docs(
+            "Finds the members within a distance of a point and may store them.",
+            "O(N+log(M)) with N the members near the area and M those inside",
+            "key#0 longitude:double latitude:double radius:double unit=(M|KM|FT|MI) [WITHCOORD] \
+                [WITHDIST] [WITHHASH] [count-block={COUNT count:int [ANY]}] [order=(ASC|DESC)] \
+                [store=(STORE storekey#1/key/|STOREDIST storedistkey#2/key/)]",
+        )
         .deprecated("6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument"),
     CommandSpec::new("georadius_ro", -6, Group::Geo, "3.2.10", Plan::OneShard(georadius_ro))
         .flags(READONLY)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
-        .docs("Finds the members within a distance of a point.", "O(N+log(M)) with N the members near the area and M those inside", "key#0 longitude:double latitude:double radius:double unit=(M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count-block={COUNT count:int [ANY]}] [order=(ASC|DESC)]")
+        .docs(
+            "Finds the members within a distance of a point.",
+            "O(N+log(M)) with N the members near the area and M those inside",
+            "key#0 longitude:double latitude:double radius:double unit=(M|KM|FT|MI) [WITHCOORD] \
+                [WITHDIST] [WITHHASH] [count-block={COUNT count:int [ANY]}] [order=(ASC|DESC)]",
+        )
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument"),
-    CommandSpec::new("georadiusbymember", -5, Group::Geo, "3.2.0", Plan::TwoPhase { run: georadiusbymember, home: HOME_IS_LAST_KEY })
-        .flags(WRITE | DENYOOM)
-        .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1), behind("STORE", 5), behind("STOREDIST", 5)])
-        .docs("Finds the members within a distance of another and may store them.", "O(N+log(M)) with N the members near the area and M those inside", "key#0 member radius:double unit=(M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count-block={COUNT count:int [ANY]}] [order=(ASC|DESC)] [store=(STORE storekey#1/key/|STOREDIST storedistkey#2/key/)]")
-        .deprecated("6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments"),
+    CommandSpec::new(
+        "georadiusbymember",
+        -5,
+        Group::Geo,
+        "3.2.0",
+        Plan::TwoPhase { run: georadiusbymember, home: HOME_IS_LAST_KEY },
+    )
+    .flags(WRITE | DENYOOM)
+    .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1), behind("STORE", 5), behind("STOREDIST", 5)])
+    .docs(
+        "Finds the members within a distance of another and may store them.",
+        "O(N+log(M)) with N the members near the area and M those inside",
+        "key#0 member radius:double unit=(M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] \
+                [count-block={COUNT count:int [ANY]}] [order=(ASC|DESC)] [store=(STORE \
+                storekey#1/key/|STOREDIST storedistkey#2/key/)]",
+    )
+    .deprecated("6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments"),
     CommandSpec::new("georadiusbymember_ro", -5, Group::Geo, "3.2.10", Plan::OneShard(georadiusbymember_ro))
         .flags(READONLY)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
-        .docs("Finds the members within a distance of another.", "O(N+log(M)) with N the members near the area and M those inside", "key#0 member radius:double unit=(M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] [count-block={COUNT count:int [ANY]}] [order=(ASC|DESC)]")
+        .docs(
+            "Finds the members within a distance of another.",
+            "O(N+log(M)) with N the members near the area and M those inside",
+            "key#0 member radius:double unit=(M|KM|FT|MI) [WITHCOORD] [WITHDIST] [WITHHASH] \
+                [count-block={COUNT count:int [ANY]}] [order=(ASC|DESC)]",
+        )
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments"),
     CommandSpec::new("geosearch", -7, Group::Geo, "6.2.0", Plan::OneShard(geosearch))
         .flags(READONLY)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
-        .docs("Finds the members inside a circle, a box or a polygon.", "O(N+log(M)) with N the members near the area and M those inside", "key#0 [from=(FROMMEMBER member|FROMLONLAT fromlonlat={longitude:double latitude:double})] by=(circle={BYRADIUS radius:double unit=(M|KM|FT|MI)}|box={BYBOX width:double height:double unit=(M|KM|FT|MI)}|polygon={BYPOLYGON num-vertices:int vertices={longitude:double latitude:double}...}) [order=(ASC|DESC)] [count-block={COUNT count:int [ANY]}] [WITHCOORD] [WITHDIST] [WITHHASH]"),
+        .docs(
+            "Finds the members inside a circle, a box or a polygon.",
+            "O(N+log(M)) with N the members near the area and M those inside",
+            "key#0 [from=(FROMMEMBER member|FROMLONLAT fromlonlat={longitude:double \
+                latitude:double})] by=(circle={BYRADIUS radius:double unit=(M|KM|FT|MI)}|box={BYBOX \
+                width:double height:double unit=(M|KM|FT|MI)}|polygon={BYPOLYGON num-vertices:int \
+                vertices={longitude:double latitude:double}...}) [order=(ASC|DESC)] \
+                [count-block={COUNT count:int [ANY]}] [WITHCOORD] [WITHDIST] [WITHHASH]",
+        ),
     CommandSpec::new("geosearchstore", -8, Group::Geo, "6.2.0", Plan::TwoPhase { run: geosearchstore, home: 1 })
         .flags(WRITE | DENYOOM)
         .key_specs(&[KeySpec::one(key::OW | key::UPDATE, 1), KeySpec::one(key::RO | key::ACCESS, 2)])
-        .docs("Stores the members inside a circle, a box or a polygon.", "O(N+log(M)) with N the members near the area and M those inside", "destination#0 source#1 [from=(FROMMEMBER member|FROMLONLAT fromlonlat={longitude:double latitude:double})] by=(circle={BYRADIUS radius:double unit=(M|KM|FT|MI)}|box={BYBOX width:double height:double unit=(M|KM|FT|MI)}|polygon={BYPOLYGON num-vertices:int vertices={longitude:double latitude:double}...}) [order=(ASC|DESC)] [count-block={COUNT count:int [ANY]}] [STOREDIST]"),
+        .docs(
+            "Stores the members inside a circle, a box or a polygon.",
+            "O(N+log(M)) with N the members near the area and M those inside",
+            "destination#0 source#1 [from=(FROMMEMBER member|FROMLONLAT \
+                fromlonlat={longitude:double latitude:double})] by=(circle={BYRADIUS radius:double \
+                unit=(M|KM|FT|MI)}|box={BYBOX width:double height:double \
+                unit=(M|KM|FT|MI)}|polygon={BYPOLYGON num-vertices:int vertices={longitude:double \
+                latitude:double}...}) [order=(ASC|DESC)] [count-block={COUNT count:int [ANY]}] \
+                [STOREDIST]",
+        ),
 ];
 
 #[cfg(test)]

@@ -7,10 +7,12 @@ pub(crate) mod pop;
 pub(crate) mod random;
 pub(crate) mod range;
 pub(crate) mod read;
+pub(crate) mod waiting;
 
+use crate::base::text;
 use crate::commands::context::Context;
 use crate::commands::errors;
-use crate::commands::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
+use crate::commands::spec::flag::{BLOCKING, DENYOOM, FAST, READONLY, WRITE};
 use crate::commands::spec::{CommandSpec, Group, KeySpec, Plan, key};
 use crate::resp::reply::Reply;
 use crate::shard::events::class;
@@ -29,6 +31,7 @@ use range::{
     zrevrangebylex, zrevrangebyscore,
 };
 use read::{zcard, zcount, zlexcount, zmscore, zrank, zrevrank, zscan, zscore};
+use waiting::{BZMPOP, BZPOPMAX, BZPOPMIN, bzmpop, bzpopmax, bzpopmin, relay_bzmpop, relay_bzpop};
 
 /// An error text, as it goes to the client (without the leading `-`).
 pub(crate) type Refusal = &'static str;
@@ -153,6 +156,9 @@ pub(crate) fn edit<R>(
 pub(crate) fn store(ctx: &mut Context<'_>, name: &[u8], zset: Zset, event: &'static str) -> i64 {
     let key = Key::new(name);
     let len = zset.len();
+    if !ctx.foreign.is_empty() && ctx.shard.events.journaled {
+        store_effects(ctx, name, &zset);
+    }
     if len > 0 {
         let value = NewValue::Boxed(Box::new(Value::Zset(zset)));
         ctx.shard.set(ctx.db, key, value, Expire::Clear);
@@ -164,8 +170,54 @@ pub(crate) fn store(ctx: &mut Context<'_>, name: &[u8], zset: Zset, event: &'sta
     len as i64
 }
 
+/// Members of one ZADD in the journal.
+const EFFECT_MEMBERS: usize = 512;
+
+/// A result that was made of keys of other shards stands in the journal as what it is: this shard's journal says
+/// nothing about those keys.
+fn store_effects(ctx: &mut Context<'_>, name: &[u8], zset: &Zset) {
+    ctx.shard.events.effect(&[b"DEL", name]);
+    let mut ranks = 0..zset.len().min(EFFECT_MEMBERS);
+    while !ranks.is_empty() {
+        let mut words = vec![b"ZADD".to_vec(), name.to_vec()];
+        for (item, score) in zset.range(ranks.clone(), false) {
+            words.extend([text::double(score).to_vec(), item.to_vec()]);
+        }
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        ctx.shard.events.effect(&words);
+        ranks = ranks.end..zset.len().min(ranks.end + EFFECT_MEMBERS);
+    }
+}
+
 /// The family.
 pub static COMMANDS: &[CommandSpec] = &[
+    CommandSpec::new("bzmpop", -5, Group::SortedSet, "7.0.0", Plan::Relay { run: bzmpop, relay: relay_bzmpop })
+        .flags(WRITE | BLOCKING)
+        .key_specs(&[KeySpec::counted(key::RW | key::ACCESS | key::DELETE, 2, 1)])
+        .docs(
+            "Removes and returns the first or last members of the first sorted set that has any; waits for one.",
+            "O(K)+O(M*log(N)) with K the keys, N the members and M those returned",
+            "timeout:double numkeys:int key#0... where=(MIN|MAX) [COUNT count:int]",
+        )
+        .blocking(&BZMPOP),
+    CommandSpec::new("bzpopmax", -3, Group::SortedSet, "5.0.0", Plan::Relay { run: bzpopmax, relay: relay_bzpop })
+        .flags(WRITE | FAST | BLOCKING)
+        .key_specs(&[KeySpec::range(key::RW | key::ACCESS | key::DELETE, 1, -2, 1)])
+        .docs(
+            "Removes and returns the last member of the first sorted set that has any; waits for one.",
+            "O(log(N)) with N the members",
+            "key#0... timeout:double",
+        )
+        .blocking(&BZPOPMAX),
+    CommandSpec::new("bzpopmin", -3, Group::SortedSet, "5.0.0", Plan::Relay { run: bzpopmin, relay: relay_bzpop })
+        .flags(WRITE | FAST | BLOCKING)
+        .key_specs(&[KeySpec::range(key::RW | key::ACCESS | key::DELETE, 1, -2, 1)])
+        .docs(
+            "Removes and returns the first member of the first sorted set that has any; waits for one.",
+            "O(log(N)) with N the members",
+            "key#0... timeout:double",
+        )
+        .blocking(&BZPOPMIN),
     CommandSpec::new("zadd", -4, Group::SortedSet, "1.2.0", Plan::OneShard(zadd))
         .flags(WRITE | DENYOOM | FAST)
         .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])

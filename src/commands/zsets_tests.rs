@@ -133,6 +133,14 @@ fn popping() {
         ZMPOP 2 z MIN => -ERR syntax error
         ZMPOP 1 z MIN COUNT 0 => -ERR count should be greater than 0
         ZMPOP 1 z MIN COUNT 1 COUNT 1 => -ERR syntax error
+        BZPOPMIN z 0 => *-1
+        ZADD z 1 a 2 b 3 c => :3
+        BZPOPMIN none z 0 => ["z" "a" "1"]
+        BZPOPMAX z 0.5 => ["z" "c" "3"]
+        BZMPOP 0 1 z MIN => ["z" [["b" "2"]]]
+        BZPOPMIN z -1 => -ERR timeout is negative
+        BZMPOP x 1 z MIN => -ERR timeout is not a float or out of range
+        BZMPOP 1 0 z MIN => -ERR numkeys should be greater than 0
         "#,
     );
 }
@@ -163,6 +171,11 @@ fn algebra() {
         ZUNION x a b => -ERR value is not an integer or out of range
         ZUNION 1 a WEIGHTS x => -ERR weight value is not a float
         ZDIFF 1 a WEIGHTS 1 => -ERR syntax error
+        SADD p y 7 => :2
+        ZUNION 2 a p WITHSCORES => ["7" "1" "x" "1" "y" "3" "z" "3"]
+        ZINTER 2 p a WITHSCORES => ["y" "3"]
+        ZDIFF 2 a p => ["x" "z"]
+        ZINTERCARD 2 a p => :1
         SET s 1 => +OK
         ZUNION 2 a s NONSENSE => -WRONGTYPE Operation against a key holding the wrong kind of value
         "#,

@@ -180,6 +180,7 @@ fn read_back(random: &mut Random) -> Vec<Command> {
             commands.push(vec![b"PTTL".to_vec(), key.clone()]);
             commands.push([words("LRANGE"), vec![key.clone()], words("0 -1")].concat());
             commands.push(vec![b"HGETALL".to_vec(), key.clone()]);
+            commands.push([words("ZRANGE"), vec![key.clone()], words("0 -1 WITHSCORES")].concat());
             commands.push(vec![b"XRANGE".to_vec(), key.clone(), b"-".to_vec(), b"+".to_vec()]);
             commands.push(vec![b"XINFO".to_vec(), b"STREAM".to_vec(), key.clone()]);
             commands.push(vec![b"OBJECT".to_vec(), b"ENCODING".to_vec(), key]);

@@ -13,6 +13,8 @@ enum How {
     BothAnswer,
     /// Integers that differ by this much at most; negative ones (-1, -2) exactly.
     Within(i64),
+    /// Equal but for how numbers are written: Redis 7.2 began to write the shortest text of a double.
+    Numbers,
     /// Maps that agree in all fields but those named here.
     MapBut(&'static [&'static str]),
 }
@@ -37,6 +39,22 @@ const RULES: &[(&str, How, &str)] = &[
     ("HVALS", How::Sorted, "the order of a hash table's fields follows each server's hash"),
     ("HSCAN", How::BothAnswer, "so does the order in which a scan goes through them"),
     ("HRANDFIELD", How::SameKind, "random"),
+    ("ZADD", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZINCRBY", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZSCORE", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZMSCORE", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZRANGE", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZREVRANGE", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZRANGEBYSCORE", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZREVRANGEBYSCORE", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZPOPMIN", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZPOPMAX", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZMPOP", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZUNION", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZINTER", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZDIFF", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("ZSCAN", How::BothAnswer, "the order of members follows each server's hash"),
+    ("ZRANDMEMBER", How::SameKind, "random"),
     ("OBJECT IDLETIME", How::SameKind, "Redis shares small integers, and with them the time of their last use"),
     ("OBJECT REFCOUNT", How::SameKind, "Redis shares small integers; Pinion shares no object"),
     ("OBJECT HELP", How::BothAnswer, "help is our own text"),
@@ -103,6 +121,11 @@ const NEWER: &[(&str, &str, &str, &str)] = &[
     ("OBJECT ENCODING", "\"quicklist\"", "\"listpack\"", "Redis 7.2 keeps small lists as listpacks"),
     ("LPOS", "*", "-ERR value is out of range, value must between *", "Redis 7.2 refuses the smallest rank"),
     ("LREM", "*", "-ERR value is out of range, value must between *", "Redis 8 refuses the smallest count"),
+    ("ZRANK", "-ERR wrong number of arguments *", "*", "Redis 7.2 takes WITHSCORE"),
+    ("ZREVRANK", "-ERR wrong number of arguments *", "*", "Redis 7.2 takes WITHSCORE"),
+    ("ZSCAN", "-ERR syntax error", "*", "Valkey 8.1 takes NOSCORES"),
+    ("GEOSEARCH", "-ERR exactly one of BYRADIUS and BYBOX *", "-ERR exactly one of *", "Valkey 9 knows polygons"),
+    ("GEOSEARCHSTORE", "-ERR exactly one of BYRADIUS and BYBOX *", "-ERR exactly one of *", "so it does here"),
     ("HELLO", "-WRONGPASS *", "-ERR Client names cannot *", "Redis 8 looks at the name before the password"),
 ];
 
@@ -123,10 +146,21 @@ pub(crate) fn difference(args: &[Vec<u8>], theirs: &Value, ours: &Value) -> Opti
         Some(How::Sorted) => sorted(args, theirs) == sorted(args, ours),
         Some(How::SameKind) => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
         Some(How::BothAnswer) => true,
+        Some(How::Numbers) => numbers(theirs) == numbers(ours),
         Some(How::Within(most)) => within(most, theirs, ours),
         Some(How::MapBut(fields)) => without(theirs, fields) == without(ours, fields),
     };
     if equal { None } else { Some(rule.map_or("not equal".into(), |rule| format!("not equal by the rule {rule:?}"))) }
+}
+
+/// The reply with every number in one form.
+fn numbers(value: &Value) -> String {
+    let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<f64>().ok());
+    match value {
+        Value::Bulk(bytes) | Value::Double(bytes) if number(bytes).is_some() => format!("{:?}", number(bytes)),
+        Value::Array(items) => format!("[{}]", items.iter().map(numbers).collect::<Vec<_>>().join(" ")),
+        other => format!("{other:?}"),
+    }
 }
 
 /// Integers, or lists of them, that are close.

@@ -197,6 +197,20 @@ impl Pools {
             "sbound" => self.draw("sid", random),
             "limit" => mostly(random, 12, &["-1", "abc", "9223372036854775807", "1-1", "100"]),
             "pat" => self.absolute(random, 1000),
+            "zscore" if random.chance(70) => (random.below(12) as i64 - 4).to_string().into_bytes(),
+            "zscore" if random.chance(20) => word(random, &["inf", "-inf", "+inf", "0", "-0", "1e-5"]),
+            "zscore" => self.draw("float", random),
+            "zbound" if random.chance(25) => [b"(".to_vec(), self.draw("zscore", random)].concat(),
+            "zbound" if random.chance(20) => word(random, &["-inf", "+inf", "(inf", "", "(", "abc", "1e400"]),
+            "zbound" => self.draw("zscore", random),
+            "lexbound" if random.chance(25) => word(random, &["-", "+", "-", "+", "a", "", "--"]),
+            "lexbound" => [random.one(&["[", "("]).as_bytes(), &self.draw("zmember", random)].concat(),
+            "longitude" if random.chance(95) => {
+                format!("{:.3}", random.below(360_000) as f64 / 1e3 - 180.0).into_bytes()
+            }
+            "latitude" if random.chance(95) => format!("{:.3}", random.below(170_000) as f64 / 1e3 - 85.0).into_bytes(),
+            "longitude" | "latitude" => word(random, &["180", "-180", "181", "85.05112878", "-86", "abc", "0"]),
+            "radius" => mostly(random, 9000, &["0", "-1", "abc", "20000", "0.5", "1e9"]),
             other => self.draw_word(other, random),
         }
     }
@@ -237,6 +251,8 @@ impl Pools {
             ],
             "group" => &["g", "g", "g", "h", "", "with space"],
             "consumer" => &["ann", "bob", "c", "", "ann bob"],
+            "zmember" => &["a", "b", "c", "d", "1", "2", "10", "-5", "", "a\u{1}", "longer member"],
+            "unit" => &["m", "km", "km", "KM", "ft", "mi", "mi", "xx"],
             "field" => &["a", "b", "1", "field", "", "temperature"],
             "name" => &["me", "you", "", "with space", "new\nline", "naïve", "a-b_c.d"],
             "proto" => &["2", "3", "3", "2", "1", "4", "abc", "-1", ""],

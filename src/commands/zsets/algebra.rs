@@ -7,6 +7,8 @@ use crate::commands::errors;
 use crate::commands::zsets::{Refusal, limits, member, store};
 use crate::resp::reply::{Proto, Reply};
 use crate::types::hash::PackLimits;
+use crate::types::listpack::Item;
+use crate::types::set::Set;
 use crate::types::table::Key;
 use crate::types::value::{Owned, Value, View};
 use crate::types::zset::Zset;
@@ -80,6 +82,7 @@ struct Wanted {
 enum Input<'a> {
     Missing,
     Zset(&'a Zset),
+    Set(&'a Set),
 }
 
 impl<'a> Input<'a> {
@@ -87,6 +90,7 @@ impl<'a> Input<'a> {
         match value {
             None => Ok(Input::Missing),
             Some(Value::Zset(zset)) => Ok(Input::Zset(zset)),
+            Some(Value::Set(set)) => Ok(Input::Set(set)),
             Some(_) => Err(errors::WRONGTYPE),
         }
     }
@@ -95,6 +99,7 @@ impl<'a> Input<'a> {
         match self {
             Input::Missing => 0,
             Input::Zset(zset) => zset.len(),
+            Input::Set(set) => set.len(),
         }
     }
 
@@ -102,6 +107,7 @@ impl<'a> Input<'a> {
         match self {
             Input::Missing => None,
             Input::Zset(zset) => zset.score(member),
+            Input::Set(set) => set.contains(Item::Str(member)).then_some(1.0),
         }
     }
 
@@ -111,6 +117,9 @@ impl<'a> Input<'a> {
             Input::Missing => {}
             Input::Zset(zset) => {
                 zset.iter().all(|(item, score)| item.with_bytes(|bytes| visit(bytes, score)));
+            }
+            Input::Set(set) => {
+                set.iter().all(|item| item.with_bytes(|bytes| visit(bytes, 1.0)));
             }
         }
     }

@@ -1,12 +1,13 @@
 //! ZPOPMIN, ZPOPMAX and ZMPOP: the least or greatest members are answered and go.
 
-use crate::base::text::parse_i64;
+use crate::base::text::{self, parse_i64};
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::commands::spec::Relay;
 use crate::commands::zsets::{After, Refusal, edit, member};
 use crate::resp::reply::{Proto, Reply};
+use crate::types::listpack::Item;
 use crate::types::table::Key;
 use crate::types::zset::Zset;
 
@@ -125,6 +126,22 @@ pub(crate) fn pop_named(
     Ok(true)
 }
 
+/// Pops one member of a key and hands it with its score to `visit`; nothing if there is none.
+pub(crate) fn pop_one(
+    ctx: &mut Context<'_>,
+    key: &[u8],
+    end: End,
+    mut visit: impl FnMut(Item<'_>, f64),
+) -> Result<(), Refusal> {
+    edit(ctx, Key::new(key), end.command(), |zset| {
+        let after = take(zset, end, 1, |_, zset, ranks| {
+            zset.range(ranks, false).for_each(|(item, score)| visit(item, score));
+        });
+        (after, ())
+    })?;
+    Ok(())
+}
+
 /// What ZMPOP is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
@@ -195,25 +212,49 @@ pub(crate) fn relay_pop(relay: &Relay<'_>, reply: &mut Reply<'_>, at: usize) -> 
         }
     };
     let keys = &relay.args[wanted.first..wanted.first + wanted.keys];
+    let end = if wanted.end == End::Min { "MIN" } else { "MAX" };
+    let count = wanted.count.to_string();
+    let pop = |key: &[u8]| words(&[b"zmpop", b"1", key, end.as_bytes(), b"COUNT", count.as_bytes()]);
+    first_relay(relay, keys, pop, reply, |_, popped, reply| relay_answer(popped, reply))
+}
+
+/// Over several shards: pops one member of the first key that has some.
+pub(crate) fn relay_one(relay: &Relay<'_>, keys: &[Vec<u8>], end: End, reply: &mut Reply<'_>) -> Vec<Vec<Vec<u8>>> {
+    let pop = |key: &[u8]| words(&[end.command().as_bytes(), key]);
+    first_relay(relay, keys, pop, reply, |key, mut popped, reply| {
+        take_header(&mut popped, b'*');
+        reply.array(3);
+        reply.bulk(key);
+        reply.bulk(take_bulk(&mut popped));
+        reply.double(text::parse_f64(take_bulk(&mut popped)).unwrap_or(0.0));
+    })
+}
+
+fn words(words: &[&[u8]]) -> Vec<Vec<u8>> {
+    words.iter().map(|word| word.to_vec()).collect()
+}
+
+/// Asks every key for its length, runs `pop` on the first that has members, and writes what that answered.
+fn first_relay(
+    relay: &Relay<'_>,
+    keys: &[Vec<u8>],
+    pop: impl Fn(&[u8]) -> Vec<Vec<u8>>,
+    reply: &mut Reply<'_>,
+    write: impl Fn(&[u8], &[u8], &mut Reply<'_>),
+) -> Vec<Vec<Vec<u8>>> {
     let Some(lengths) = relay.rounds.first() else {
-        return keys.iter().map(|key| vec![b"zcard".to_vec(), key.clone()]).collect();
+        return keys.iter().map(|key| words(&[b"zcard", key])).collect();
     };
-    if let Some(popped) = relay.rounds.get(1) {
-        relay_answer(&popped[0], reply);
-        return Vec::new();
-    }
     let Some(chosen) = lengths.iter().position(|length| length != b":0\r\n") else {
         reply.null_array();
         return Vec::new();
     };
-    if lengths[chosen].starts_with(b"-") {
-        reply.raw(&lengths[chosen]);
-        return Vec::new();
+    match relay.rounds.get(1) {
+        _ if lengths[chosen].starts_with(b"-") => reply.raw(&lengths[chosen]),
+        None => return vec![pop(&keys[chosen])],
+        Some(popped) => write(&keys[chosen], &popped[0], reply),
     }
-    let mut command: Vec<Vec<u8>> = vec![b"zmpop".to_vec(), b"1".to_vec(), keys[chosen].clone()];
-    command.push(if wanted.end == End::Min { b"MIN".to_vec() } else { b"MAX".to_vec() });
-    command.extend([b"COUNT".to_vec(), wanted.count.to_string().into_bytes()]);
-    vec![command]
+    Vec::new()
 }
 
 /// Passes ZMPOP's RESP2 reply on in the client's dialect.
@@ -233,7 +274,7 @@ fn relay_answer(encoded: &[u8], reply: &mut Reply<'_>) {
         take_header(&mut rest, b'*');
         reply.array(2);
         reply.bulk(take_bulk(&mut rest));
-        reply.double(crate::base::text::parse_f64(take_bulk(&mut rest)).unwrap_or(0.0));
+        reply.double(text::parse_f64(take_bulk(&mut rest)).unwrap_or(0.0));
     }
 }
 
