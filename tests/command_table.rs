@@ -45,6 +45,7 @@ const DIFFERS: &[Difference] = &[
         "arity",
         "later servers take a command without arguments",
     ),
+    ("redis-7.0", &["sinterstore"], "key_specs", "it never looks at the destination, as later servers say"),
     ("redis-7.0", &["zrank", "zrevrank"], "arity", "later servers take WITHSCORE"),
     ("redis-7.0", &["client|pause"], "since", "the unstable version before 3.0 is no longer named"),
     ("valkey-9.1", &["hsetex"], "key_specs", "it may replace a field's value, as Redis says"),

@@ -78,7 +78,12 @@ impl CommandSpec {
             return Ok(found);
         }
         for spec in self.key_specs.iter().filter(|s| s.flags & key::NOT_KEY == 0) {
-            let mut run = resolve(spec, args).ok_or(InvalidKeys)?;
+            let Some(mut run) = resolve(spec, args) else {
+                if !found.runs.is_empty() && self.accepts(args.len()) && is_left_out(spec, args) {
+                    continue;
+                }
+                return Err(InvalidKeys);
+            };
             if let (true, Some(flags)) = (spec.flags & key::VARIABLE_FLAGS != 0, self.key_flags) {
                 run.flags = flags(args);
             }
@@ -109,6 +114,12 @@ impl CommandSpec {
         let end = run.last - (run.last - run.first) % run.step + run.step;
         Some(KeyCut { first: run.first, end, step: run.step, count_at: run.count_at })
     }
+}
+
+/// Whether the keys of a specification, all up to the end, are none: the sources of PFMERGE.
+fn is_left_out(spec: &KeySpec, args: &Args<'_>) -> bool {
+    let BeginSearch::Index(index) = spec.begin else { return false };
+    matches!(spec.find, FindKeys::Range { last: ..0, .. }) && usize::try_from(index) == Ok(args.len())
 }
 
 /// The keys that one specification finds.

@@ -107,3 +107,12 @@ fn calls_are_cut_into_units() {
     assert_eq!(cut(&MSETEX, "msetex 3 a 1 b"), None);
     assert_eq!(cut(&BITOP, "bitop and d a"), None);
 }
+
+#[test]
+fn keys_at_the_end_may_be_none() {
+    let family = crate::commands::hyperloglog::COMMANDS;
+    let pfmerge = family.iter().find(|spec| spec.name == "pfmerge").expect("a row");
+    assert_eq!(keys(pfmerge, "pfmerge a"), "a:W");
+    assert_eq!(keys(pfmerge, "pfmerge a b"), "a:W b:R");
+    assert_eq!(keys(&BITOP, "bitop and d"), "!");
+}

@@ -114,7 +114,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("sinterstore", -3, Group::Set, "1.0.0", Plan::TwoPhase { run: sinterstore, home: 1 })
         .flags(WRITE | DENYOOM)
-        .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1), KeySpec::range(key::RO | key::ACCESS, 2, -1, 1)])
+        .key_specs(&[KeySpec::one(key::OW | key::UPDATE, 1), KeySpec::range(key::RO | key::ACCESS, 2, -1, 1)])
         .docs(
             "Stores the members that all sets have.",
             "O(N*M) with N the members of the smallest set and M the sets",
