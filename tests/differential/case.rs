@@ -64,6 +64,10 @@ impl Case {
         let mut commands: Vec<Command> = (0..count).map(|_| menu.draw(&mut random, &pools)).collect();
         // A mutation may make any of these.
         commands.retain(|c| !changes_the_stream(c) && !races_the_clock(c) && !is_each_servers_own(c));
+        if random.chance(40) {
+            add_transactions(&mut random, &pools, &mut commands);
+        }
+        commands.push(vec![b"DISCARD".to_vec()]);
         commands.extend(read_back(&mut random));
         Case { seed, resp3, batch, commands }
     }
@@ -109,6 +113,35 @@ impl Case {
             }
         }
         best
+    }
+}
+
+/// Puts MULTI in front of some commands and EXEC, now and then DISCARD, behind; before some of them a WATCH, and between
+/// that and MULTI a few commands, which may change what is watched.
+fn add_transactions(random: &mut Random, pools: &Pools, commands: &mut Vec<Command>) {
+    let line = |text: &str| vec![text.as_bytes().to_vec()];
+    let watch = grammar::parse("WATCH key+");
+    let mut at = 0;
+    while at < commands.len() {
+        at += random.below(20);
+        let end = at + 1 + random.below(8);
+        if end >= commands.len() {
+            break;
+        }
+        if random.chance(30) {
+            let mut args = Vec::new();
+            watch.draw(random, pools, &mut args);
+            commands.insert(at.saturating_sub(random.below(4)), args);
+        }
+        commands.insert(at, line("MULTI"));
+        let last = match random.below(20) {
+            0 => "DISCARD",
+            1 => "UNWATCH",
+            2 => "MULTI",
+            _ => "EXEC",
+        };
+        commands.insert(end + 1, line(last));
+        at = end + 1;
     }
 }
 

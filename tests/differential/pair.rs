@@ -1,6 +1,6 @@
 //! Two servers side by side: runs a case on both and finds the first reply that differs. Never judges by itself.
 
-use crate::case::{Case, Command};
+use crate::case::{Case, Command, shown};
 use crate::common::client::encode;
 use crate::common::{Client, Launch, Server, Setup, Value};
 use crate::compare::difference;
@@ -61,12 +61,13 @@ impl Pair {
         let mut theirs = Side::open(&mut self.theirs, case);
         let mut ours = Side::open(&mut self.ours, case);
         let mut at = 0;
+        let mut queued: Vec<Command> = Vec::new();
         while at < case.commands.len() {
             let batch = batch_at(case, at);
             let (a, b) = (theirs.send(batch), ours.send(batch));
             let (a, b) = (theirs.replies(batch, a), ours.replies(batch, b));
             for ((command, theirs), ours) in batch.iter().zip(a).zip(b) {
-                if let Some(why) = difference(command, &theirs, &ours) {
+                if let Some(why) = differ(command, &mut queued, &theirs, &ours) {
                     return Some(Mismatch { at, command: command.clone(), theirs, ours, why });
                 }
                 at += 1;
@@ -74,6 +75,26 @@ impl Pair {
         }
         None
     }
+}
+
+/// As `difference`, but looks into the reply of an EXEC: each element is compared as a reply to its command.
+fn differ(command: &Command, queued: &mut Vec<Command>, theirs: &Value, ours: &Value) -> Option<String> {
+    let is = |name: &[u8]| command[0].eq_ignore_ascii_case(name);
+    if is(b"MULTI") || is(b"DISCARD") {
+        queued.clear();
+    }
+    if *theirs == Value::Simple(b"QUEUED".to_vec()) {
+        queued.push(command.clone());
+    }
+    let (Value::Array(a), Value::Array(b)) = (theirs, ours) else { return difference(command, theirs, ours) };
+    if !is(b"EXEC") || a.len() != b.len() || a.len() != queued.len() {
+        return difference(command, theirs, ours);
+    }
+    let replies = a.iter().zip(b).zip(queued.drain(..));
+    // A step of SCAN ends where each server's own table has it end.
+    replies
+        .filter(|(_, command)| !is_scan(command))
+        .find_map(|((a, b), command)| Some(format!("{}: {}", shown(&command), difference(&command, a, b)?)))
 }
 
 /// The commands to send together, from `at` on: a SCAN is alone, because it is a loop.

@@ -17,3 +17,4 @@ mod monitor;
 mod pipelines;
 mod pubsub;
 mod sockets;
+mod transactions;
