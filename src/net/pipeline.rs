@@ -1,5 +1,6 @@
-//! `pipeline-order strict`: the commands of one connection take effect one after the other, whatever their shards, as on one
-//! Redis. A command to another shard than those before it waits for their replies; to the same shard order holds anyway.
+//! `pipeline-order strict`: the commands of one connection take effect one after the other, whatever their shards, as
+//! on one Redis. A command to another shard than those before it waits for their replies; to the same shard order holds
+//! anyway.
 
 use crate::base::config::PipelineOrder;
 use crate::commands::spec::Plan;
@@ -8,8 +9,8 @@ use crate::net::worker::Worker;
 use crate::resp::parse::{CommandSpan, Source as At};
 
 impl Worker {
-    /// With `pipeline-order strict`: whether the next command, if one is there, waits for the replies of those before it.
-    /// Only one to the same shard need not. One with a large argument cannot be put back, so it is waited for here.
+    /// With `pipeline-order strict`: whether the next command, if one is there, waits for the replies of those before
+    /// it. Only one to the same shard need not. One with a large argument cannot be put back, so it is waited for here.
     pub(super) fn must_drain(&self, commands: &[CommandSpan], prepared: &[Prepared]) -> bool {
         if self.config.pipeline_order == PipelineOrder::Shard {
             return false;

@@ -1,5 +1,5 @@
-//! MULTI, EXEC, DISCARD, WATCH, UNWATCH on the connection's side: what is queued, what EXEC refuses, and the commands inside
-//! a transaction that concern the connection itself. Locks and shards are the router's.
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH on the connection's side: what is queued, what EXEC refuses, and the commands
+//! inside a transaction that concern the connection itself. Locks and shards are the router's.
 
 use crate::base::bytes::OutBuf;
 use crate::base::hash::Position;
@@ -8,7 +8,7 @@ use crate::commands::flags::flag;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::session::Multi;
-use crate::net::worker::Worker;
+use crate::net::worker::{Noted, NotedKind, Worker, note_run};
 use crate::resp::reply::Reply;
 use crate::txn::message::{Phase, RemoteCommand, Ticket};
 use crate::txn::router::Outcome;
@@ -206,6 +206,27 @@ impl Worker {
             None => (OutBuf::default(), crate::net::session::Session::new(true).manner()),
         };
         self.router.turn_done(pending, reply, manner);
+    }
+
+    /// Counts commands that ran in transactions.
+    pub(super) fn count_ran(&mut self) {
+        let mut ran = std::mem::take(&mut self.router.ran);
+        for (id, ticks, failed) in ran.drain(..) {
+            let counters = &self.shared.cores[self.router.core];
+            note_run(&mut self.histograms, counters, self.config.latency_tracking, id, ticks, failed);
+        }
+        self.router.ran = ran;
+    }
+
+    /// Hands slow commands of transactions to the log.
+    pub(super) fn deliver_slow(&mut self) {
+        for (id, micros, args) in std::mem::take(&mut self.router.slow) {
+            let (addr, name) = match self.conn_mut(id) {
+                Some(conn) => (conn.addr.clone(), conn.session.name.clone()),
+                None => Default::default(),
+            };
+            self.noted.push(Noted { kind: NotedKind::Slow, amount: micros, args, addr, name });
+        }
     }
 }
 

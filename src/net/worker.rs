@@ -441,8 +441,8 @@ impl Worker {
         }
     }
 
-    /// Delivers what the router has finished: replies of commands in parts, answers to questions, slow commands; and runs
-    /// the connections' own commands in transactions.
+    /// Delivers what the router has finished: replies of commands in parts, answers to questions, slow commands; and
+    /// runs the connections' own commands in transactions.
     pub fn deliver_finished(&mut self) {
         loop {
             self.deliver_answers();
@@ -488,26 +488,6 @@ impl Worker {
                 let index = finished.conn.index;
                 self.make_ready(index);
             }
-        }
-    }
-
-    /// Counts commands that ran in transactions.
-    fn count_ran(&mut self) {
-        let mut ran = std::mem::take(&mut self.router.ran);
-        for (id, ticks, failed) in ran.drain(..) {
-            let counters = &self.shared.cores[self.router.core];
-            note_run(&mut self.histograms, counters, self.config.latency_tracking, id, ticks, failed);
-        }
-        self.router.ran = ran;
-    }
-
-    fn deliver_slow(&mut self) {
-        for (id, micros, args) in std::mem::take(&mut self.router.slow) {
-            let (addr, name) = match self.conn_mut(id) {
-                Some(conn) => (conn.addr.clone(), conn.session.name.clone()),
-                None => Default::default(),
-            };
-            self.noted.push(Noted { kind: NotedKind::Slow, amount: micros, args, addr, name });
         }
     }
 

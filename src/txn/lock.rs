@@ -251,8 +251,8 @@ impl LockTable {
         Verdict::Granted
     }
 
-    /// Takes a claim out, granted or queued, and returns it; `None` if it is not here. Then commands that waited for its
-    /// keys may run, and after them [`LockTable::next_grant`] names the claims whose turn has come.
+    /// Takes a claim out, granted or queued, and returns it; `None` if it is not here. Then commands that waited for
+    /// its keys may run, and after them [`LockTable::next_grant`] names the claims whose turn has come.
     pub fn release(&mut self, id: TxnId) -> Option<Claim> {
         let txn = self.txns.remove(&id)?;
         self.ready.retain(|ready| *ready != id);

@@ -129,8 +129,8 @@ pub struct CommandBatch {
 }
 
 impl CommandBatch {
-    /// Adds a command; its place among the arguments is filled in. An argument that arrived in a buffer of its own comes
-    /// as `big`, with its index, and is empty among `args`.
+    /// Adds a command; its place among the arguments is filled in. An argument that arrived in a buffer of its own
+    /// comes as `big`, with its index, and is empty among `args`.
     pub fn push<'a>(
         &mut self,
         mut command: RemoteCommand,

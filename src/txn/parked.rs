@@ -1,5 +1,5 @@
-//! Single-shard commands that a granted lock keeps from running, in the order of their connections: behind a command that
-//! waits, everything else of its connection on this shard waits too. Runs nothing itself.
+//! Single-shard commands that a granted lock keeps from running, in the order of their connections: behind a command
+//! that waits, everything else of its connection on this shard waits too. Runs nothing itself.
 //!
 //! Bounded by the connections: each has at most `limits::PARKED_REPLIES_MAX` commands under way.
 

@@ -2,8 +2,8 @@
 //! commands that a lock keeps waiting. The rules are those of [`crate::txn::lock`]; here they meet the shard.
 //!
 //! A part of a transaction runs to its end before anything else does on the shard; between two parts other commands
-//! run if no lock is in their way. When a transaction ends here, first the commands that waited for its keys run, then the
-//! claims whose turn has come are granted: no stream of transactions can keep a single command waiting for ever.
+//! run if no lock is in their way. When a transaction ends here, first the commands that waited for its keys run, then
+//! the claims whose turn has come are granted: no stream of transactions can keep a single command waiting for ever.
 
 use crate::base::clock;
 use crate::commands::args::Args;

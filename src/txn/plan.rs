@@ -1,5 +1,5 @@
-//! What a command needs of which shards: the form it takes over several of them, and what it locks there. Pure: looks at
-//! the specification and the arguments, never at a key's value.
+//! What a command needs of which shards: the form it takes over several of them, and what it locks there. Pure: looks
+//! at the specification and the arguments, never at a key's value.
 
 use crate::base::hash::{self, Position};
 use crate::base::text;

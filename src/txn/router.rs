@@ -1,5 +1,5 @@
-//! Turns a command's plan into work on shards: here, on one other core, or as a transaction on several; and collects what
-//! comes back. Knows connections only as [`ConnId`]s and never touches one: finished replies wait in `finished`.
+//! Turns a command's plan into work on shards: here, on one other core, or as a transaction on several; and collects
+//! what comes back. Knows connections only as [`ConnId`]s and never touches one: finished replies wait in `finished`.
 //!
 //! A command on one shard takes no locks. It runs at once, and pays one test for it: whether any lock is held on its
 //! shard. Everything over several shards is a [`Transaction`](crate::txn::transaction).

@@ -1,5 +1,6 @@
-//! The coordinator's half of transactions: gets the locks, has the commands done stage by stage, puts the replies together,
-//! lets go of the locks. Every command over several shards is a transaction of one command; EXEC is one of several.
+//! The coordinator's half of transactions: gets the locks, has the commands done stage by stage, puts the replies
+//! together, lets go of the locks. Every command over several shards is a transaction of one command; EXEC is one of
+//! several.
 //!
 //! ```text
 //! claims go out in parallel, with the first stage if it only reads
@@ -7,12 +8,12 @@
 //!   refused                -> given back everywhere, and again with a new number
 //! ```
 //!
-//! A stage is as many commands as need nothing of each other: one message per shard, whatever their number. Commands that
-//! take several steps (RENAME, MSETNX, SMOVE) and those of the connection (SELECT) are stages of their own. What a shard
-//! answers first, the order of the replies is that of the commands.
+//! A stage is as many commands as need nothing of each other: one message per shard, whatever their number. Commands
+//! that take several steps (RENAME, MSETNX, SMOVE) and those of the connection (SELECT) are stages of their own. What a
+//! shard answers first, the order of the replies is that of the commands.
 //!
-//! Two rounds of messages for a write, one for a read: its locks are held at one moment on all shards, so what it read is a
-//! state that was there at that moment, and the release needs no answer.
+//! Two rounds of messages for a write, one for a read: its locks are held at one moment on all shards, so what it read
+//! is a state that was there at that moment, and the release needs no answer.
 
 use crate::base::bytes::OutBuf;
 use crate::commands::args::Args;

@@ -116,8 +116,8 @@ impl Case {
     }
 }
 
-/// Puts MULTI in front of some commands and EXEC, now and then DISCARD, behind; before some of them a WATCH, and between
-/// that and MULTI a few commands, which may change what is watched.
+/// Puts MULTI in front of some commands and EXEC, now and then DISCARD, behind; before some of them a WATCH, and
+/// between that and MULTI a few commands, which may change what is watched.
 fn add_transactions(random: &mut Random, pools: &Pools, commands: &mut Vec<Command>) {
     let line = |text: &str| vec![text.as_bytes().to_vec()];
     let watch = grammar::parse("WATCH key+");

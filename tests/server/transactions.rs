@@ -1,5 +1,5 @@
-//! MULTI, EXEC, WATCH and commands over several shards: all or nothing, and never a state between. Each test ends with no
-//! lock held.
+//! MULTI, EXEC, WATCH and commands over several shards: all or nothing, and never a state between. Each test ends with
+//! no lock held.
 
 use crate::common::{Client, Launch, Server, Value, each_setup};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -301,8 +301,8 @@ fn replies_may_be_off() {
     });
 }
 
-/// With `pipeline-order strict` a pipeline over several shards is ordered as on one: what a command shows was written by
-/// those before it only.
+/// With `pipeline-order strict` a pipeline over several shards is ordered as on one: what a command shows was written
+/// by those before it only.
 #[test]
 fn a_strict_pipeline_is_ordered_over_shards() {
     each_setup(|setup| {
