@@ -171,7 +171,8 @@ impl Router {
             return Blocked::done();
         };
         let serial = self.clock.board.enter(slot);
-        let deadline = self.shard.now_ms.saturating_add(wait.timeout_ms);
+        // the clock shows whole milliseconds: one more, so that nobody waits less than was asked for
+        let deadline = self.shard.now_ms.saturating_add(wait.timeout_ms).saturating_add(1);
         let waiting = Waiting {
             serial,
             call: Call { pos: None, ..call },
