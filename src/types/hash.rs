@@ -396,8 +396,8 @@ impl Hash {
         }
     }
 
-    /// Has room for expiries from now on.
-    fn make_timed(&mut self) {
+    /// Has room for expiries from now on, and says so in [`Hash::encoding`].
+    pub fn make_timed(&mut self) {
         match &mut self.kept {
             Kept::Packed { pack, large } => self.kept = Kept::Timed(Box::new(Timed::of_pairs(pack, *large))),
             Kept::Timed(_) => {}

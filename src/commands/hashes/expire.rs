@@ -139,6 +139,10 @@ fn set_all(
     let now_ms = ctx.shard.now_ms;
     let mut done: Vec<&[u8]> = Vec::new();
     let edited = edit(ctx, args, fields.clone(), Absent::Leave, |hash| {
+        if at_ms.is_some() {
+            // As in Redis, before a field is looked for.
+            hash.make_timed();
+        }
         for name in fields.map(|index| &args[index]) {
             let outcome = set_one(hash, name, at_ms, condition, now_ms);
             outcomes.push(outcome);

@@ -174,6 +174,9 @@ fn hsetex_parsed(ctx: &mut Context<'_>, args: &Args<'_>, options: &Options) -> R
             && options
                 .fields_absent
                 .is_none_or(|absent| pairs.clone().all(|i| hash.find(&args[i]).is_none() == absent));
+        if allowed && matches!(expire, Expire::At(_)) {
+            hash.make_timed();
+        }
         if allowed {
             for index in pairs.clone() {
                 if past {
