@@ -177,7 +177,8 @@ pub static COMMANDS: &[CommandSpec] = &[
             RETURNED,
             "[COUNT count:int] [BLOCK milliseconds:int] STREAMS streams={key#0... id...}",
         )
-        .history(&[("7.4.0", "The identifier `+` for the last entry.")]),
+        .history(&[("7.4.0", "The identifier `+` for the last entry.")])
+        .blocking(&read::XREAD),
     CommandSpec::new("xreadgroup", -7, Group::Stream, "5.0.0", Plan::Relay { run: xreadgroup, relay })
         .flags(WRITE | BLOCKING)
         .key_specs(&[streams(4)])
@@ -186,7 +187,8 @@ pub static COMMANDS: &[CommandSpec] = &[
             RETURNED,
             "GROUP group-block={group consumer} [COUNT count:int] [BLOCK milliseconds:int] [NOACK] \
              STREAMS streams={key#0... id...}",
-        ),
+        )
+        .blocking(&read::XREADGROUP),
     CommandSpec::new("xrevrange", -4, Group::Stream, "5.0.0", Plan::OneShard(xrevrange))
         .flags(READONLY)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])

@@ -367,3 +367,49 @@ fn several_shards_answer_as_one() {
         }
     }
 }
+
+#[test]
+fn waits_for_what_is_new() {
+    use super::read::{XREAD, XREADGROUP};
+    use crate::base::bytes::OutBuf;
+    use crate::commands::context::CommandFn;
+    let mut shard = TestShard::new();
+    let ask = |shard: &mut TestShard, function: CommandFn, line: &str| {
+        let words = crate::base::words::split(line.as_bytes()).expect("balanced");
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let mut out = OutBuf::default();
+        shard.call(function, &words, &mut out);
+        render(&crate::commands::testing::flat(&out))
+    };
+    let waits: CommandFn = |_, args, reply| reply.simple(&format!("{:?}", (XREAD.waits)(args)));
+    let look: CommandFn = |ctx, args, reply| reply.simple(&format!("{:?}", (XREAD.look)(ctx, args, 4)));
+    let enter: CommandFn = |ctx, args, reply| {
+        let (at, words) = XREAD.enter.and_then(|enter| enter(ctx, args, 4)).unwrap_or_default();
+        reply.simple(&format!("{at} {}", String::from_utf8_lossy(&words)));
+    };
+    assert_eq!(ask(&mut shard, waits, "XREAD STREAMS s 0"), "+Ok(None)");
+    let expected = "+Ok(Some(Wait { keys: 4..6, also: None, timeout_ms: 50 }))";
+    assert_eq!(ask(&mut shard, waits, "XREAD BLOCK 50 STREAMS s t 0 $"), expected);
+    assert_eq!(ask(&mut shard, look, "XREAD BLOCK 0 STREAMS s $"), "+Empty");
+    shard.run("XADD s 5-1 a b");
+    for (id, expected) in [("$", "+NotThis"), ("5-1", "+NotThis"), ("5", "+Ready"), ("+", "+Ready"), ("x", "+Ready")] {
+        assert_eq!(ask(&mut shard, look, &format!("XREAD BLOCK 0 STREAMS s {id}")), expected, "{id}");
+    }
+    assert_eq!(ask(&mut shard, enter, "XREAD BLOCK 0 STREAMS s $"), "+5 5-1");
+    assert_eq!(ask(&mut shard, enter, "XREAD BLOCK 0 STREAMS s 3"), "+0 ");
+    shard.run("SET str x");
+    assert!(ask(&mut shard, look, "XREAD BLOCK 0 STREAMS str 0").starts_with("+Refused"));
+
+    let look: CommandFn = |ctx, args, reply| reply.simple(&format!("{:?}", (XREADGROUP.look)(ctx, args, 7)));
+    let serve: CommandFn = |ctx, args, reply| (XREADGROUP.serve)(ctx, args, 7, reply);
+    let line = "XREADGROUP GROUP g c BLOCK 0 STREAMS s elsewhere > >";
+    assert_eq!(ask(&mut shard, look, line), "+Ready");
+    let error = "-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option";
+    assert_eq!(ask(&mut shard, serve, line), error);
+    shard.run("XGROUP CREATE s g 5-1");
+    assert_eq!(ask(&mut shard, look, line), "+NotThis");
+    shard.run("XADD s 6-1 c d");
+    assert_eq!(ask(&mut shard, look, line), "+Ready");
+    assert_eq!(ask(&mut shard, serve, line), r#"[["s" [["6-1" ["c" "d"]]]]]"#);
+    assert_eq!(ask(&mut shard, look, line), "+NotThis");
+}

@@ -4,6 +4,7 @@
 use super::words::{self, Refusal, refuse};
 use crate::base::text::parse_i64;
 use crate::commands::args::Args;
+use crate::commands::blocking::{self, ALIEN, Blocking, Look, Nil, Wait, millis};
 use crate::commands::context::Context;
 use crate::commands::spec::Relay;
 use crate::resp::reply::{Proto, Reply};
@@ -23,7 +24,7 @@ pub(super) struct Request<'a> {
     /// Most entries per stream; 0 for any number.
     count: usize,
     /// BLOCK: milliseconds, 0 for ever.
-    block: Option<i64>,
+    block: Option<u64>,
     no_ack: bool,
     /// Argument index of the first key.
     keys_at: usize,
@@ -41,7 +42,7 @@ impl<'a> Request<'a> {
             let more = words.len() - 1 - at;
             let is = |name: &str| words[at].eq_ignore_ascii_case(name.as_bytes());
             if more > 0 && is("block") {
-                request.block = Some(timeout(words[at + 1])?);
+                request.block = Some(millis(words[at + 1]).map_err(refuse)?);
                 at += 2;
             } else if more > 0 && is("count") {
                 request.count = words::integer(words[at + 1])?.max(0) as usize;
@@ -92,14 +93,6 @@ fn unbalanced(grouped: bool) -> Refusal {
     let text =
         format!("ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{symbol}' must be specified.");
     Cow::Owned(text.into_bytes())
-}
-
-fn timeout(word: &[u8]) -> Result<i64, Refusal> {
-    match parse_i64(word) {
-        None => Err(refuse("ERR timeout is not an integer or out of range")),
-        Some(..0) => Err(refuse("ERR timeout is negative")),
-        Some(ms) => Ok(ms),
-    }
 }
 
 /// From where a stream is read.
@@ -216,26 +209,106 @@ fn put_entries<'a>(reply: &mut Reply<'_>, entries: impl Iterator<Item = Entry<'a
     reply.set_array_len(later, count);
 }
 
+/// How both commands wait. Serving reads every stream that this shard has, not only the one that is ready.
+pub(super) static XREAD: Blocking = Blocking { waits, look, serve: xread_served, enter: Some(enter), nil: Nil::Array };
+/// See [`XREAD`].
+pub(super) static XREADGROUP: Blocking =
+    Blocking { waits, look, serve: xreadgroup_served, enter: None, nil: Nil::Array };
+
+/// What a call waits for: nothing without BLOCK, or if its arguments are wrong; then it answers at once.
+fn waits(args: &Args<'_>) -> Result<Option<Wait>, blocking::Refusal> {
+    let words: Words<'_> = args.from(0).collect();
+    let Ok(Request { block: Some(timeout_ms), keys_at, keys, .. }) = Request::parse(&words) else { return Ok(None) };
+    Ok(Some(Wait { keys: keys_at..keys_at + keys, also: None, timeout_ms }))
+}
+
+/// Whether the stream at this argument has something for the call. What is wrong with it, the reply says.
+fn look(ctx: &mut Context<'_>, args: &Args<'_>, at: usize) -> Look {
+    let words: Words<'_> = args.from(0).collect();
+    let Ok(request) = Request::parse(&words) else { return Look::Ready };
+    let view = ctx.shard.peek(ctx.db, Key::new(&args[at])).map(|entry| entry.value);
+    let stream = match view.map(|view| view.as_stream()) {
+        Some(None) => return ALIEN,
+        Some(Some(stream)) => Some(stream),
+        None => None,
+    };
+    let from = from(&args[at + request.keys], request.group.is_some());
+    let log = match (stream, request.group) {
+        (Some(stream), Some((group, _))) => match (stream.group(group), from) {
+            (Some(group), Ok(From::New)) => return newer(&stream.log, group.last_id),
+            _ => return Look::Ready,
+        },
+        (None, Some(_)) => return Look::Ready,
+        (stream, None) => stream.map(|stream| &stream.log),
+    };
+    match (from, log) {
+        (Err(_), _) => Look::Ready,
+        (_, None) => Look::Empty,
+        (Ok(From::After(id)), Some(log)) => newer(log, id),
+        (Ok(From::Last), Some(log)) if !log.is_empty() => Look::Ready,
+        _ => Look::NotThis,
+    }
+}
+
+fn newer(log: &Log, id: Id) -> Look {
+    let last = if id < log.last_id { log.last_entry_id() } else { None };
+    if last.is_some_and(|last| last > id) { Look::Ready } else { Look::NotThis }
+}
+
+/// `$` means what the stream has when the wait begins.
+fn enter(ctx: &mut Context<'_>, args: &Args<'_>, at: usize) -> Option<(usize, Vec<u8>)> {
+    let words: Words<'_> = args.from(0).collect();
+    let id_at = at + Request::parse(&words).ok()?.keys;
+    if args[id_at] != *b"$" {
+        return None;
+    }
+    let view = ctx.shard.peek(ctx.db, Key::new(&args[at])).map(|entry| entry.value);
+    let last_id = view.and_then(|view| view.as_stream()).map_or(Id::MIN, |stream| stream.log.last_id);
+    Some((id_at, last_id.text().to_vec()))
+}
+
+fn xread_served(ctx: &mut Context<'_>, args: &mut Args<'_>, _at: usize, reply: &mut Reply<'_>) {
+    xread(ctx, args, reply);
+}
+
+/// Streams that are elsewhere, or have no such group, are passed over; the one at `at` must not be.
+fn xreadgroup_served(ctx: &mut Context<'_>, args: &mut Args<'_>, at: usize, reply: &mut Reply<'_>) {
+    let words: Words<'_> = args.from(0).collect();
+    words::answer(read_group(ctx, &words, Some(at), reply), reply);
+}
+
 /// `XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]`
 pub(crate) fn xreadgroup(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let words: Words<'_> = args.from(0).collect();
-    words::answer(read_group(ctx, &words, reply), reply);
+    words::answer(read_group(ctx, &words, None, reply), reply);
 }
 
-fn read_group(ctx: &mut Context<'_>, words: &[&[u8]], reply: &mut Reply<'_>) -> Result<(), Refusal> {
+/// With `woken_at` only the stream at that argument has to be there, with the group.
+fn read_group(
+    ctx: &mut Context<'_>,
+    words: &[&[u8]],
+    woken_at: Option<usize>,
+    reply: &mut Reply<'_>,
+) -> Result<(), Refusal> {
     let request = Request::parse(words)?;
     let keys = &words[request.keys_at..][..request.keys];
     let ids = &words[request.keys_at + request.keys..];
     let Some((group, _)) = request.group else { return Err(words::SYNTAX) };
-    let mut froms: SmallVec<[From; 8]> = SmallVec::new();
-    for (key, word) in keys.iter().zip(ids) {
-        let stream = words::read(ctx, Key::new(key))?;
-        stream.and_then(|stream| stream.group(group)).ok_or_else(|| no_group(key, group))?;
-        froms.push(from(word, true)?);
+    let mut froms: SmallVec<[Option<From>; 8]> = SmallVec::new();
+    for (index, (key, word)) in keys.iter().zip(ids).enumerate() {
+        let stream = words::read(ctx, Key::new(key));
+        let there = matches!(&stream, Ok(Some(stream)) if stream.group(group).is_some());
+        if !there && woken_at.is_some_and(|at| at != request.keys_at + index) {
+            froms.push(None);
+            continue;
+        }
+        stream?.and_then(|stream| stream.group(group)).ok_or_else(|| no_group(key, group))?;
+        froms.push(Some(from(word, true)?));
     }
     ctx.shard.events.no_effect();
     let mut served = Served::new();
     for (key, from) in keys.iter().zip(froms) {
+        let Some(from) = from else { continue };
         read_one(ctx, key, from, &request, &mut served, reply)?;
     }
     served.end(reply);
