@@ -191,9 +191,9 @@ fn resp3_forms() {
         ZADD z 1 a 2.5 b -0 n => :3
         ZSCORE z b => ,2.5
         ZSCORE z nobody => _
-        ZRANGE z 0 -1 WITHSCORES => [["n" ,-0] ["a" ,1] ["b" ,2.5]]
+        ZRANGE z 0 -1 WITHSCORES => [["n" ,0] ["a" ,1] ["b" ,2.5]]
         ZADD z INCR inf b => ,inf
-        ZPOPMIN z => ["n" ,-0]
+        ZPOPMIN z => ["n" ,0]
         ZPOPMIN z 1 => [["a" ,1]]
         ZMPOP 1 z MIN => ["z" [["b" ,inf]]]
         ZMPOP 1 z MIN => _

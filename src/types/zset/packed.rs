@@ -6,9 +6,10 @@ use crate::base::text;
 use crate::types::listpack::{At, Item, Listpack};
 use std::ops::Range;
 
-/// Writes a score as the set keeps and saves it, and hands it to `f`.
+/// Writes a score as the set keeps and saves it, and hands it to `f`. Whole numbers are integers, so -0 becomes 0, as
+/// in Redis.
 fn with_score_text<R>(score: f64, f: impl FnOnce(&[u8]) -> R) -> R {
-    f(&text::double(score))
+    f(&text::double(if score == 0.0 { 0.0 } else { score }))
 }
 
 /// Reads a score; what is no number counts as 0, which only a damaged file can hold.
