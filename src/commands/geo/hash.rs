@@ -182,6 +182,18 @@ fn degrees(radians: f64) -> f64 {
     radians / (std::f64::consts::PI / 180.0)
 }
 
+/// The middle of places on the sphere: where the mean of their vectors from its center points to.
+pub(super) fn middle(places: &[Point]) -> Point {
+    let (mut x, mut y, mut z) = (0.0, 0.0, 0.0);
+    for place in places {
+        let (longitude, latitude) = (radians(place.longitude), radians(place.latitude));
+        x += latitude.cos() * longitude.cos();
+        y += latitude.cos() * longitude.sin();
+        z += latitude.sin();
+    }
+    Point { longitude: degrees(y.atan2(x)), latitude: degrees(z.atan2(x.hypot(y))) }
+}
+
 /// The rectangle around `center` that reaches `width` metres to the east and west, `height` to the north and south.
 pub(super) fn bounds(center: Point, width: f64, height: f64) -> Area {
     let latitude_delta = degrees(height / EARTH_RADIUS_M);

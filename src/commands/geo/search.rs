@@ -389,13 +389,9 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The mean of the corners, the rectangle around them, and how far the farthest is.
+/// The middle of the corners, the rectangle around them, and how far the farthest is.
 fn around(corners: &[Point]) -> (Point, Area, f64) {
-    let count = corners.len() as f64;
-    let center = Point {
-        longitude: corners.iter().map(|corner| corner.longitude).sum::<f64>() / count,
-        latitude: corners.iter().map(|corner| corner.latitude).sum::<f64>() / count,
-    };
+    let center = hash::middle(corners);
     let ends = |of: fn(&Point) -> f64| {
         let values = corners.iter().map(of);
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), value| (min.min(value), max.max(value)))
