@@ -2,3 +2,4 @@
 //! runs a command and never talks to a client.
 
 pub mod aof;
+pub mod rdb;

@@ -425,7 +425,7 @@ fn pairs(pack: &Listpack, mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>) -> 
 }
 
 /// The name in a module type's number: nine characters of six bits above ten bits of version.
-fn module_name(id: u64) -> String {
+pub fn module_name(id: u64) -> String {
     const CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     (0..9).rev().map(|i| char::from(CHARS[(id >> (10 + 6 * i)) as usize & 63])).collect()
 }
