@@ -3,8 +3,9 @@
 //!
 //! Invariants: all leaves are equally deep and linked in order; of every inner node, `scores[i]`, `refs[i]` of child
 //! i > 0 are exactly that child's first entry (of child 0 they mean nothing); `counts[i]` is the number of entries
-//! below child i; no node but the root is empty. A leaf is 1 KB, so a descent among a million entries touches four nodes, the
-//! upper three of which stay in the cache; a skip list touches twenty. Entries that arrive in order fill leaves whole.
+//! below child i; no node but the root is empty. A leaf is 1 KB, so a descent among a million entries touches four
+//! nodes, the upper three of which stay in the cache; a skip list touches twenty. Entries that arrive in order fill
+//! leaves whole.
 
 use super::arena::{Arena, Ref};
 use smallvec::SmallVec;
