@@ -7,8 +7,8 @@
 //! [0xfc time] [0xf8 idle | 0xf9 frequency] type key value
 //! 0xff checksum                             CRC-64 of all before, 0 if it was left out
 //! ```
-//! [`FileWriter`] gathers bytes until its user takes them; [`FileReader`] is shown the unread part of a file and says how
-//! much of it one step took, so neither needs the whole in memory.
+//! [`FileWriter`] gathers bytes until its user takes them; [`FileReader`] is shown the unread part of a file and says
+//! how much of it one step took, so neither needs the whole in memory.
 
 use crate::types::rdb::crc64::crc64;
 use crate::types::rdb::read::{Bad, Limits, Reader};
