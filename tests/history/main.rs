@@ -9,6 +9,7 @@
 mod common;
 
 mod check;
+mod contended;
 mod known;
 mod live;
 
@@ -21,9 +22,6 @@ const SHARDS: [usize; 3] = [2, 5, 8];
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
 }
-
-/// What there is to do on servers of today.
-const KINDS: [Kind; 3] = [Kind::Lists, Kind::Registers, Kind::Everything];
 
 /// What clients do.
 fn menu(kind: Kind) -> Menu {
@@ -41,10 +39,10 @@ fn live_histories_are_strictly_serializable() {
     let fresh = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
     let seed = number("PINION_HISTORY_SEED", fresh);
     let total = Duration::from_secs(number("PINION_HISTORY_SECONDS", 20));
-    let share = total / (SHARDS.len() * KINDS.len()) as u32;
+    let share = total / (SHARDS.len() * Kind::ALL.len()) as u32;
     for shards in SHARDS {
         let server = live::server(shards);
-        for kind in KINDS {
+        for kind in Kind::ALL {
             let (count, anomaly) = live::hunt(&server, menu(kind), share, seed);
             if let Some(anomaly) = anomaly {
                 let what = format!("{kind:?} on {shards} shards, history {count} of seed {seed}");

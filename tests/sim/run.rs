@@ -8,12 +8,9 @@ use crate::world::{Faults, Peer, World};
 /// Steps after which a client that waits for a reply waits for ever.
 const STEPS_MAX: u64 = 3_000_000;
 
-/// What there is to do on servers of today.
-const KINDS: [Kind; 3] = [Kind::Lists, Kind::Registers, Kind::Everything];
-
 /// What a seed's clients do.
 pub(crate) fn menu_of(seed: u64) -> Menu {
-    let kind = KINDS[(seed % KINDS.len() as u64) as usize];
+    let kind = Kind::ALL[(seed % Kind::ALL.len() as u64) as usize];
     Menu { kind, keys: 3 + (seed / 7 % 6) as usize, multi_key: 40, multi: 30, watch: 40 }
 }
 
@@ -105,7 +102,9 @@ impl Run {
                 clients[victim].drop_out(&mut random, &world);
             }
         }
+        clients.iter().for_each(|client| client.peer.close(false));
         let mut history: Vec<Op> = clients.into_iter().flat_map(|client| client.session.ops).collect();
+        world.wait_for_quiet();
         history.extend(Self::read_all(&mut world, menu, seed));
         let (trace, steps, seconds) = (world.trace, world.steps, world.time.mono_us() as f64 / 1e6);
         Run { menu, history, trace, shards, faults, steps, seconds }

@@ -202,6 +202,29 @@ impl World {
         self.time.advance(next - now);
     }
 
+    /// Everything that is under way comes to its end; then no lock may be held, nothing wait for one or be watched.
+    pub(crate) fn wait_for_quiet(&mut self) {
+        let left = |world: &World| -> Vec<String> {
+            let routers = world.cores.iter().map(|core| &core.worker.router).enumerate();
+            let left = routers.map(|(core, router)| {
+                let (f, pending) = (router.txn_figures(), router.waiting() as u64);
+                let text = format!(
+                    "core {core}: {} locks, {} wait, {} keys watched, {pending} pending",
+                    f.locks_held, f.locks_waiting, f.watched_keys
+                );
+                (f.locks_held + f.locks_waiting + f.watched_keys + pending, text)
+            });
+            left.filter(|(count, _)| *count > 0).map(|(_, text)| text).collect()
+        };
+        for _ in 0..100 {
+            if left(self).is_empty() {
+                return;
+            }
+            (0..1000).for_each(|_| self.step());
+        }
+        panic!("something is left when all clients are gone: {:?}", left(self));
+    }
+
     fn note(&mut self, what: u64) {
         self.trace = (self.trace ^ what).wrapping_mul(0x100_0000_01B3).rotate_left(5);
     }

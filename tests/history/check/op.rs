@@ -155,6 +155,8 @@ impl Call {
                 members.sort_by(|a, b| a.bytes().cmp(b.bytes()));
                 Value::Array(members)
             }
+            // A call that waited in vain says so by another null than one that may not wait.
+            (Call::Move(.., true), Value::NullArray) => Value::NullBulk,
             (_, reply) => reply,
         }
     }

@@ -10,7 +10,7 @@ use crate::common::Value;
 use std::collections::HashSet;
 
 /// Steps after which the search gives up on a history.
-const STEPS_MAX: usize = 4_000_000;
+const STEPS_MAX: usize = 300_000;
 
 /// What the search says.
 #[derive(Debug)]

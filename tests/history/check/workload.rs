@@ -49,8 +49,8 @@ enum Stage {
         reads: Vec<Call>,
         body: Vec<Call>,
     },
-    /// One call is sent.
-    Single(Call),
+    /// Calls are sent, each an operation of its own.
+    Pipeline(Vec<Call>),
     /// MULTI, calls and EXEC are sent. What was read under WATCH must still hold if it succeeds.
     Multi {
         known: Vec<(Call, Value)>,
@@ -214,17 +214,25 @@ impl Session {
     }
 
     fn single(&mut self, call: Call, now: u64) -> Sending {
+        self.pipeline(vec![call], now)
+    }
+
+    fn pipeline(&mut self, calls: Vec<Call>, now: u64) -> Sending {
         self.started = now;
-        let bytes = encode(&call.words());
-        self.stage = Stage::Single(call);
-        (bytes, 1)
+        let bytes = calls.iter().flat_map(|call| encode(&call.words())).collect();
+        let count = calls.len();
+        self.stage = Stage::Pipeline(calls);
+        (bytes, count)
     }
 
     /// Begins the next exchange.
     pub fn begin(&mut self, now: u64) -> Sending {
         if !self.random.chance(self.menu.multi) {
-            let call = self.call();
-            return self.single(call, now);
+            // What is under way together makes the search long.
+            let searched = !matches!(self.menu.kind, Kind::Lists | Kind::Registers);
+            let count = if !searched && self.random.chance(20) { 2 + self.random.below(4) } else { 1 };
+            let calls = (0..count).map(|_| self.call()).collect();
+            return self.pipeline(calls, now);
         }
         let body: Vec<Call> = (0..1 + self.random.below(4)).map(|_| self.call()).collect();
         if !self.random.chance(self.menu.watch) {
@@ -262,9 +270,11 @@ impl Session {
         let op = |calls, outcome| Op { client, start, end: now, calls, outcome };
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => panic!("replies to nothing: {replies:?}"),
-            Stage::Single(call) => {
-                let replies = replies.into_iter().map(|reply| call.tidy(reply)).collect();
-                self.ops.push(op(vec![call], Outcome::Replied(replies)));
+            Stage::Pipeline(calls) => {
+                for (call, reply) in calls.into_iter().zip(replies) {
+                    let reply = call.tidy(reply);
+                    self.ops.push(op(vec![call], Outcome::Replied(vec![reply])));
+                }
                 self.read_next(now)
             }
             Stage::Watching { reads, body } => {
@@ -307,12 +317,13 @@ impl Session {
     /// The connection was given up: what was under way may have happened or not.
     pub fn lost(&mut self) {
         let (client, start) = (self.client, self.started);
-        let calls = match std::mem::replace(&mut self.stage, Stage::Idle) {
+        let units = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle | Stage::Watching { .. } => return,
-            Stage::Single(call) => vec![call],
-            Stage::Multi { body, .. } => body,
+            Stage::Pipeline(calls) => calls.into_iter().map(|call| vec![call]).collect(),
+            Stage::Multi { body, .. } => vec![body],
         };
-        self.ops.push(Op { client, start, end: u64::MAX, calls, outcome: Outcome::Unknown });
+        let op = |calls| Op { client, start, end: u64::MAX, calls, outcome: Outcome::Unknown };
+        self.ops.extend(units.into_iter().map(op));
     }
 
     /// What is under way, for people.
