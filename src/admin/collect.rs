@@ -16,7 +16,8 @@ use crate::net::connection::Conn;
 use crate::net::shared::CommandCounters;
 use crate::net::worker::{Pause, Worker};
 use crate::runtime::{alloc, usage};
-use crate::txn::message::{Answer, ChannelKind, Figures};
+use crate::txn::message::{Answer, Figures};
+use crate::txn::news::ChannelKind;
 use crate::txn::router::slots_of;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -50,6 +51,9 @@ pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figur
         sleeps: driver.sleeps,
         errors: worker.error_counts.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
         histograms: if histograms { own_histograms(worker) } else { Vec::new() },
+        tracking_clients: worker.tracking.clients.len() as u64,
+        tracking: worker.tracking.len(),
+        tracking_prefixes: worker.tracking.prefix_count(),
         pubsub_clients: worker.book.clients,
         channels: ChannelKind::ALL.map(|kind| worker.book.names(kind).map(hash::hash).collect()),
         txn: worker.router.txn_figures(),
@@ -162,6 +166,7 @@ fn clients(worker: &Worker, figures: &[Figures]) -> ClientsInfo {
     ClientsInfo {
         connected: figures.iter().map(|f| f.clients).sum(),
         max: u64::from(worker.config.maxclients),
+        tracking: figures.iter().map(|f| f.tracking_clients).sum(),
         pubsub: figures.iter().map(|f| f.pubsub_clients).sum(),
         watching: figures.iter().map(|f| f.watching).sum(),
         watched_keys: figures.iter().map(|f| f.txn.watched_keys).sum(),
@@ -228,6 +233,9 @@ fn stats(worker: &Worker, state: &AdminState, figures: &[Figures]) -> StatsInfo 
         expired_stale_percent: figures.iter().map(|f| f.stale_percent).fold(0.0, f64::max),
         keyspace_hits: shard(|f| f.stats.hits),
         keyspace_misses: shard(|f| f.stats.misses),
+        tracking_keys: shard(|f| f.tracking.0),
+        tracking_items: shard(|f| f.tracking.1),
+        tracking_prefixes: figures.iter().map(|f| f.tracking_prefixes).max().unwrap_or(0),
         pubsub_channels: distinct(figures, ChannelKind::Channel),
         pubsub_patterns: distinct(figures, ChannelKind::Pattern),
         pubsubshard_channels: distinct(figures, ChannelKind::Shard),

@@ -129,6 +129,10 @@ pub fn answer(worker: &mut Worker, request: &Request, asker: Option<&mut Conn>) 
         Request::Channels { kind, pattern } => {
             return subscribe::answer_channels(worker, *kind, pattern.as_deref());
         }
+        Request::Track { find, tracker, prefixes } => {
+            return worker.answer_track(*find, tracker, prefixes, asker.as_deref());
+        }
+        Request::EndBroadcast(tracker, prefixes) => worker.end_broadcast(tracker, prefixes),
         Request::Subscribers { kind, names } => return subscribe::answer_subscribers(worker, *kind, names),
         Request::ResetStats => collect::reset(worker),
         Request::MonitorLine(line) => worker.monitor_line(line),

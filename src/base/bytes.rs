@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub type BigString = Arc<Vec<u8>>;
 
 /// Bytes on their way to one client: copied bytes, with large strings spliced in between uncopied.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct OutBuf {
     /// The copied bytes.
     pub bytes: Vec<u8>,

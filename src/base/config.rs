@@ -215,6 +215,9 @@ pub struct Config {
     /// Most unsent bytes of one client.
     pub output_limits: OutputLimits,
 
+    /// Most keys that client-side caching remembers, over all shards; 0 for no limit.
+    pub tracking_table_max_keys: u64,
+
     // ---- who may do what ----
     /// Password of the default user; empty for none.
     pub requirepass: Vec<u8>,
@@ -383,6 +386,8 @@ impl Default for Config {
             proto_max_bulk_len: 512 * mb,
             client_query_buffer_limit: 1024 * mb,
             output_limits: OutputLimits([OutputLimit::default(), soft(256 * mb, 64 * mb), soft(32 * mb, 8 * mb)]),
+
+            tracking_table_max_keys: 1_000_000,
 
             requirepass: Vec::new(),
             enable_debug_command: Allowed::No,

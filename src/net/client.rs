@@ -5,13 +5,15 @@ use crate::base::text;
 use crate::commands::args::Args;
 use crate::commands::errors;
 use crate::commands::table::CommandTable;
+use crate::net::caching;
 use crate::net::client_filter;
 use crate::net::connection::{Closing, Conn};
 use crate::net::handshake::is_plain;
 use crate::net::session::ReplyMode;
 use crate::net::worker::Worker;
 use crate::resp::reply::{Proto, Reply};
-use crate::txn::message::{Answer, ChannelKind, ClientFilter, ClientKind, Request};
+use crate::txn::message::{Answer, ClientFilter, ClientKind, Request};
+use crate::txn::news::ChannelKind;
 use crate::txn::router::Outcome;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -29,7 +31,10 @@ pub fn client(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
                 reply.bulk(&conn.session.name);
             }
         }
-        b"getredir" => reply.integer(-1),
+        b"getredir" => reply.integer(caching::redirect_id(conn)),
+        b"tracking" => return caching::tracking(worker, conn, args, out),
+        b"caching" => caching::caching(conn, &args[2], &mut reply),
+        b"trackinginfo" => caching::info(conn, &mut reply),
         b"setname" => set_name(conn, &args[2], &mut reply),
         b"setinfo" => set_info(conn, args, &mut reply),
         b"info" => {
@@ -250,11 +255,15 @@ pub fn answer_kill(worker: &mut Worker, filter: &ClientFilter, asker: Option<&mu
 /// The flags that CLIENT LIST shows.
 pub fn flags(conn: &Conn) -> String {
     let mut flags = String::new();
+    let tracking = conn.session.tracking.as_deref();
     let set = [
         (conn.session.monitor, 'O'),
         (conn.blocked.is_some(), 'b'),
         (conn.subscriptions.is_some(), 'P'),
         (conn.session.multi.is_some(), 'x'),
+        (tracking.is_some(), 't'),
+        (tracking.is_some_and(|t| t.broken), 'R'),
+        (tracking.is_some_and(|t| t.broadcast), 'B'),
         (conn.closing == Closing::AfterReplies, 'c'),
         (conn.closing == Closing::Now, 'A'),
         (conn.unix, 'U'),
@@ -288,8 +297,8 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
     let _ = write!(
         line,
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} ssub={} multi={} \
-         watch={} qbuf={} qbuf-free={input_free} argv-mem=0 multi-mem={} rbs={} rbp={} obl={} oll={} omem={output_list} \
-         tot-mem={} events={} cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={} io-thread=0 \
+         watch={} qbuf={} qbuf-free={input_free} argv-mem=0 multi-mem={} rbs={} rbp={} obl={} oll={} \
+         omem={output_list} tot-mem={} events={} cmd={command} user=default redir={} resp={} lib-name={} lib-ver={} io-thread=0 \
          tot-net-in={} tot-net-out={} tot-cmds={}",
         conn.client_id,
         conn.addr,
@@ -311,6 +320,7 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
         usize::from(output_list > 0),
         conn.memory_bytes(),
         if conn.output_bytes() > 0 { "rw" } else { "r" },
+        caching::redirect_id(conn),
         if s.proto == Proto::Resp3 { 3 } else { 2 },
         text(&s.lib_name),
         text(&s.lib_ver),

@@ -453,6 +453,13 @@ impl Worker {
             }
         };
         self.publish_events();
+        if let Some(tracking) = &mut conn.session.tracking
+            && tracking.caching
+            && conn.session.multi.is_none()
+            && !spec.name.starts_with("client|")
+        {
+            tracking.caching = false;
+        }
         if monitored && session && !queued {
             // As in Redis, SELECT is shown in the database it selects, and RESET no longer to who left MONITOR by it.
             let name = self.router.table.get(id).name;

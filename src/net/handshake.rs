@@ -182,6 +182,7 @@ pub fn reset(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut O
     }
     worker.forget_subscriptions(conn);
     crate::net::transactions::forget_watched(worker, conn);
+    worker.untrack(conn);
     let kept = std::mem::replace(&mut conn.session, Session::new(worker.config.requirepass.is_empty()));
     conn.session.lib_name = kept.lib_name;
     conn.session.lib_ver = kept.lib_ver;

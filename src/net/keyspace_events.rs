@@ -4,15 +4,18 @@
 use crate::net::pubsub::publication;
 use crate::net::worker::Worker;
 use crate::shard::events::{Happening, class};
-use crate::txn::message::{ChannelKind, Payload};
+use crate::txn::news::{ChannelKind, Payload};
 
 impl Worker {
-    /// Publishes the events that the shard has collected, in their order. To be called where commands ran or keys
-    /// expired; one test if there are none.
+    /// Publishes the events that the shard has collected, in their order, and has clients forget the keys that
+    /// changed. To be called where commands ran or keys expired; two tests if there is nothing.
     #[inline]
     pub fn publish_events(&mut self) {
         if !self.router.shard.events.happened.is_empty() {
             self.publish_collected();
+        }
+        if !self.router.shard.events.tracking.noted.is_empty() {
+            self.settle_tracking();
         }
     }
 

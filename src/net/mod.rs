@@ -1,6 +1,7 @@
 //! Bytes to sessions and back: connections, dispatch, and the commands that concern a connection. Never looks into a
 //! key: that is the router's and the shards' work.
 
+pub mod caching;
 pub mod client;
 pub mod client_filter;
 pub mod connection;
@@ -19,5 +20,6 @@ pub mod session;
 pub mod settings;
 pub mod shared;
 pub mod subscribe;
+pub mod tracking;
 pub mod transactions;
 pub mod worker;

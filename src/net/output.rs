@@ -26,6 +26,7 @@ impl Worker {
 
     /// Hands the output of every touched connection to the driver, and closes those that are done.
     pub fn send_outputs(&mut self) {
+        self.broadcast_changes();
         self.pushed_bytes = 0;
         let mut touched = std::mem::take(&mut self.touched);
         for index in touched.drain(..) {
@@ -85,6 +86,7 @@ impl Worker {
             self.shared.monitors.fetch_sub(1, Ordering::Relaxed);
         }
         self.forget_subscriptions(conn);
+        self.untrack(conn);
         self.driver.close(Token(conn.id.index));
     }
 

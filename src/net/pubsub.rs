@@ -9,9 +9,10 @@
 use crate::base::glob;
 use crate::base::hash;
 use crate::net::connection::Conn;
-use crate::net::push::Frame;
-use crate::net::worker::Worker;
-use crate::txn::message::{ChannelKind, ConnId, Message, Payload, Publication};
+use crate::net::push::{Frame, Note};
+use crate::net::worker::{Worker, deliver};
+use crate::txn::message::{ConnId, Message};
+use crate::txn::news::{ChannelKind, Payload, Publication};
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -218,17 +219,20 @@ impl Worker {
         }
     }
 
-    /// How many receivers a core had. The reply, once all have said so.
-    pub fn on_published(&mut self, pending: u32, receivers: u64) -> Option<(ConnId, u32, u64)> {
-        let publishing = self.book.publishing[pending as usize].as_mut()?;
+    /// How many receivers a core had; once all have said so, the publisher gets its reply.
+    pub(super) fn on_published(&mut self, pending: u32, receivers: u64) {
+        let Some(publishing) = self.book.publishing[pending as usize].as_mut() else { return };
         publishing.receivers += receivers;
         publishing.remaining -= 1;
         if publishing.remaining > 0 {
-            return None;
+            return;
         }
-        let done = self.book.publishing[pending as usize].take()?;
+        let Publishing { conn, seq, receivers, .. } = *publishing;
+        self.book.publishing[pending as usize] = None;
         self.book.publishing_free.push(pending);
-        Some((done.conn, done.seq, done.receivers))
+        let reply = format!(":{receivers}\r\n");
+        let (places, touched, outputs) = (&mut self.places, &mut self.touched, &mut self.outputs);
+        deliver(places, touched, outputs, conn, seq, reply.as_bytes(), Vec::new());
     }
 
     /// Gives a message to this core's subscribers; how many times it was sent.
@@ -238,14 +242,14 @@ impl Worker {
         let Publication { kind, channel, payload } = publication;
         if let Some(list) = lists[*kind as usize].get(&**channel) {
             let word: &[u8] = if *kind == ChannelKind::Shard { b"smessage" } else { b"message" };
-            let frame = Frame::new(&[word, channel], payload);
-            receivers += list.iter().filter(|id| self.push(**id, &frame)).count() as u64;
+            let note = Note::Message(Frame::new(&[word, channel], payload));
+            receivers += list.iter().filter(|id| self.push(**id, &note)).count() as u64;
         }
         if *kind == ChannelKind::Channel {
             for (pattern, list) in &lists[ChannelKind::Pattern as usize] {
                 if glob::matches(pattern, channel, false) {
-                    let frame = Frame::new(&[b"pmessage", pattern, channel], payload);
-                    receivers += list.iter().filter(|id| self.push(**id, &frame)).count() as u64;
+                    let note = Note::Message(Frame::new(&[b"pmessage", pattern, channel], payload));
+                    receivers += list.iter().filter(|id| self.push(**id, &note)).count() as u64;
                 }
             }
         }

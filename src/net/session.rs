@@ -1,5 +1,6 @@
 //! What the commands of one connection have set: database, dialect, names, modes.
 
+use crate::net::tracking::Tracking;
 use crate::resp::reply::Proto;
 use crate::txn::message::{CommandBatch, Manner};
 
@@ -60,6 +61,8 @@ pub struct Session {
     pub watched: Vec<usize>,
     /// How many keys it asked to watch.
     pub watched_keys: usize,
+    /// `CLIENT TRACKING on`.
+    pub tracking: Option<Box<Tracking>>,
 }
 
 impl Session {
@@ -81,11 +84,13 @@ impl Session {
             multi: None,
             watched: Vec::new(),
             watched_keys: 0,
+            tracking: None,
         }
     }
 
     /// How a command of this connection runs.
     pub fn manner(&self) -> Manner {
-        Manner { db: self.db, proto: self.proto, no_touch: self.no_touch }
+        let tracker = self.tracking.as_ref().map(|tracking| tracking.tracker());
+        Manner { db: self.db, proto: self.proto, no_touch: self.no_touch, tracker }
     }
 }

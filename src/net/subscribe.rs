@@ -8,19 +8,10 @@ use crate::net::connection::Conn;
 use crate::net::pubsub::publication;
 use crate::net::worker::Worker;
 use crate::resp::reply::{Proto, Reply};
-use crate::txn::message::{Answer, ChannelKind, Payload, Request};
+use crate::txn::message::{Answer, Request};
+use crate::txn::news::{ChannelKind, Payload};
 use crate::txn::router::Outcome;
 use hashbrown::HashSet;
-
-/// What kind a command's name concerns: `psubscribe`, `SUNSUBSCRIBE`, `subscribe` ...
-fn kind_of(conn: &Conn, worker: &Worker) -> (ChannelKind, &'static str) {
-    let name = conn.last_command.map_or("subscribe", |id| worker.router.table.get(id).name);
-    match name {
-        "psubscribe" | "punsubscribe" => (ChannelKind::Pattern, name),
-        "ssubscribe" | "sunsubscribe" => (ChannelKind::Shard, name),
-        _ => (ChannelKind::Channel, name),
-    }
-}
 
 /// Subscriptions as confirmations count them: channels and patterns together, shard channels apart.
 fn count(conn: &Conn, kind: ChannelKind) -> i64 {
@@ -45,9 +36,9 @@ fn confirm(conn: &Conn, word: &str, kind: ChannelKind, name: Option<&[u8]>, out:
     reply.integer(count(conn, kind));
 }
 
-/// SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE name [name ...]
-pub fn subscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
-    let (kind, word) = kind_of(conn, worker);
+type Parts<'a, 'b> = (&'a mut Worker, &'a mut Conn, &'a mut Args<'b>, &'a mut OutBuf);
+
+fn begin((worker, conn, args, out): Parts<'_, '_>, kind: ChannelKind, word: &str) -> Outcome {
     for name in args.from(1) {
         worker.subscribe(conn, kind, name);
         confirm(conn, word, kind, Some(name), out);
@@ -55,9 +46,7 @@ pub fn subscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out:
     Outcome::Done
 }
 
-/// UNSUBSCRIBE, PUNSUBSCRIBE, SUNSUBSCRIBE [name ...]
-pub fn unsubscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
-    let (kind, word) = kind_of(conn, worker);
+fn end((worker, conn, args, out): Parts<'_, '_>, kind: ChannelKind, word: &str) -> Outcome {
     if args.len() > 1 {
         for name in args.from(1) {
             worker.unsubscribe(conn, kind, name);
@@ -79,6 +68,36 @@ pub fn unsubscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, ou
         }
     }
     Outcome::Done
+}
+
+/// SUBSCRIBE channel [channel ...]
+pub fn subscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    begin((worker, conn, args, out), ChannelKind::Channel, "subscribe")
+}
+
+/// PSUBSCRIBE pattern [pattern ...]
+pub fn psubscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    begin((worker, conn, args, out), ChannelKind::Pattern, "psubscribe")
+}
+
+/// SSUBSCRIBE shardchannel [shardchannel ...]
+pub fn ssubscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    begin((worker, conn, args, out), ChannelKind::Shard, "ssubscribe")
+}
+
+/// UNSUBSCRIBE [channel ...]
+pub fn unsubscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    end((worker, conn, args, out), ChannelKind::Channel, "unsubscribe")
+}
+
+/// PUNSUBSCRIBE [pattern ...]
+pub fn punsubscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    end((worker, conn, args, out), ChannelKind::Pattern, "punsubscribe")
+}
+
+/// SUNSUBSCRIBE [shardchannel ...]
+pub fn sunsubscribe(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    end((worker, conn, args, out), ChannelKind::Shard, "sunsubscribe")
 }
 
 /// PUBLISH channel message

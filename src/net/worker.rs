@@ -13,6 +13,7 @@ use crate::net::memory::MemoryWatch;
 use crate::net::pubsub::Book;
 use crate::net::push::Held;
 use crate::net::shared::{CoreCounters, Shared};
+use crate::net::tracking::TrackingTable;
 use crate::resp::reply::Reply;
 use crate::runtime::driver::{Driver, RecvBuf, Token};
 use crate::txn::message::{Answer, ConnId, Message, Request};
@@ -125,6 +126,8 @@ pub struct Worker {
     pub memory: MemoryWatch,
     /// Who subscribes to what.
     pub book: Book,
+    /// Who may have cached what.
+    pub tracking: TrackingTable,
     /// Messages being handled; kept for its memory.
     pub messages: Vec<(usize, Message)>,
     pub(crate) touched: Vec<u32>,
@@ -189,6 +192,7 @@ impl Worker {
             pause: Pause::No,
             memory: MemoryWatch::default(),
             book: Book::default(),
+            tracking: TrackingTable::default(),
             messages: Vec::new(),
             touched: Vec::new(),
             ready: VecDeque::new(),
@@ -424,13 +428,10 @@ impl Worker {
                 });
             }
             Message::Publish { pending, publication } => self.on_publish(from, pending, &publication),
-            Message::Published { pending, receivers } => {
-                if let Some((id, seq, receivers)) = self.on_published(pending, receivers) {
-                    let reply = format!(":{receivers}\r\n");
-                    let (places, touched, outputs) = (&mut self.places, &mut self.touched, &mut self.outputs);
-                    deliver(places, touched, outputs, id, seq, reply.as_bytes(), Vec::new());
-                }
-            }
+            Message::Published { pending, receivers } => self.on_published(pending, receivers),
+            Message::Invalidate(invalidation) => self.on_invalidate(*invalidation),
+            Message::Redirected { to, from, keys } => self.on_redirected(to, from, keys),
+            Message::RedirectGone(conn) => self.on_redirect_gone(conn),
             Message::Adopt { socket, listener } => self.adopt(socket, listener),
             Message::Ask { ticket, request } => {
                 let answer = (self.handlers.answer)(self, &request, None);
@@ -569,7 +570,7 @@ pub(crate) fn note_run(
     }
 }
 
-fn deliver(
+pub(super) fn deliver(
     places: &mut [Place],
     touched: &mut Vec<u32>,
     outputs: &mut Vec<OutBuf>,

@@ -73,6 +73,7 @@ impl Core {
         worker.router.expire_waits();
         worker.run_inputs();
         worker.deliver_finished();
+        worker.publish_events();
         (self.hooks.after_run)(worker);
         worker.send_outputs();
         worker.router.shard.free_step(limits::FREE_STEP_OBJECTS);
@@ -148,6 +149,7 @@ impl Core {
         }
         self.next_cron_ms = now + 1000 / u64::from(worker.config.hz.clamp(1, 500));
         worker.cron();
+        worker.router.shard.events.tracking.caller = None;
         worker.router.shard.expire_step(limits::EXPIRE_STEP_ENTRIES);
         worker.publish_events();
         worker.send_outputs();

@@ -1,6 +1,8 @@
 //! What a command tells beyond its reply: keyspace events, keys that may serve a waiting client, and how the command is
 //! to be journaled. Only collects; whoever ran the command takes the collection and acts on it before the next one.
 
+use crate::shard::tracking::TrackLog;
+
 /// Kinds of keyspace event, as `notify-keyspace-events` selects them; one bit each.
 pub mod class {
     /// `g`: DEL, EXPIRE, RENAME and what else concerns every type.
@@ -97,6 +99,8 @@ pub struct Events {
     /// Fields that were removed because they were due, as an HDEL each time: database and words. They stand in the
     /// journal like the keys in `due`, and are collected while `journaled`.
     pub due_fields: Vec<(usize, Effect)>,
+    /// Keys that clients read and keys that changed, for client-side caching.
+    pub tracking: TrackLog,
     /// What stands for the running command in the journal; `None` lets its own words stand.
     pub effects: Option<Vec<Effect>>,
     /// Commands of clients that waited and were served after the running command: they stand behind it in the journal.
@@ -124,6 +128,7 @@ impl Events {
     #[inline]
     pub fn expired(&mut self, db: usize, key: &[u8]) {
         self.happen(class::EXPIRED, "expired", db, key);
+        self.tracking.modified(key);
         if self.journaled {
             self.due.push((db, key.to_vec()));
         }

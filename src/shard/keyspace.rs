@@ -186,9 +186,10 @@ impl Shard {
         self.touch_watches(db, key.bytes);
     }
 
-    /// Tells those who watch the key that it changed, came or went.
+    /// Tells those who watch or cache the key that it changed, came or went.
     #[inline]
     pub(super) fn touch_watches(&mut self, db: usize, key: &[u8]) {
+        self.events.tracking.modified(key);
         self.watches.touched(db, key);
     }
 
@@ -366,6 +367,7 @@ impl Shard {
                 self.lazy.table(old);
             }
         }
+        self.events.tracking.flushed();
         self.dirty += removed as u64;
         removed
     }

@@ -10,5 +10,6 @@ pub mod journal;
 pub mod keyspace;
 pub mod lazyfree;
 pub mod settings;
+pub mod tracking;
 pub mod waiters;
 pub mod watch;

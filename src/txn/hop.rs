@@ -3,15 +3,17 @@
 
 use crate::base::bytes::BigString;
 use crate::base::clock;
+use crate::base::hash;
 use crate::commands::args::Args;
 use crate::commands::context::CommandFn;
 use crate::commands::context::Context;
 use crate::commands::debug::{DebugCall, debug};
-use crate::commands::spec::Plan;
+use crate::commands::spec::{CommandSpec, Plan, flag};
 use crate::commands::table::CommandTable;
 use crate::resp::parse::Span;
 use crate::resp::reply::Reply;
 use crate::shard::keyspace::Shard;
+use crate::shard::tracking::Tracker;
 use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow, Ticket};
 use crate::txn::wait::desk::{Desk, Means};
 
@@ -105,6 +107,20 @@ pub fn run_phase(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Ar
     }
 }
 
+/// Remembers that a client with CLIENT TRACKING on read the keys of this command that live here.
+#[cold]
+pub fn note_reads(reader: Tracker, spec: &CommandSpec, args: &Args<'_>, shard: &mut Shard) {
+    if !reader.remembers || spec.flags & flag::READONLY == 0 || spec.flags & flag::PUBSUB != 0 {
+        return;
+    }
+    for index in spec.key_indices(args) {
+        let key = &args[index];
+        if shard.slots.contains(&hash::slot(key)) {
+            shard.events.tracking.read(reader, key);
+        }
+    }
+}
+
 /// What running commands for others needs besides the shard.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
@@ -192,7 +208,12 @@ pub(crate) fn run_command(
         foreign: &mut [],
     };
     let mut reply = Reply { out: replies, proto: command.manner.proto };
-    run_phase(&table.get(command.id).plan, command.phase, &mut ctx, &mut args, &mut reply);
+    let spec = table.get(command.id);
+    ctx.shard.events.tracking.caller = command.manner.tracker;
+    run_phase(&spec.plan, command.phase, &mut ctx, &mut args, &mut reply);
+    if let Some(reader) = command.manner.tracker {
+        note_reads(reader, spec, &args, shard);
+    }
     if let Some((desk, means)) = desk
         && !shard.events.ready.is_empty()
     {
@@ -227,7 +248,13 @@ pub fn run_home(run: &mut HomeRun, shard: &mut Shard, table: &CommandTable, term
     };
     let mut reply = Reply { out: &mut run.reply, proto: run.manner.proto };
     match function(&table.get(run.id).plan, Phase::Run) {
-        Some(f) => f(&mut ctx, &mut Args::new(&data, &spans), &mut reply),
+        Some(f) => {
+            ctx.shard.events.tracking.caller = run.manner.tracker;
+            f(&mut ctx, &mut Args::new(&data, &spans), &mut reply);
+        }
         None => reply.error("ERR this command has no part on a shard"),
+    }
+    if let Some(reader) = run.manner.tracker {
+        note_reads(reader, table.get(run.id), &Args::new(&data, &spans), shard);
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::base::bytes::{BigString, OutBuf};
 use crate::base::hash::Position;
-use crate::base::limits::BIG_REPLY_BYTES_MIN;
 use crate::base::stats::Histogram;
 use crate::commands::args::Args;
 use crate::commands::context::Foreign;
@@ -12,7 +11,9 @@ use crate::resp::parse::Span;
 use crate::resp::reply::Proto;
 use crate::runtime::usage::CpuTime;
 use crate::shard::keyspace::ShardStats;
+use crate::shard::tracking::Tracker;
 use crate::txn::lock::{Claim, TxnId, Verdict};
+use crate::txn::news::{ChannelKind, Invalidation, Publication};
 use crate::txn::router::TxnFigures;
 use crate::txn::wait::{Note, Visit};
 use std::os::fd::OwnedFd;
@@ -79,6 +80,8 @@ pub struct Manner {
     pub proto: Proto,
     /// `CLIENT NO-TOUCH on`.
     pub no_touch: bool,
+    /// The client, if it has CLIENT TRACKING on.
+    pub tracker: Option<Tracker>,
 }
 
 /// One command inside a [`CommandBatch`].
@@ -208,6 +211,8 @@ pub struct Work {
     pub batch: Option<Box<CommandBatch>>,
     /// Keys to copy out; `found` is filled in.
     pub fetch: Vec<Foreign>,
+    /// The client that reads those keys, if it caches what it reads.
+    pub reader: Option<Tracker>,
     /// A TwoPhase command whose home is this shard.
     pub home: Option<Box<HomeRun>>,
 }
@@ -259,53 +264,6 @@ pub struct WatchKeys {
     pub keys: Vec<Vec<u8>>,
 }
 
-/// What a subscription names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChannelKind {
-    /// A channel (SUBSCRIBE).
-    Channel = 0,
-    /// Every channel that matches a pattern (PSUBSCRIBE).
-    Pattern = 1,
-    /// A shard channel (SSUBSCRIBE).
-    Shard = 2,
-}
-
-impl ChannelKind {
-    /// All of them.
-    pub const ALL: [ChannelKind; 3] = [ChannelKind::Channel, ChannelKind::Pattern, ChannelKind::Shard];
-}
-
-/// What a published message carries.
-#[derive(Debug, Clone)]
-pub enum Payload {
-    /// Copied to each who gets it.
-    Small(Vec<u8>),
-    /// Shared by all who get it.
-    Large(BigString),
-}
-
-impl Payload {
-    /// Takes bytes that were collected in a buffer of their own, or copies them.
-    pub fn new(bytes: &[u8], big: Option<BigString>) -> Self {
-        match big {
-            Some(big) => Payload::Large(big),
-            None if bytes.len() >= BIG_REPLY_BYTES_MIN => Payload::Large(BigString::new(bytes.to_vec())),
-            None => Payload::Small(bytes.to_vec()),
-        }
-    }
-}
-
-/// A published message on its way; the same one for every core that may have a receiver.
-#[derive(Debug)]
-pub struct Publication {
-    /// A channel or a shard channel.
-    pub kind: ChannelKind,
-    /// Its name.
-    pub channel: Box<[u8]>,
-    /// The message.
-    pub payload: Payload,
-}
-
 /// A question to a core about itself. Answered in the order of arrival, between commands.
 #[derive(Debug, Clone)]
 pub enum Request {
@@ -334,6 +292,18 @@ pub enum Request {
         /// Their names.
         names: Vec<Vec<u8>>,
     },
+    /// CLIENT TRACKING: where the connection with this number is, if it is of this core; and from now on this client
+    /// wants to hear of every key with these prefixes.
+    Track {
+        /// Number of the connection to redirect to.
+        find: Option<u64>,
+        /// Who wants to hear.
+        tracker: Tracker,
+        /// Of what.
+        prefixes: Vec<Vec<u8>>,
+    },
+    /// A client no longer wants to hear of keys with these prefixes.
+    EndBroadcast(Tracker, Vec<Vec<u8>>),
     /// A line for this core's monitors.
     MonitorLine(Vec<u8>),
     /// `DEBUG SET-ACTIVE-EXPIRE`.
@@ -434,6 +404,8 @@ pub enum Answer {
     Done,
     /// How many.
     Count(u64),
+    /// See [`Request::Track`]: core and connection.
+    Client(usize, ConnId),
     /// How many of each.
     Counts(Vec<u64>),
     /// See [`Request::Channels`].
@@ -491,6 +463,12 @@ pub struct Figures {
     pub errors: Vec<(String, u64)>,
     /// Latencies of the commands that ran here, if they were asked for.
     pub histograms: Vec<(CommandId, Histogram)>,
+    /// Connections with CLIENT TRACKING on.
+    pub tracking_clients: u64,
+    /// Keys in the tracking table, clients in its entries.
+    pub tracking: (u64, u64),
+    /// Prefixes that clients want to hear of; the same on every core.
+    pub tracking_prefixes: u64,
     /// Connections with a subscription.
     pub pubsub_clients: u64,
     /// Hashes of the channels, patterns and shard channels that have a subscriber.
@@ -538,6 +516,19 @@ pub enum Message {
     Unwatch(ConnId),
     /// About a client that waits for keys.
     Wait(Box<Note>),
+    /// Keys that clients of this core may have cached are no longer what they were.
+    Invalidate(Box<Invalidation>),
+    /// A message for a connection of this core to which another one redirects its invalidations.
+    Redirected {
+        /// Who gets it.
+        to: ConnId,
+        /// Who redirects: its core and itself.
+        from: (usize, ConnId),
+        /// See [`Invalidation::keys`].
+        keys: Option<Arc<Vec<u8>>>,
+    },
+    /// The connection to which this one redirects its invalidations is gone.
+    RedirectGone(ConnId),
     /// A message for this core's subscribers.
     Publish {
         /// The publisher's number for it, if it wants to know how many got it.

@@ -5,6 +5,7 @@ pub mod gather;
 pub mod hop;
 pub mod lock;
 pub mod message;
+pub mod news;
 mod parked;
 mod participant;
 mod plan;

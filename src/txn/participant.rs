@@ -215,6 +215,9 @@ impl Router {
         for foreign in &mut work.fetch {
             let key = crate::types::table::Key::new(&foreign.key);
             foreign.found = self.shard.copy_out(foreign.db, key);
+            if let Some(reader) = work.reader {
+                self.shard.events.tracking.read(reader, &foreign.key);
+            }
         }
         if let Some(home) = &mut work.home {
             hop::run_home(home, &mut self.shard, &self.table, self.terms);

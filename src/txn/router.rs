@@ -306,6 +306,7 @@ impl Router {
 
     #[inline]
     pub(super) fn run_here(&mut self, call: Call, phase: Phase, args: &mut Args<'_>, out: &mut OutBuf) {
+        self.shard.events.tracking.caller = call.manner.tracker;
         let mut ctx = Context {
             shard: &mut self.shard,
             db: call.manner.db as usize,
@@ -315,7 +316,11 @@ impl Router {
             foreign: &mut [],
         };
         let mut reply = Reply { out, proto: call.manner.proto };
-        hop::run_phase(&self.table.get(call.id).plan, phase, &mut ctx, args, &mut reply);
+        let spec = self.table.get(call.id);
+        hop::run_phase(&spec.plan, phase, &mut ctx, args, &mut reply);
+        if let Some(reader) = call.manner.tracker {
+            hop::note_reads(reader, spec, args, &mut self.shard);
+        }
         self.settle_ready();
     }
 
@@ -498,6 +503,9 @@ impl Router {
             Message::Wait(note) => self.on_note(*note),
             Message::Commands(_)
             | Message::Replies(_)
+            | Message::Invalidate(_)
+            | Message::Redirected { .. }
+            | Message::RedirectGone(_)
             | Message::Publish { .. }
             | Message::Published { .. }
             | Message::Adopt { .. }

@@ -5,7 +5,7 @@ use crate::base::bytes::OutBuf;
 use crate::base::hash;
 use crate::commands::args::Args;
 use crate::commands::context::Foreign;
-use crate::commands::spec::{Gather, Relay, RelayFn};
+use crate::commands::spec::{Gather, Relay, RelayFn, flag};
 use crate::commands::table::CommandId;
 use crate::resp::reply::{Proto, Reply};
 use crate::txn::gather;
@@ -274,8 +274,12 @@ impl Router {
                     return;
                 }
                 Form::TwoPhase { home, foreign } => {
+                    let reads = self.table.get(command.id).flags & flag::READONLY != 0;
+                    let reader = t.manner.tracker.filter(|tracker| tracker.remembers && reads);
                     for (core, key) in foreign {
-                        work_for(works, core).fetch.push(Foreign { db: t.manner.db as usize, ..key });
+                        let work = work_for(works, core);
+                        work.reader = reader;
+                        work.fetch.push(Foreign { db: t.manner.db as usize, ..key });
                     }
                     t.step = Step::Fetch { home, foreign: Vec::new() };
                     return;

@@ -17,4 +17,5 @@ mod monitor;
 mod pipelines;
 mod pubsub;
 mod sockets;
+mod tracking;
 mod transactions;

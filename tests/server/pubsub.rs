@@ -244,3 +244,22 @@ fn a_pipeline_of_messages_does_not_fill_the_memory() {
         server.assert_alive();
     });
 }
+
+#[test]
+fn subscribing_inside_a_transaction_is_confirmed_by_name() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        client.ok("MULTI");
+        client.run("SUBSCRIBE a");
+        client.run("PSUBSCRIBE p*");
+        client.run("UNSUBSCRIBE a");
+        client.run("GET k");
+        let confirmations =
+            [confirmed("subscribe", "a", 1), confirmed("psubscribe", "p*", 2), confirmed("unsubscribe", "a", 1)];
+        let expected = confirmations.into_iter().chain([Value::NullBulk]).collect();
+        assert_eq!(client.run("EXEC"), Value::Array(expected));
+        assert_eq!(server.client().run("PUBLISH px m"), Value::Int(1));
+        assert_eq!(client.recv(), message(&["pmessage", "p*", "px", "m"]));
+    });
+}

@@ -249,6 +249,9 @@ fn run_all(
     // A string that only grew is a change too (Redis forgets to count it if every write failed).
     let (changed, written) = edited.result;
     ctx.shard.dirty += if edited.grown { written.max(1) } else { changed };
+    if changed > 0 || edited.grown {
+        ctx.shard.events.tracking.modified(key.bytes);
+    }
     if changed > 0 || edited.grown && written > 0 {
         ctx.happen(class::STRING, "setbit", key.bytes);
     }

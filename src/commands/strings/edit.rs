@@ -55,14 +55,14 @@ pub(crate) struct Edited<R> {
 }
 
 /// Gives `change` the bytes of the string at `key`, zero-filled to at least `len_min`; the key is created if absent
-/// (even if empty then). Refuses another type. Counts no write: the caller knows what changed.
+/// (even if empty then). Refuses another type. Counts and notes no write: the caller knows what changed.
 pub(crate) fn edit<R>(
     ctx: &mut Context<'_>,
     key: Key<'_>,
     len_min: usize,
     change: impl FnOnce(&mut [u8]) -> R,
 ) -> Result<Edited<R>, Refusal> {
-    let dirty = ctx.shard.dirty;
+    let (dirty, noted) = (ctx.shard.dirty, ctx.shard.events.tracking.noted.len());
     let mut scratch = Scratch::new();
     let edited = ctx.shard.update(ctx.db, key, |current| {
         let mut digits = itoa::Buffer::new();
@@ -91,6 +91,7 @@ pub(crate) fn edit<R>(
         Ok((Change::Replace(boxed(Arc::new(bytes))), Edited { result, grown }))
     });
     ctx.shard.dirty = dirty;
+    ctx.shard.events.tracking.noted.truncate(noted);
     edited
 }
 

@@ -56,5 +56,5 @@ pub(super) const ROWS: &[Setting] = &[
     one_of("enable-protected-configs", Allowed::NAMES, "no")
         .fill(|c, v| c.enable_protected_configs = v.one(Allowed::named))
         .at_start(),
-    long("tracking-table-max-keys", "1000000").no_effect("there is no client-side caching yet"),
+    long("tracking-table-max-keys", "1000000").fill(|c, v| c.tracking_table_max_keys = v.int()),
 ];
