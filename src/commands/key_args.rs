@@ -116,9 +116,14 @@ impl CommandSpec {
     }
 }
 
-/// Whether the keys of a specification, all up to the end, are none: the sources of PFMERGE.
+/// Whether the keys of a specification, all up to the end or behind a keyword, are none: the sources of PFMERGE, the
+/// destination of GEORADIUS.
 fn is_left_out(spec: &KeySpec, args: &Args<'_>) -> bool {
-    let BeginSearch::Index(index) = spec.begin else { return false };
+    let index = match spec.begin {
+        BeginSearch::Index(index) => index,
+        BeginSearch::Keyword { word, from } => return after_keyword(args, word, from).is_none(),
+        BeginSearch::Unknown => return false,
+    };
     matches!(spec.find, FindKeys::Range { last: ..0, .. }) && usize::try_from(index) == Ok(args.len())
 }
 
