@@ -116,9 +116,11 @@ struct Waiting {
     also: Option<u16>,
     relay: bool,
     timer: Option<TimerId>,
+    /// It has not yet looked at all its keys: its time does not end before.
+    is_visiting: bool,
     /// A transaction tries to serve it.
     is_trying: bool,
-    /// How it ends if that transaction finds nothing.
+    /// How it ends if its visits, or that transaction, find nothing.
     ending: Option<Ending>,
 }
 
@@ -182,6 +184,7 @@ impl Router {
             also: wait.also.filter(|_| !relay).and_then(|at| u16::try_from(at).ok()),
             relay,
             timer: (wait.timeout_ms > 0).then(|| self.waits.timers.insert(deadline, slot)),
+            is_visiting: true,
             is_trying: false,
             ending: None,
         };
@@ -234,7 +237,13 @@ impl Router {
     fn visit_next(&mut self, slot: u32) {
         let core = self.core;
         let Some(waiting) = self.waits.by_slot.get_mut(&slot) else { return };
-        let Some(&(to, first, end)) = waiting.visits.get(waiting.made) else { return };
+        let Some(&(to, first, end)) = waiting.visits.get(waiting.made) else {
+            waiting.is_visiting = false;
+            if let Some(ending) = waiting.ending.take() {
+                self.end_by(slot, ending);
+            }
+            return;
+        };
         waiting.made += 1;
         let visit = Visit {
             slot,
@@ -350,7 +359,7 @@ impl Router {
     /// Ends a wait unless it is being served at this moment; true if it ends so.
     fn end_by(&mut self, slot: u32, ending: Ending) -> bool {
         let Some(waiting) = self.waits.by_slot.get_mut(&slot) else { return false };
-        if waiting.is_trying {
+        if waiting.is_trying || waiting.is_visiting && ending == Ending::Timeout {
             waiting.ending.get_or_insert(ending);
             return true;
         }
@@ -403,6 +412,7 @@ impl Router {
     /// A key has something that only a transaction can move.
     fn try_moving(&mut self, slot: u32, serial: u32) {
         let Some(waiting) = self.waits_with(slot, serial) else { return };
+        waiting.is_visiting = false;
         waiting.is_trying = true;
         let call = waiting.call;
         let (data, spans) = desk::lay_out(&waiting.args);
