@@ -24,7 +24,7 @@ use crate::txn::router::{Call, Outcome};
 use std::sync::atomic::Ordering;
 
 /// The refusal of commands that may need memory when there is none.
-const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+pub(super) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 
 /// Buffers that dispatch reuses from tick to tick.
 #[derive(Debug, Default)]

@@ -26,6 +26,8 @@ pub struct Multi {
     pub aborted: bool,
     /// One of them writes.
     pub writes: bool,
+    /// Whether one of them may need memory.
+    pub needs_memory: bool,
 }
 
 /// See the module.

@@ -7,6 +7,7 @@ use crate::commands::args::Args;
 use crate::commands::flags::flag;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
+use crate::net::dispatch::OUT_OF_MEMORY;
 use crate::net::session::Multi;
 use crate::net::worker::{Noted, NotedKind, Worker, note_run};
 use crate::resp::reply::Reply;
@@ -80,6 +81,12 @@ pub fn exec(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut Ou
         Reply::new(out, conn.session.proto).error("EXECABORT Transaction discarded because of previous errors.");
         return Outcome::Done;
     }
+    if multi.needs_memory && worker.is_out_of_memory() {
+        forget_watched(worker, conn);
+        let text = format!("EXECABORT Transaction discarded because of: {OUT_OF_MEMORY}");
+        Reply::new(out, conn.session.proto).error(&text);
+        return Outcome::Done;
+    }
     if worker.shared.monitors.load(Ordering::Relaxed) > 0 {
         for index in 0..multi.commands.commands.len() {
             let (command, args) = multi.commands.args(index);
@@ -114,7 +121,9 @@ impl Worker {
         let Some(multi) = conn.session.multi.as_deref_mut() else { return true };
         let command = RemoteCommand { ticket: Ticket::Nobody, id, phase: Phase::Run, manner, pos, first: 0, count: 0 };
         multi.commands.push_args(command, args);
-        multi.writes |= self.router.table.get(id).has(flag::WRITE | flag::MAY_REPLICATE);
+        let spec = self.router.table.get(id);
+        multi.writes |= spec.has(flag::WRITE | flag::MAY_REPLICATE);
+        multi.needs_memory |= spec.has(flag::DENYOOM);
         let bytes = multi.commands.argument_bytes() as u64;
         if bytes > self.config.client_query_buffer_limit || bytes > u64::from(u32::MAX) {
             self.counters().query_limit_closed.add(1);

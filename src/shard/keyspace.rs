@@ -334,6 +334,9 @@ impl Shard {
         if a != b && self.watches.any() {
             for (watched, other) in [(a, b), (b, a)] {
                 for key in self.watches.keys_in(watched) {
+                    // What is due is as good as gone: it must not count as a change once it has come to the other side.
+                    self.peek(watched, Key::new(&key));
+                    self.peek(other, Key::new(&key));
                     if self.is_live(watched, &key) || self.is_live(other, &key) {
                         self.watches.touched(watched, &key);
                     }

@@ -201,6 +201,44 @@ fn watches_end_and_follow_their_database() {
     });
 }
 
+#[test]
+fn a_due_key_that_swapdb_brings_is_no_change() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).args("--enable-debug-command yes").start();
+        let (mut me, mut other) = (server.client(), server.client());
+        me.ok("DEBUG SET-ACTIVE-EXPIRE 0");
+        other.ok("SELECT 2");
+        other.ok("SET due 1 PX 1");
+        other.ok("SET live 1");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        me.ok("SELECT 3");
+        me.ok("WATCH due");
+        other.ok("SWAPDB 2 3");
+        assert_eq!(exec(&mut me, &["PING"]), Value::Array(vec![Value::Simple(b"PONG".to_vec())]));
+        me.ok("WATCH live");
+        other.ok("SWAPDB 2 3");
+        assert_eq!(exec(&mut me, &["PING"]), Value::NullArray);
+    });
+}
+
+#[test]
+fn exec_is_refused_where_memory_ran_out_after_its_commands_were_queued() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let (mut me, mut other) = (server.client(), server.client());
+        me.ok("MULTI");
+        assert_eq!(me.run("SET k 1"), queued());
+        other.ok("CONFIG SET maxmemory 1");
+        let text =
+            "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.";
+        assert_eq!(me.run("EXEC"), error(text));
+        assert_eq!(me.run("EXEC"), error("ERR EXEC without MULTI"));
+        assert_eq!(exec(&mut me, &["GET k"]), Value::Array(vec![Value::NullBulk]));
+        other.ok("CONFIG SET maxmemory 0");
+        assert_eq!(exec(&mut me, &["SET k 1"]), Value::Array(vec![Value::Simple(b"OK".to_vec())]));
+    });
+}
+
 /// One client raises a, then b; no reader may see b raised and a not, nor b more than one behind.
 #[test]
 fn readers_see_no_skew() {
