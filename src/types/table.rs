@@ -337,6 +337,9 @@ impl Table {
             self.segments[number as usize] = segment;
             return number;
         }
+        if self.segments.len() == self.segments.capacity() {
+            self.segments.reserve_exact(1 + self.segments.len() / 4);
+        }
         self.segments.push(segment);
         self.segments.len() as u32 - 1
     }

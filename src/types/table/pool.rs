@@ -29,8 +29,11 @@ const IDLE_PAGES_MIN: usize = 2 * CHUNK_PAGES;
 /// The part of the memory that may be idle while memory is short.
 const SHORT_PART: usize = 10;
 const CHUNK_SHIFT: u32 = CHUNK_UNITS.trailing_zeros();
-/// Pages of the first chunk; the chunks grow with the pool until they are full-sized.
-const FIRST_CHUNK_PAGES: usize = 1;
+/// A pool grows by a page, or by one for as many that are there, until its chunks are full-sized: a value of a thousand
+/// members is one of many, and twice the memory it needs would be too much.
+const GROWTH: usize = 4;
+/// Bytes that a chunk's page takes in [`Chunk`].
+const NOTE_BYTES: usize = size_of::<u8>() + size_of::<u32>();
 
 /// A run of the pool, named by its first unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,9 +61,9 @@ struct Chunk {
     /// Pages without a run.
     free: u16,
     /// One bit per unit, one byte per page: units in use.
-    used: [u8; CHUNK_PAGES],
+    used: Box<[u8]>,
     /// Where in its list of `Pool::partial` each page stands.
-    listed_at: [u32; CHUNK_PAGES],
+    listed_at: Box<[u32]>,
 }
 
 /// See the module.
@@ -120,7 +123,7 @@ impl Pool {
 
     /// Bytes of all chunks and of what the pool and the logs know about them.
     pub(super) fn bytes(&self) -> usize {
-        let chunks = self.chunk_count * size_of::<Chunk>();
+        let chunks = self.chunk_count * size_of::<Chunk>() + self.pages_total * NOTE_BYTES;
         let lists = (self.bases.capacity() + self.chunks.capacity()) * size_of::<usize>()
             + self.partial.iter().map(|l| l.capacity() * size_of::<RunId>()).sum::<usize>()
             + self.scratch.capacity() * size_of::<(u64, u32)>()
@@ -273,15 +276,15 @@ impl Pool {
     #[cold]
     fn grow(&mut self) -> usize {
         let number = self.bases.iter().position(Option::is_none).unwrap_or(self.bases.len());
-        let pages = self.pages_total.next_power_of_two().clamp(FIRST_CHUNK_PAGES, CHUNK_PAGES);
+        let pages = (self.pages_total / GROWTH).clamp(1, CHUNK_PAGES);
         let layout = chunk_layout(pages);
         // SAFETY: the layout is not empty.
         let Some(base) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
         let chunk = Box::new(Chunk {
             pages: pages as u16,
             free: pages as u16,
-            used: [0; CHUNK_PAGES],
-            listed_at: [0; CHUNK_PAGES],
+            used: vec![0; pages].into(),
+            listed_at: vec![0; pages].into(),
         });
         if number == self.bases.len() {
             self.bases.push(None);
