@@ -84,7 +84,7 @@ fn keys_behind_a_count() {
 #[test]
 fn keys_behind_a_word() {
     assert_eq!(keys(&SORT, "sort a store b"), "a:R b:W");
-    assert_eq!(keys(&SORT, "sort a desc"), "!");
+    assert_eq!(keys(&SORT, "sort a desc"), "a:R");
     assert_eq!(keys(&XREAD, "xread count 2 streams a b 0 0"), "a:R b:R");
     assert_eq!(keys(&MIGRATE, "migrate h p keys keys a b"), "a:R b:R");
 }
