@@ -1,9 +1,9 @@
 //! SORT and SORT_RO: the elements of a list, set or sorted set in order, by themselves or by what other keys hold.
 //!
 //! The command is a sequence of rounds ([`rounds::next`]): what type the key has, its elements, the weights that BY
-//! names, the values that GET names, and for STORE the list that is left. Each round is a handful of plain commands with
-//! one key each; over several shards the router runs them under one transaction's locks, here [`sort`] runs them itself.
-//! So a pattern may name keys of any shard, and no value crosses cores but those asked for.
+//! names, the values that GET names, and for STORE the list that is left. Each round is a handful of plain commands
+//! with one key each; over several shards the router runs them under one transaction's locks, here [`sort`] runs them
+//! itself. So a pattern may name keys of any shard, and no value crosses cores but those asked for.
 
 pub(crate) mod options;
 pub(crate) mod order;
