@@ -1,5 +1,6 @@
 //! What looking a batch of keys up together saves: a million keys in random order, found one at a time or in groups
-//! whose buckets, then entries, are fetched before the first lookup. `cargo bench --bench prefetch`; "thrpt" is per key.
+//! whose buckets, then entries, are fetched before the first lookup. `cargo bench --bench prefetch`; "thrpt" is
+//! per key.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pinion::types::table::{Expire, Key, Table};

@@ -1,5 +1,6 @@
-//! What atomicity costs: server processor time of transactions and of commands with keys on several shards, beside the
-//! plain commands they consist of, and what many clients see who want the same keys. Measures from outside, over sockets.
+//! What atomicity costs: server processor time of transactions and of commands with keys on several shards, beside
+//! the plain commands they consist of, and what many clients see who want the same keys. Measures from outside, over
+//! sockets.
 //!
 //! ```text
 //! cargo bench --bench transactions -- [--seconds 3] [--server-cpu 0] [--load-cpu 1] SERVER [SERVER]

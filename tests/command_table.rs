@@ -52,7 +52,7 @@ const DIFFERS: &[Difference] = &[
     ("valkey-9.1", FIELD_EXPIRY, "since", "Redis had them first"),
     ("valkey-9.1", &["client|reply"], "flags", "Redis lets CLIENT REPLY be queued in MULTI, Valkey refuses it"),
 ];
-const BLOCKING_7_0: &[&str] = &["blmove", "blpop", "brpop", "brpoplpush"];
+const BLOCKING_7_0: &[&str] = &["blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin"];
 const FIELD_EXPIRY: &[&str] = &[
     "hexpire",
     "hexpireat",

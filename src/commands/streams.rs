@@ -9,6 +9,7 @@ mod info;
 mod pending;
 mod range;
 mod read;
+mod resp3;
 mod words;
 
 use crate::commands::spec::flag::*;

@@ -55,7 +55,8 @@ pub struct Tracking {
 impl Tracking {
     /// How the next command's shard sees this client.
     pub fn tracker(&self) -> Tracker {
-        let remembers = !self.broadcast && !(self.opt_in && !self.caching) && !(self.opt_out && self.caching);
+        let asked = if self.opt_in { self.caching } else { !(self.opt_out && self.caching) };
+        let remembers = !self.broadcast && asked;
         Tracker { remembers, ..self.tracker }
     }
 }

@@ -5,6 +5,7 @@ pub mod aligned;
 pub mod alloc;
 pub mod driver;
 pub mod executor;
+pub mod files;
 pub mod mesh;
 pub mod signals;
 pub mod sockets;

@@ -2,11 +2,11 @@
 //! group. Where the streams lie on several shards, [`relay`] asks each for its own.
 
 use super::words::{self, Refusal, refuse};
-use crate::base::text::parse_i64;
 use crate::commands::args::Args;
 use crate::commands::blocking::{self, ALIEN, Blocking, Look, Nil, Wait, millis};
 use crate::commands::context::Context;
 use crate::commands::spec::Relay;
+use crate::commands::streams::resp3::put_as_resp3;
 use crate::resp::reply::{Proto, Reply};
 use crate::types::stream::{ConsumerId, Entry, Group, Id, Log, Pending};
 use crate::types::table::Key;
@@ -595,24 +595,5 @@ fn join(parts: &[Vec<u8>], reply: &mut Reply<'_>) {
         } else {
             put_as_resp3(part, reply);
         }
-    }
-}
-
-/// Copies a RESP2 reply of bulks and arrays, with the one null there is as RESP3 has it.
-fn put_as_resp3(mut rest: &[u8], reply: &mut Reply<'_>) {
-    while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
-        let (line, after) = rest.split_at(end + 2);
-        let payload = match line {
-            b"*-1\r\n" => {
-                reply.null_array();
-                rest = after;
-                continue;
-            }
-            [b'$', digits @ .., b'\r', b'\n'] => parse_i64(digits).map_or(0, |len| len as usize + 2),
-            _ => 0,
-        };
-        reply.raw(line);
-        reply.raw(&after[..payload.min(after.len())]);
-        rest = &after[payload.min(after.len())..];
     }
 }

@@ -1,6 +1,7 @@
 //! The folder that holds the logs: names, opening, the manifest's replacement. Every function may block.
 
 use crate::persist::aof::manifest::Manifest;
+use crate::runtime::files::preallocate;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -100,17 +101,5 @@ impl Folder {
             }
         }
         Ok(())
-    }
-}
-
-/// Reserves room, so that writing needs no new blocks; a file system that cannot is no error.
-fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
-    // SAFETY: no memory is involved.
-    let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, bytes as libc::off_t) };
-    match io::Error::last_os_error() {
-        _ if result == 0 => Ok(()),
-        error if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
-        error => Err(error),
     }
 }

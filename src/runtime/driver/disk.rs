@@ -57,41 +57,40 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
     if unsafe { libc::fdatasync(file.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The thread; ends when this is dropped.
-#[derive(Debug)]
-pub(super) struct DiskThread {
-    orders: Sender<Order>,
-    done: Receiver<Done>,
+/// The thread, started by the first order; ends when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    thread: Option<(Sender<Order>, Receiver<Done>)>,
 }
 
-impl DiskThread {
-    pub(super) fn start(core: usize, bells: Doorbells) -> io::Result<DiskThread> {
-        let (orders, todo) = channel::<Order>();
-        let (report, done) = channel();
-        thread::Builder::new().name(format!("disk-{core}")).spawn(move || {
-            for order in todo {
-                if report.send(order.carry_out()).is_err() {
-                    return;
-                }
-                bells.ring(core);
-            }
-        })?;
-        Ok(DiskThread { orders, done })
-    }
-
-    /// Gives it an order. A thread that died is told by its event.
-    pub(super) fn give(&self, order: Order) -> Result<(), Done> {
-        self.orders.send(order).map_err(|refused| {
-            let error = || Err(io::Error::other("the thread for log writes is gone"));
-            match refused.0 {
-                Order::Write { buffer, .. } => Done::Logged { buffer, result: error() },
-                Order::Sync(_) => Done::Synced { result: error() },
-            }
-        })
+impl Disk {
+    /// Has the thread carry out an order; answers what came of it if there is no thread to give it to.
+    pub(super) fn give(&mut self, core: usize, bells: &Doorbells, order: Order) -> Option<Done> {
+        if self.thread.is_none() {
+            self.thread = start(core, bells.clone()).ok();
+        }
+        match &self.thread {
+            Some((orders, _)) => orders.send(order).err().map(|refused| refused.0.carry_out()),
+            None => Some(order.carry_out()),
+        }
     }
 
     /// What is done by now.
     pub(super) fn next(&self) -> Option<Done> {
-        self.done.try_recv().ok()
+        self.thread.as_ref().and_then(|(_, done)| done.try_recv().ok())
     }
+}
+
+fn start(core: usize, bells: Doorbells) -> io::Result<(Sender<Order>, Receiver<Done>)> {
+    let (orders, todo) = channel::<Order>();
+    let (report, done) = channel();
+    thread::Builder::new().name(format!("disk-{core}")).spawn(move || {
+        for order in todo {
+            if report.send(order.carry_out()).is_err() {
+                return;
+            }
+            bells.ring(core);
+        }
+    })?;
+    Ok((orders, done))
 }

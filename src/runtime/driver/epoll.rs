@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::base::bytes::OutBuf;
 use crate::runtime::aligned::AlignedBuf;
 
-use super::disk::{DiskThread, Order};
+use super::disk::{Disk, Order};
 use super::outgoing::{OPERATION_BYTES_MAX, Scatter};
 use super::pace::{Pace, Plan};
 use super::pool::Pool;
@@ -87,8 +87,7 @@ pub struct EpollDriver {
     /// Events are to be reported at once, not only when something else ends the wait.
     hurry: bool,
     reports: Box<[libc::epoll_event; REPORTS]>,
-    /// Started by the first log write.
-    disk: Option<DiskThread>,
+    disk: Disk,
     sleeping: Option<SleepFlag>,
     pace: Pace,
     statistics: Statistics,
@@ -122,7 +121,7 @@ impl EpollDriver {
             to_send: Vec::new(),
             hurry: false,
             reports: Box::new([libc::epoll_event { events: 0, u64: 0 }; REPORTS]),
-            disk: None,
+            disk: Disk::default(),
             sleeping: None,
             pace: Pace::new(Instant::now(), GATHER),
             statistics: Statistics::default(),
@@ -455,14 +454,7 @@ impl EpollDriver {
     }
 
     fn order(&mut self, order: Order) {
-        if self.disk.is_none() {
-            self.disk = DiskThread::start(self.core, self.bells.clone()).ok();
-        }
-        let done = match &self.disk {
-            Some(disk) => disk.give(order).err(),
-            None => Some(order.carry_out()),
-        };
-        if let Some(done) = done {
+        if let Some(done) = self.disk.give(self.core, &self.bells, order) {
             self.events.push_back(done.into());
             self.hurry = true;
         }
@@ -473,7 +465,7 @@ impl EpollDriver {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            if let Some(done) = self.disk.as_ref().and_then(DiskThread::next) {
+            if let Some(done) = self.disk.next() {
                 return Some(done.into());
             }
             let index = *self.reading.get(self.next_read)?;
