@@ -258,7 +258,8 @@ fn rivals(server: &Server, span: Duration) -> Result<(), Failure> {
     let least = results.iter().map(|(done, _)| *done).min().unwrap_or(0);
     let longest = results.iter().map(|(_, longest)| *longest).max().unwrap_or_default();
     println!(
-        "  {RIVALS} clients, MSET of the same {TOGETHER} keys: {:.0} k/s, fewest of a client {least}, longest wait {:.1} ms",
+        "  {RIVALS} clients, MSET of the same {TOGETHER} keys: {:.0} k/s, fewest of a client {least}, \
+         longest wait {:.1} ms",
         all as f64 / span.as_secs_f64() / 1e3,
         longest.as_secs_f64() * 1e3
     );

@@ -50,6 +50,9 @@ const DIFFERS: &[Difference] = &[
     ("redis-7.0", &["client|pause"], "since", "the unstable version before 3.0 is no longer named"),
     ("valkey-9.1", &["hsetex"], "key_specs", "it may replace a field's value, as Redis says"),
     ("valkey-9.1", FIELD_EXPIRY, "since", "Redis had them first"),
+    ("valkey-9.1", &["exec"], "flags", "SLOWLOG is how Redis calls the log that leaves EXEC out"),
+    ("valkey-9.1", &["multi", "watch"], "flags", "Redis refuses them inside MULTI by their own errors"),
+    ("valkey-9.1", &["georadius", "georadiusbymember"], "key_specs", "Redis does not call STORE's keys variable"),
     ("valkey-9.1", &["client|reply"], "flags", "Redis lets CLIENT REPLY be queued in MULTI, Valkey refuses it"),
 ];
 const BLOCKING_7_0: &[&str] = &["blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin"];

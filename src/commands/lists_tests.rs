@@ -87,7 +87,7 @@ fn positions_of_matches() {
         LPOS none x => $-1
         LPOS none x COUNT 0 => []
         LPOS none x RANK 0
-        => -ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list
+        => -ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ...
         LPOS p c RANK x => -ERR value is not an integer or out of range
         LPOS p c COUNT -1 => -ERR COUNT can't be negative
         LPOS p c MAXLEN -1 => -ERR MAXLEN can't be negative

@@ -298,7 +298,8 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
         line,
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} ssub={} multi={} \
          watch={} qbuf={} qbuf-free={input_free} argv-mem=0 multi-mem={} rbs={} rbp={} obl={} oll={} \
-         omem={output_list} tot-mem={} events={} cmd={command} user=default redir={} resp={} lib-name={} lib-ver={} io-thread=0 \
+         omem={output_list} tot-mem={} events={} cmd={command} user=default \
+         redir={} resp={} lib-name={} lib-ver={} io-thread=0 \
          tot-net-in={} tot-net-out={} tot-cmds={}",
         conn.client_id,
         conn.addr,

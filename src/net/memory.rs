@@ -1,13 +1,13 @@
 //! Keeps memory within `maxmemory` and clients within `maxmemory-clients`. Never chooses a key: the shard does.
 //!
-//! The limit is one for all cores, so a core whose shard holds most of the data may use most of the memory. What counts is
-//! what the allocator has handed out, to whom ever, less what the tables keep free for new entries and what waits to be
-//! freed; of that at most an eighth of the limit, so that memory that is only reserved counts at last.
+//! The limit is one for all cores, so a core whose shard holds most of the data may use most of the memory. What
+//! counts is what the allocator has handed out, to whom ever, less what the tables keep free for new entries and what
+//! waits to be freed; of that at most an eighth of the limit, so that memory that is only reserved counts at last.
 //!
 //! Once a tick, and before each command that may need memory, a core looks whether too much is in use. If so, each core
-//! publishes how much its best candidate deserves to go (its *score*); the core with the greatest evicts, for a bounded time
-//! each tick, and is woken for that if it sleeps. One whose candidates are worse evicts too once the excess has become
-//! large. A command is refused only if no shard has anything to evict.
+//! publishes how much its best candidate deserves to go (its *score*); the core with the greatest evicts, for a
+//! bounded time each tick, and is woken for that if it sleeps. One whose candidates are worse evicts too once the
+//! excess has become large. A command is refused only if no shard has anything to evict.
 
 use crate::base::clock;
 use crate::base::config::EvictionPolicy;

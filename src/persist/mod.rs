@@ -1,5 +1,5 @@
-//! What Pinion keeps on disk: formats and their recovery, as functions from bytes to bytes wherever that is possible. Never
-//! runs a command and never talks to a client.
+//! What Pinion keeps on disk: formats and their recovery, as functions from bytes to bytes wherever that is possible.
+//! Never runs a command and never talks to a client.
 
 pub mod aof;
 pub mod rdb;

@@ -93,8 +93,8 @@ pub struct Events {
     pub ready: Vec<(usize, Vec<u8>)>,
     /// Whether effects are collected: set while there is a journal or a replica.
     pub journaled: bool,
-    /// Keys that were removed because they were due or evicted, database and key: each stands in the journal as a DEL of its own,
-    /// before what the running command leaves there. Collected while `journaled`.
+    /// Keys that were removed because they were due or evicted, database and key: each stands in the journal as a DEL
+    /// of its own, before what the running command leaves there. Collected while `journaled`.
     pub due: Vec<(usize, Vec<u8>)>,
     /// Fields that were removed because they were due, as an HDEL each time: database and words. They stand in the
     /// journal like the keys in `due`, and are collected while `journaled`.

@@ -1,13 +1,13 @@
-//! Which key goes when memory is short: candidates are drawn from the tables at random, the best of them are kept, and the
-//! best of those goes first. Never decides whether memory is short, and never reads a clock.
+//! Which key goes when memory is short: candidates are drawn from the tables at random, the best of them are kept, and
+//! the best of those goes first. Never decides whether memory is short, and never reads a clock.
 //!
-//! Redis draws `maxmemory-samples` keys for each one that goes and remembers the 16 best. Here a draw is a whole bucket of
-//! the index, about a dozen entries whose access bits lie in two cache lines, so that a draw sees more keys and touches
-//! less memory; an entry itself is read only if it gets among the best. A candidate that was used since it was drawn is
-//! dropped when its turn comes.
+//! Redis draws `maxmemory-samples` keys for each one that goes and remembers the 16 best. Here a draw is a whole
+//! bucket of the index, about a dozen entries whose access bits lie in two cache lines, so that a draw sees more keys
+//! and touches less memory; an entry itself is read only if it gets among the best. A candidate that was used since it
+//! was drawn is dropped when its turn comes.
 //!
-//! How much a key deserves to go is its *score*, comparable between shards, so that whichever shard has the worst key of
-//! all can be told to let it go:
+//! How much a key deserves to go is its *score*, comparable between shards, so that whichever shard has the worst key
+//! of all can be told to let it go:
 //!
 //! | policy | score |
 //! |---|---|

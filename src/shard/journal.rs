@@ -1,5 +1,5 @@
-//! The journal: what one shard's writes did, in order, as RESP commands that give the same data when they run again. Only
-//! gathers; the log takes what was gathered and says what became durable.
+//! The journal: what one shard's writes did, in order, as RESP commands that give the same data when they run again.
+//! Only gathers; the log takes what was gathered and says what became durable.
 //!
 //! The first [`HEAD_BYTES`] of what is gathered are left free, so that the log can put a header there without a copy.
 
@@ -106,8 +106,8 @@ mod tests {
         journal.append(3, words("DEL k").into_iter());
         journal.begin(77, [0, 5].into_iter());
         journal.finish(77);
-        let expected = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n\
-             *2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n\
+        let expected = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n\
+             *2\r\n$3\r\nDEL\r\n$1\r\nk\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n\
              *4\r\n$12\r\nPINION.BEGIN\r\n$2\r\n77\r\n$1\r\n0\r\n$1\r\n5\r\n*2\r\n$10\r\nPINION.END\r\n$2\r\n77\r\n";
         assert_eq!((journal.len(), journal.end()), (expected.len(), expected.len() as u64));
         let taken = journal.take(AlignedBuf::default());

@@ -1,5 +1,5 @@
-//! Waiting: clients in BLPOP and its kin, over any shards. This file is the client's core: who of its clients waits, for
-//! how long, and how waiting ends. The shards' half is [`desk`], which clients still wait is on the [`board`].
+//! Waiting: clients in BLPOP and its kin, over any shards. This file is the client's core: who of its clients waits,
+//! for how long, and how waiting ends. The shards' half is [`desk`], which clients still wait is on the [`board`].
 //!
 //! **The way of a command that may wait.** It visits the shards of its keys one after the other, in the order of the
 //! keys. On each it looks at its keys there; a key that can serve it does, else it joins that key's queue and goes on
@@ -8,10 +8,10 @@
 //!
 //! **Served once.** A word per client, seen by all cores, says whether it still waits. A shard changes it, then takes
 //! the element; if another shard, a timeout or the end of the connection was there first, the element stays, and the
-//! next in the queue is tried. So no message is needed between an element's arrival and its delivery, and none is lost on
-//! the way. (To ask the client's core by message would leave the key locked for a round trip.) A visit that finds a key
-//! ready changes the word too: it succeeds only if none of the queues it has joined served it, so the keys before this
-//! one are empty at that moment, and the order of keys holds.
+//! next in the queue is tried. So no message is needed between an element's arrival and its delivery, and none is lost
+//! on the way. (To ask the client's core by message would leave the key locked for a round trip.) A visit that finds a
+//! key ready changes the word too: it succeeds only if none of the queues it has joined served it, so the keys before
+//! this one are empty at that moment, and the order of keys holds.
 //!
 //! **Moves between shards** (BLMOVE): the shard cannot push to another. It tells the client's core, which runs the
 //! command without waiting, as a transaction, while whoever waits behind it goes on waiting; if the element has gone by
@@ -423,7 +423,8 @@ impl Router {
         }
     }
 
-    /// Replies that are ready to be delivered. One that says that there was nothing to move is none: the client waits on.
+    /// Replies that are ready to be delivered. One that says that there was nothing to move is none: the client waits
+    /// on.
     pub fn take_finished(&mut self) -> Vec<Finished> {
         let mut finished = std::mem::take(&mut self.finished);
         if self.waits.trying.is_empty() {

@@ -1,9 +1,10 @@
-//! The list: one run of elements while it is small, else many of them in a row, as Redis's listpack and quicklist. Never
-//! knows which key it is, and never empties itself of its key.
+//! The list: one run of elements while it is small, else many of them in a row, as Redis's listpack and quicklist.
+//! Never knows which key it is, and never empties itself of its key.
 //!
-//! Runs are [`chunk`]s, found through a flat directory of their element counts, so that the middle of a list of millions
-//! is a scan over a few kilobytes and a walk through one chunk. How much a chunk holds follows `list-max-listpack-size`
-//! by the rules of Redis 7.2, which also say when a list changes its encoding. Chunks are not compressed, whatever
+//! Runs are [`chunk`]s, found through a flat directory of their element counts, so that the middle of a list of
+//! millions is a scan over a few kilobytes and a walk through one chunk. How much a chunk holds follows
+//! `list-max-listpack-size` by the rules of Redis 7.2, which also say when a list changes its encoding. Chunks are not
+//! compressed, whatever
 //! `list-compress-depth` says.
 
 mod chunk;
@@ -292,8 +293,8 @@ impl List {
         }
     }
 
-    /// Shows elements one after the other, from element `start` on towards the tail or (not `forward`) towards the head,
-    /// until `show` answers false or there are no more; how many it showed and was told to go on from.
+    /// Shows elements one after the other, from element `start` on towards the tail or (not `forward`) towards the
+    /// head, until `show` answers false or there are no more; how many it showed and was told to go on from.
     #[inline]
     pub fn walk<'a>(&'a self, start: usize, forward: bool, mut show: impl FnMut(Item<'a>) -> bool) -> usize {
         if start >= self.len() {

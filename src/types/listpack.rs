@@ -333,9 +333,9 @@ impl Listpack {
     }
 }
 
-/// What the allocator (mimalloc) gives for `bytes` anyway: multiples of 16, from 128 on four sizes per doubling. Room up
-/// to there costs nothing, and a listpack that grows is not moved every time; an eighth more would cost the next class,
-/// 64 bytes for a hash of ten fields.
+/// What the allocator (mimalloc) gives for `bytes` anyway: multiples of 16, from 128 on four sizes per doubling. Room
+/// up to there costs nothing, and a listpack that grows is not moved every time; an eighth more would cost the next
+/// class, 64 bytes for a hash of ten fields.
 fn size_class(bytes: usize) -> usize {
     let step = if bytes <= 128 { 16 } else { 1 << ((bytes - 1).ilog2() - 2) };
     bytes.next_multiple_of(step)

@@ -116,6 +116,7 @@ const NEWER: &[(&str, &str, &str, &str)] = &[
     ("CLIENT LIST", "-ERR Invalid client ID", "-ERR *", "Valkey 9 says what is wrong with an id"),
     ("CLIENT LIST", "*", "-ERR client-id should be greater than 0", "Valkey 9 refuses the id 0"),
     ("CLIENT LIST", "-ERR syntax error", "-ERR Unknown client type *", "Valkey 9 reads filters one after the other"),
+    ("CLIENT KILL", "-ERR syntax error", "-ERR *", "Valkey 9 has more filters"),
     ("CLIENT KILL", "-ERR *", "-ERR syntax error", "Valkey 9 reads filters one after the other"),
     ("CLIENT UNBLOCK", "-ERR unknown subcommand *", "*", "Valkey 9 takes more arguments"),
     ("GETEX", "(null*", "-ERR *", "Valkey 9 looks at the expiry before the key"),

@@ -1,5 +1,5 @@
-//! From one list to another, and from the first of several: LMOVE, RPOPLPUSH, LMPOP, and their blocking forms. Where the
-//! keys are on several shards, rounds of single-key commands do the same.
+//! From one list to another, and from the first of several: LMOVE, RPOPLPUSH, LMPOP, and their blocking forms.
+//! Where the keys are on several shards, rounds of single-key commands do the same.
 
 use super::push::{bulk, pop, pop_array, push};
 use super::{Refusal, view_list};

@@ -56,8 +56,8 @@ pub struct Block<'a> {
     pub synced: u64,
 }
 
-/// The header of `block`, whose first [`HEADER_BYTES`] are the header's room and whose rest is the payload, and the bytes
-/// that the block takes with the zeros behind it. `synced`: the blocks before this number are durable.
+/// The header of `block`, whose first [`HEADER_BYTES`] are the header's room and whose rest is the payload, and the
+/// bytes that the block takes with the zeros behind it. `synced`: the blocks before this number are durable.
 pub fn seal(place: Place, synced: u64, align: usize, block: &[u8]) -> ([u8; HEADER_BYTES], usize) {
     let payload = &block[HEADER_BYTES..];
     let bytes = block.len().next_multiple_of(align);
@@ -95,9 +95,9 @@ pub fn read(bytes: &[u8], expected: Place) -> Result<Block<'_>, Broken> {
     Ok(Block { payload, bytes: whole, synced: u64_at(32) })
 }
 
-/// Whether `bytes` hold a later block of this epoch and shard that was written when block `expected` was durable: then the
-/// block that is missing was there once, and the log is damaged. Without one it is a torn tail: what was not synced may be
-/// lost in any order.
+/// Whether `bytes` hold a later block of this epoch and shard that was written when block `expected` was durable: then
+/// the block that is missing was there once, and the log is damaged. Without one it is a torn tail: what was not
+/// synced may be lost in any order.
 pub fn was_durable(bytes: &[u8], expected: Place) -> bool {
     (0..bytes.len()).step_by(BUFFERED_ALIGN).any(|at| {
         let Some(header) = bytes.get(at..at + HEADER_BYTES).filter(|h| h[..8] == MAGIC) else { return false };

@@ -12,12 +12,12 @@ pub struct Part {
     pub shards: Vec<u16>,
 }
 
-/// The parts of each shard's log, in order, as far as the logs are whole. Answers how many of them survive on each shard:
-/// the log ends before the first one that does not.
+/// The parts of each shard's log, in order, as far as the logs are whole. Answers how many of them survive on each
+/// shard: the log ends before the first one that does not.
 ///
-/// A transaction is whole if each of its shards still has its part. Cutting a log takes away whatever follows in it, which
-/// may leave other transactions incomplete; so until nothing changes any more. Only work that was never acknowledged
-/// goes: a reply leaves once everything that it saw is durable on every shard.
+/// A transaction is whole if each of its shards still has its part. Cutting a log takes away whatever follows in it,
+/// which may leave other transactions incomplete; so until nothing changes any more. Only work that was never
+/// acknowledged goes: a reply leaves once everything that it saw is durable on every shard.
 pub fn survivors(logs: &[Vec<Part>]) -> Vec<usize> {
     let mut kept: Vec<usize> = logs.iter().map(Vec::len).collect();
     let mut position: HashMap<(u16, u64), usize> = HashMap::new();
@@ -75,8 +75,8 @@ mod tests {
     }
 
     proptest! {
-        /// Transactions over random shards, each shard's log cut anywhere: what survives is whole, nothing before the cut
-        /// that is whole was given up without need, and a cut that loses nothing keeps everything.
+        /// Transactions over random shards, each shard's log cut anywhere: what survives is whole, nothing before the
+        /// cut that is whole was given up without need, and a cut that loses nothing keeps everything.
         #[test]
         fn nothing_is_half_there(
             all in proptest::collection::vec(proptest::collection::btree_set(0u16..4, 1..4), 0..30),
@@ -90,7 +90,8 @@ mod tests {
                 }
             }
             prop_assert_eq!(survivors(&logs), logs.iter().map(Vec::len).collect::<Vec<_>>());
-            let torn: Vec<Vec<Part>> = logs.iter().zip(&cuts).map(|(l, cut)| l[..(*cut).min(l.len())].to_vec()).collect();
+            let cut = |(log, cut): (&Vec<Part>, &usize)| log[..(*cut).min(log.len())].to_vec();
+            let torn: Vec<Vec<Part>> = logs.iter().zip(&cuts).map(cut).collect();
             let kept = survivors(&torn);
             let there = |shard: u16, id: u64| torn[shard as usize][..kept[shard as usize]].iter().any(|p| p.id == id);
             for (log, kept) in torn.iter().zip(&kept) {

@@ -1,5 +1,6 @@
-//! One shard's log while the server runs: what was gathered goes out as one block per commit, one commit at a time; while
-//! it is under way the next one gathers. Knows what is durable. Never waits for a durable write: the driver does those.
+//! One shard's log while the server runs: what was gathered goes out as one block per commit, one commit at a time;
+//! while it is under way the next one gathers. Knows what is durable. Never waits for a durable write: the driver does
+//! those.
 
 use crate::persist::aof::block::{self, BUFFERED_ALIGN, DIRECT_ALIGN, Place};
 use crate::persist::aof::folder::{Folder, OpenSegment, SegmentId};

@@ -1,4 +1,5 @@
-//! The manifest: a small text file that names what the log consists of, oldest first. Replaced as a whole, never edited.
+//! The manifest: a small text file that names what the log consists of, oldest first. Replaced as a whole, never
+//! edited.
 //!
 //! ```text
 //! pinion-aof 1

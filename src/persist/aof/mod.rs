@@ -10,8 +10,8 @@
 //!            PINION.BEGIN id shard shard ... and PINION.END id
 //! ```
 //!
-//! Run and segment make the epoch that every block carries, so that what an earlier use of a recycled file left behind is
-//! never taken for the log. The blocks of a run's shard are numbered from 0 without a gap.
+//! Run and segment make the epoch that every block carries, so that what an earlier use of a recycled file left behind
+//! is never taken for the log. The blocks of a run's shard are numbered from 0 without a gap.
 
 pub mod block;
 pub mod cut;

@@ -1,5 +1,5 @@
-//! Reading the logs of a run back: which blocks are whole, which transactions, and then the commands, once. Never changes a
-//! file.
+//! Reading the logs of a run back: which blocks are whole, which transactions, and then the commands, once. Never
+//! changes a file.
 
 use crate::persist::aof::block::{self, Block, Broken, DIRECT_ALIGN, Place};
 use crate::persist::aof::cut::{Part, survivors};
@@ -82,7 +82,8 @@ pub fn scan(folder: &Folder, set: Set) -> Result<Scanned, Damage> {
     Ok(scanned)
 }
 
-/// Gives the commands of one shard's log to `run`, in order, as far as `scanned` keeps them; an error of `run` is damage.
+/// Gives the commands of one shard's log to `run`, in order, as far as `scanned` keeps them; an error of `run` is
+/// damage.
 pub fn replay(
     folder: &Folder,
     set: Set,

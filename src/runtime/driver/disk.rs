@@ -1,4 +1,5 @@
-//! Log writes for drivers whose kernel has no ring: a thread per core does them, one after the other, and rings the core.
+//! Log writes for drivers whose kernel has no ring: a thread per core does them, one after the other, and rings the
+//! core.
 
 use std::fs::File;
 use std::io;

@@ -4,7 +4,8 @@
 //! ```text
 //! start, 4 | end, 4 | entries, 2 | free | entry ... | free
 //! ```
-//! All in one allocation; numbers little-endian. A *place* is where an entry begins in it, good until the chunk changes.
+//! All in one allocation; numbers little-endian. A *place* is where an entry begins in it, good until the chunk
+//! changes.
 
 use crate::types::listpack::entry::{self, Encoded, Item};
 use crate::types::listpack::{self, Listpack};

@@ -152,8 +152,8 @@ impl Block {
         self.bytes.capacity()
     }
 
-    /// Gives unused memory back; called when a newer block begins. A copy, because the allocator shrinks nothing by less
-    /// than half.
+    /// Gives unused memory back; called when a newer block begins. A copy, because the allocator shrinks nothing by
+    /// less than half.
     pub(super) fn shrink(&mut self) {
         self.bytes = self.bytes.as_slice().to_vec();
     }

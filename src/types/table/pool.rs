@@ -213,8 +213,8 @@ impl Pool {
         }
     }
 
-    /// If a quarter of the memory (a tenth if it is short), and more than a few megabytes, is idle: the number of the first chunk that could be
-    /// given back if the runs from there on were moved before it.
+    /// If a quarter of the memory (a tenth if it is short), and more than a few megabytes, is idle: the number of the
+    /// first chunk that could be given back if the runs from there on were moved before it.
     pub(super) fn surplus(&self, short: bool) -> Option<usize> {
         let needed = self.units_used.div_ceil(PAGE_UNITS);
         let idle = self.pages_total - needed;

@@ -162,8 +162,8 @@ impl Table {
         }
     }
 
-    /// Visits the entries of one bucket of the index, drawn at random: about seven, unrelated to each other. `wanted` is
-    /// asked by an entry's access bits before the entry itself is read. `random` gives 64 random bits.
+    /// Visits the entries of one bucket of the index, drawn at random: about seven, unrelated to each other. `wanted`
+    /// is asked by an entry's access bits before the entry itself is read. `random` gives 64 random bits.
     pub fn sample<'t>(
         &'t self,
         mut random: impl FnMut() -> u64,

@@ -1,4 +1,5 @@
-//! Log writes and syncs as operations of the ring: durable in one operation, submitted with everything else of the tick.
+//! Log writes and syncs as operations of the ring: durable in one operation, submitted with everything else of the
+//! tick.
 
 use std::fs::File;
 use std::io;
