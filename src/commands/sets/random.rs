@@ -5,6 +5,7 @@
 use super::{answer, read, remove_emptied};
 use crate::base::hash;
 use crate::base::limits::RANDOM_MEMBERS_MAX;
+use crate::base::stats::Random;
 use crate::base::text::parse_i64;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
@@ -27,28 +28,6 @@ const EFFECT_MEMBERS: usize = 1024;
 /// A member's bytes.
 type Name = SmallVec<[u8; 64]>;
 
-/// The splitmix64 generator (Steele, Lea, Flood 2014), seeded from the shard's: a set is borrowed while it is drawn
-/// from.
-struct Dice(u64);
-
-impl Dice {
-    fn of(ctx: &mut Context<'_>) -> Dice {
-        Dice(ctx.shard.random_u64())
-    }
-
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    /// Below `bound`, which is not 0.
-    fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.roll()) * bound as u128) >> 64) as usize
-    }
-}
-
 /// `SPOP key [count]`
 pub(crate) fn spop(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let popped = match args.len() {
@@ -62,7 +41,7 @@ pub(crate) fn spop(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
 }
 
 fn pop_one(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal> {
-    let (key, mut dice) = (ctx.first_key(&args[1]), Dice::of(ctx));
+    let (key, mut dice) = (ctx.first_key(&args[1]), Random::new(ctx.shard.random_u64()));
     let popped = ctx.shard.update(ctx.db, key, |current| -> Result<_, Refusal> {
         let Some(set) = editable(current)? else { return Ok((Change::Nothing, None)) };
         let name = draw_out(set, &mut dice);
@@ -91,15 +70,16 @@ fn editable(current: Option<Current<'_>>) -> Result<Option<&mut Set>, Refusal> {
 }
 
 /// Removes a member drawn at random.
-fn draw_out(set: &mut Set, dice: &mut Dice) -> Option<Name> {
-    let name = set.random(|| dice.roll())?.with_bytes(Name::from_slice);
+fn draw_out(set: &mut Set, dice: &mut Random) -> Option<Name> {
+    let name = set.random(|| dice.next_u64())?.with_bytes(Name::from_slice);
     set.remove(&name);
     Some(name)
 }
 
 fn pop_many(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal> {
     let count = parse_i64(&args[2]).and_then(|n| usize::try_from(n).ok()).ok_or(NOT_POSITIVE)?;
-    let (key, mut dice, journaled) = (ctx.first_key(&args[1]), Dice::of(ctx), ctx.shard.events.journaled);
+    let (key, mut dice, journaled) =
+        (ctx.first_key(&args[1]), Random::new(ctx.shard.random_u64()), ctx.shard.events.journaled);
     let mut names: Vec<Name> = Vec::new();
     let (popped, emptied) = ctx.shard.update(ctx.db, key, |current| -> Result<_, Refusal> {
         let Some(set) = editable(current)?.filter(|_| count > 0) else {
@@ -159,10 +139,10 @@ fn srandmember_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply
     if count == Some(i64::MIN) {
         return Err(COUNT_RANGE);
     }
-    let (key, mut dice) = (ctx.first_key(&args[1]), Dice::of(ctx));
+    let (key, mut dice) = (ctx.first_key(&args[1]), Random::new(ctx.shard.random_u64()));
     let set = read(ctx, key)?;
     let Some(count) = count else {
-        match set.and_then(|set| set.random(|| dice.roll())) {
+        match set.and_then(|set| set.random(|| dice.next_u64())) {
             Some(member) => answer(reply, member),
             None => reply.null(),
         }
@@ -180,14 +160,14 @@ fn srandmember_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply
     } else {
         reply.array(many);
         for _ in 0..many {
-            set.random(|| dice.roll()).into_iter().for_each(|member| answer(reply, member));
+            set.random(|| dice.next_u64()).into_iter().for_each(|member| answer(reply, member));
         }
     }
     Ok(())
 }
 
 /// Answers `count` different members, or all.
-fn draw_distinct(set: &Set, count: usize, dice: &mut Dice, reply: &mut Reply<'_>) {
+fn draw_distinct(set: &Set, count: usize, dice: &mut Random, reply: &mut Reply<'_>) {
     let len = set.len();
     reply.array(count.min(len));
     if count >= len {
@@ -197,7 +177,7 @@ fn draw_distinct(set: &Set, count: usize, dice: &mut Dice, reply: &mut Reply<'_>
         // Shuffle the beginning of all of them.
         let mut members: Vec<Item<'_>> = set.iter().collect();
         for at in 0..count {
-            let drawn = at + dice.below(len - at);
+            let drawn = at + dice.index(len - at);
             members.swap(at, drawn);
             answer(reply, members[at]);
         }
@@ -206,7 +186,7 @@ fn draw_distinct(set: &Set, count: usize, dice: &mut Dice, reply: &mut Reply<'_>
     let mut seen = hashbrown::HashTable::with_capacity(count);
     let hashed = |member: &Item<'_>| member.with_bytes(hash::hash);
     while seen.len() < count {
-        let Some(member) = set.random(|| dice.roll()) else { return };
+        let Some(member) = set.random(|| dice.next_u64()) else { return };
         let hash = hashed(&member);
         if seen.find(hash, |known| *known == member).is_none() {
             seen.insert_unique(hash, member, hashed);

@@ -1,6 +1,7 @@
 //! ZRANDMEMBER: members drawn by their ranks, so that each is as likely as any other.
 
 use crate::base::limits::RANDOM_MEMBERS_MAX;
+use crate::base::stats::Random;
 use crate::base::text::parse_i64;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
@@ -13,24 +14,11 @@ const COUNT_OUT_OF_RANGE: Refusal =
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
 const VALUE_OUT_OF_RANGE: Refusal = "ERR value is out of range";
 
-/// The splitmix64 generator (Steele, Lea, Flood 2014).
-struct Dice(u64);
-
-impl Dice {
-    /// A number below `end`, which is not 0.
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((u128::from(z ^ z >> 31) * end as u128) >> 64) as usize
-    }
-}
-
 /// `ZRANDMEMBER key [count [WITHSCORES]]`.
 pub(crate) fn zrandmember(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    let mut dice = Dice(ctx.shard.random_u64());
+    let mut dice = Random::new(ctx.shard.random_u64());
     if args.len() == 2 {
-        let found = read(ctx, &args[1], |zset| match zset.nth(dice.below(zset.len().max(1))) {
+        let found = read(ctx, &args[1], |zset| match zset.nth(dice.index(zset.len().max(1))) {
             Some((item, _)) => member(reply, item),
             None => reply.null(),
         });
@@ -67,7 +55,7 @@ fn parse(args: &Args<'_>) -> Result<(i64, bool), Refusal> {
 }
 
 /// `count` different members, or, negative, that many draws.
-fn several(zset: &Zset, count: i64, with_scores: bool, dice: &mut Dice, reply: &mut Reply<'_>) {
+fn several(zset: &Zset, count: i64, with_scores: bool, dice: &mut Random, reply: &mut Reply<'_>) {
     let len = zset.len();
     let wanted = count.unsigned_abs() as usize;
     let drawn = if count < 0 { wanted } else { wanted.min(len) };
@@ -83,7 +71,7 @@ fn several(zset: &Zset, count: i64, with_scores: bool, dice: &mut Dice, reply: &
         }
     };
     if count < 0 {
-        return (0..drawn).filter_map(|_| zset.nth(dice.below(len))).for_each(write);
+        return (0..drawn).filter_map(|_| zset.nth(dice.index(len))).for_each(write);
     }
     if drawn == len {
         return zset.iter().for_each(write);
@@ -92,7 +80,7 @@ fn several(zset: &Zset, count: i64, with_scores: bool, dice: &mut Dice, reply: &
     if drawn * 3 < len {
         let mut seen = std::collections::BTreeSet::new();
         while seen.len() < drawn {
-            let rank = dice.below(len);
+            let rank = dice.index(len);
             if seen.insert(rank) {
                 zset.nth(rank).into_iter().for_each(&mut write);
             }
@@ -101,7 +89,7 @@ fn several(zset: &Zset, count: i64, with_scores: bool, dice: &mut Dice, reply: &
     }
     let mut left = drawn;
     for (nth, entry) in zset.iter().enumerate() {
-        if left > 0 && dice.below(len - nth) < left {
+        if left > 0 && dice.index(len - nth) < left {
             write(entry);
             left -= 1;
         }
