@@ -1,10 +1,9 @@
 //! Reads by range: XLEN, XRANGE, XREVRANGE. Changes nothing.
 
-use super::words::{self, Refusal};
+use super::words::{self, Refusal, put_entries};
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::resp::reply::Reply;
-use crate::types::stream::Entry;
 
 /// `XLEN key`
 pub(crate) fn xlen(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
@@ -46,15 +45,4 @@ fn range(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, back: bo
         Some(stream) => put_entries(reply, stream.log.range(start, end).take(count)),
     }
     Ok(())
-}
-
-/// Answers entries; returns how many there were.
-fn put_entries<'a>(reply: &mut Reply<'_>, entries: impl Iterator<Item = Entry<'a>>) {
-    let later = reply.array_later();
-    let mut count = 0;
-    for entry in entries {
-        words::put_entry(reply, &entry);
-        count += 1;
-    }
-    reply.set_array_len(later, count);
 }

@@ -1,7 +1,7 @@
 //! XREAD and XREADGROUP: what came after an identifier, over several streams, for one reader or for a consumer of a
 //! group. Where the streams lie on several shards, [`relay`] asks each for its own.
 
-use super::words::{self, Refusal, refuse};
+use super::words::{self, Refusal, put_entries, refuse};
 use crate::commands::args::Args;
 use crate::commands::blocking::{self, ALIEN, Blocking, Look, Nil, Wait, millis};
 use crate::commands::context::Context;
@@ -197,16 +197,6 @@ fn read(ctx: &mut Context<'_>, words: &[&[u8]], reply: &mut Reply<'_>) -> Result
     }
     served.end(reply);
     Ok(())
-}
-
-fn put_entries<'a>(reply: &mut Reply<'_>, entries: impl Iterator<Item = Entry<'a>>) {
-    let later = reply.array_later();
-    let mut count = 0;
-    for entry in entries {
-        words::put_entry(reply, &entry);
-        count += 1;
-    }
-    reply.set_array_len(later, count);
 }
 
 /// How both commands wait. Serving reads every stream that this shard has, not only the one that is ready.

@@ -251,3 +251,14 @@ fn put_item(reply: &mut Reply<'_>, item: Item<'_>) {
         Item::Str(bytes) => reply.bulk(bytes),
     }
 }
+
+/// Answers entries.
+pub(super) fn put_entries<'a>(reply: &mut Reply<'_>, entries: impl Iterator<Item = Entry<'a>>) {
+    let later = reply.array_later();
+    let mut count = 0;
+    for entry in entries {
+        put_entry(reply, &entry);
+        count += 1;
+    }
+    reply.set_array_len(later, count);
+}
