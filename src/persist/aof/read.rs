@@ -118,30 +118,31 @@ type Visit<'v> = dyn FnMut(Record<'_>) -> Result<bool, &'static str> + 'v;
 fn walk(folder: &Folder, set: Set, shard: u16, visit: &mut Visit<'_>) -> Result<Walked, Damage> {
     let mut sequence = 0;
     let mut walked = Walked { torn: None, bytes: 0 };
+    let first = folder.segment_path(SegmentId { set: set.number, shard, number: 0 });
+    let unreadable = |error: std::io::Error| Damage { file: first.clone(), offset: 0, why: error.to_string() };
+    let mut bytes = fs::read(&first).map_err(unreadable)?;
     for number in 0.. {
         let id = SegmentId { set: set.number, shard, number };
         let file = folder.segment_path(id);
         let damage = |offset: usize, why: String| Damage { file: file.clone(), offset: offset as u64, why };
-        let bytes = match fs::read(&file) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && number > 0 => break,
-            Err(error) => return Err(damage(0, error.to_string())),
-        };
         let mut at = 0;
-        loop {
+        bytes = loop {
             let expected = Place { epoch: id.epoch(), shard, sequence };
             let (from, block) = match next_block(&bytes, at, expected) {
                 Ok(found) => found,
-                Err(_) if segment_goes_on(folder, id, expected) => break,
                 Err(broken) => {
+                    let next = SegmentId { number: number + 1, ..id };
+                    let following = fs::read(folder.segment_path(next)).unwrap_or_default();
+                    let there = Place { epoch: next.epoch(), ..expected };
+                    if block::read(&following, there).is_ok() {
+                        break following;
+                    }
                     let later = bytes.get(at..).unwrap_or_default();
-                    if block::was_durable(later, expected) || later_segment_has(folder, id, expected) {
+                    if block::was_durable(later, expected) || block::was_durable(&following, there) {
                         return Err(damage(at, format!("{broken}, and what was written later is there")));
                     }
-                    if broken == Broken::Torn {
-                        walked.torn = Some(Torn { file: file.clone(), offset: at as u64 });
-                        return Ok(walked);
-                    }
+                    let is_torn = broken == Broken::Torn;
+                    walked.torn = is_torn.then(|| Torn { file: file.clone(), offset: at as u64 });
                     return Ok(walked);
                 }
             };
@@ -157,7 +158,7 @@ fn walk(folder: &Folder, set: Set, shard: u16, visit: &mut Visit<'_>) -> Result<
             sequence += 1;
             walked.bytes += block.bytes as u64;
             at = from + block.bytes;
-        }
+        };
     }
     Ok(walked)
 }
@@ -174,20 +175,6 @@ fn next_block(bytes: &[u8], at: usize, expected: Place) -> Result<(usize, Block<
             Err(_) => Err(broken),
         },
     }
-}
-
-/// Whether the next segment begins with the block that is expected: this one was full.
-fn segment_goes_on(folder: &Folder, id: SegmentId, expected: Place) -> bool {
-    let next = SegmentId { number: id.number + 1, ..id };
-    let bytes = fs::read(folder.segment_path(next)).unwrap_or_default();
-    block::read(&bytes, Place { epoch: next.epoch(), ..expected }).is_ok()
-}
-
-/// Whether the next segment holds a block that shows that block `expected` was durable once.
-fn later_segment_has(folder: &Folder, id: SegmentId, expected: Place) -> bool {
-    let next = SegmentId { number: id.number + 1, ..id };
-    fs::read(folder.segment_path(next))
-        .is_ok_and(|bytes| block::was_durable(&bytes, Place { epoch: next.epoch(), ..expected }))
 }
 
 #[cfg(test)]
