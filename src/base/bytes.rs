@@ -26,6 +26,19 @@ impl OutBuf {
         self.bytes.is_empty() && self.bigs.is_empty()
     }
 
+    /// The bytes in one piece, as they would be sent.
+    pub fn flat(&self) -> Vec<u8> {
+        let mut flat = Vec::with_capacity(self.len());
+        let mut from = 0;
+        for (at, big) in &self.bigs {
+            flat.extend_from_slice(&self.bytes[from..*at]);
+            flat.extend_from_slice(big);
+            from = *at;
+        }
+        flat.extend_from_slice(&self.bytes[from..]);
+        flat
+    }
+
     /// Empties it, keeping the capacity of `bytes`.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -4,7 +4,7 @@ use crate::base::bytes::OutBuf;
 use crate::commands::context::Foreign;
 use crate::commands::sets::transfer::smove_relay;
 use crate::commands::spec::Relay;
-use crate::commands::testing::{TestShard, check, check_script, flat, render};
+use crate::commands::testing::{TestShard, check, check_script, render};
 use crate::resp::reply::{Proto, Reply};
 use crate::shard::events::class;
 use crate::types::table::Key;
@@ -325,7 +325,7 @@ fn relayed(from: &mut TestShard, to: &mut TestShard, member: &str) -> (String, u
         let mut out = OutBuf::default();
         let commands = smove_relay(&Relay { args: &args, rounds: &rounds }, &mut Reply::new(&mut out, Proto::Resp2));
         if commands.is_empty() {
-            return (render(&flat(&out)), rounds.len());
+            return (render(&out.flat()), rounds.len());
         }
         assert!(out.is_empty(), "no reply before the last round");
         let run = |command: &Vec<Vec<u8>>| {

@@ -73,7 +73,7 @@ fn ask(ctx: &mut Context<'_>, words: &[Vec<u8>], known: &mut Option<(Vec<u8>, Co
     let mut out = OutBuf::default();
     let mut own = Context { shard: ctx.shard, hint: None, foreign: &mut [], ..*ctx };
     function(&mut own, &mut Args::new(&buffer, &spans), &mut Reply::new(&mut out, Proto::Resp2));
-    flat(out)
+    if out.bigs.is_empty() { out.bytes } else { out.flat() }
 }
 
 /// The function of a command that needs one shard.
@@ -84,22 +84,6 @@ fn function(name: &[u8]) -> CommandFn {
         Some(Plan::OneShard(run)) => run,
         _ => unreachable!("the rounds ask for commands of one shard"),
     }
-}
-
-/// The bytes of a reply in one piece.
-fn flat(out: OutBuf) -> Vec<u8> {
-    if out.bigs.is_empty() {
-        return out.bytes;
-    }
-    let mut bytes = Vec::with_capacity(out.len());
-    let mut from = 0;
-    for (at, big) in &out.bigs {
-        bytes.extend_from_slice(&out.bytes[from..*at]);
-        bytes.extend_from_slice(big);
-        from = *at;
-    }
-    bytes.extend_from_slice(&out.bytes[from..]);
-    bytes
 }
 
 fn answer(rows: &Rows, reply: &mut Reply<'_>) {

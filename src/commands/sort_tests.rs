@@ -1,7 +1,7 @@
 //! SORT, on one shard and in rounds; replies are those of Redis 7.0.
 
 use crate::commands::spec::{Plan, Relay};
-use crate::commands::testing::{TestShard, check, check_script, flat, render};
+use crate::commands::testing::{TestShard, check, check_script, render};
 
 const DATA: &str = r#"
     RPUSH n 3 1 10 2 => :4
@@ -68,7 +68,7 @@ fn relayed(shard: &mut TestShard, line: &str) -> String {
         let mut reply = crate::resp::reply::Reply::new(&mut out, shard.proto);
         let next = relay(&Relay { args: &args, rounds: &rounds }, &mut reply);
         if next.is_empty() {
-            return render(&flat(&out));
+            return render(&out.flat());
         }
         assert!(out.is_empty(), "a reply and more commands");
         let run = |words: &Vec<Vec<u8>>| shard.reply_to(&words.iter().map(Vec::as_slice).collect::<Vec<_>>());

@@ -317,7 +317,7 @@ fn relayed(shard: &mut TestShard, line: &str) -> String {
         let mut reply = crate::resp::reply::Reply::new(&mut out, proto);
         let next = relay(&Relay { args: &args, rounds: &rounds }, &mut reply);
         if next.is_empty() {
-            return render(&crate::commands::testing::flat(&out));
+            return render(&out.flat());
         }
         assert!(out.is_empty(), "a reply and more commands");
         shard.proto = crate::resp::reply::Proto::Resp2;
@@ -379,7 +379,7 @@ fn waits_for_what_is_new() {
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let mut out = OutBuf::default();
         shard.call(function, &words, &mut out);
-        render(&crate::commands::testing::flat(&out))
+        render(&out.flat())
     };
     let waits: CommandFn = |_, args, reply| reply.simple(&format!("{:?}", (XREAD.waits)(args)));
     let look: CommandFn = |ctx, args, reply| reply.simple(&format!("{:?}", (XREAD.look)(ctx, args, 4)));

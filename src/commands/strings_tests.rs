@@ -5,7 +5,7 @@ use super::*;
 use crate::base::bytes::OutBuf;
 use crate::commands::bitmaps;
 use crate::commands::context::Foreign;
-use crate::commands::testing::{TestShard, check, check_script, flat, render};
+use crate::commands::testing::{TestShard, check, check_script, render};
 use crate::types::value::Owned;
 use std::sync::Arc;
 
@@ -217,7 +217,7 @@ fn too_few_arguments_are_refused_by_the_functions_too() {
                 let mut out = OutBuf::default();
                 shard.call(function, &words, &mut out);
                 let expected = format!("-ERR wrong number of arguments for '{}' command", spec.name);
-                assert_eq!(render(&flat(&out)), expected, "{count} arguments");
+                assert_eq!(render(&out.flat()), expected, "{count} arguments");
             }
         }
     }

@@ -76,7 +76,7 @@ impl TestShard {
         let mut out = OutBuf::default();
         let (buffer, spans) = lay_out(words);
         self.call_with(function, &mut Args::with_big(&buffer, &spans, index, big), &mut out);
-        render(&flat(&out))
+        render(&out.flat())
     }
 
     /// Runs one command line with the journal on: what stands there for it, `None` for its own words, each key that
@@ -115,7 +115,7 @@ impl TestShard {
             Resolved::UnknownCommand => errors::unknown_command(&args, &mut reply),
             Resolved::UnknownSubcommand(_) => errors::unknown_subcommand(&args, &mut reply),
         }
-        flat(&out)
+        out.flat()
     }
 
     /// Calls a command's function, whatever its arity (a `check` of [`Plan::CheckedScatter`], too few arguments).
@@ -161,19 +161,6 @@ pub(crate) fn check_script(shard: &mut TestShard, script: &str) {
         };
         check(shard, command, expected);
     }
-}
-
-/// The bytes as they would be sent.
-pub(crate) fn flat(out: &OutBuf) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(out.len());
-    let mut from = 0;
-    for (at, big) in &out.bigs {
-        bytes.extend_from_slice(&out.bytes[from..*at]);
-        bytes.extend_from_slice(big);
-        from = *at;
-    }
-    bytes.extend_from_slice(&out.bytes[from..]);
-    bytes
 }
 
 /// Arguments one after the other, and where each is.

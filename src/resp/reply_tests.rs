@@ -116,19 +116,6 @@ fn lengths_set_later() {
     same(cancelled, "-ERR x\r\n");
 }
 
-/// What a client would read.
-fn flat(out: &OutBuf) -> Vec<u8> {
-    let mut all = Vec::new();
-    let mut done = 0;
-    for (at, big) in &out.bigs {
-        all.extend_from_slice(&out.bytes[done..*at]);
-        all.extend_from_slice(big);
-        done = *at;
-    }
-    all.extend_from_slice(&out.bytes[done..]);
-    all
-}
-
 #[test]
 fn large_strings_are_spliced_in() {
     let small: BigString = Arc::new(vec![b's'; BIG_REPLY_BYTES_MIN - 1]);
@@ -146,5 +133,5 @@ fn large_strings_are_spliced_in() {
     let want = format!("{}*12\r\n{}{}{numbers}", bulk(&large), bulk(&large), bulk(&small));
     assert_eq!(out.bigs.len(), 2, "the small one is copied");
     assert_eq!(out.len(), want.len());
-    assert_eq!(flat(&out), want.as_bytes());
+    assert_eq!(out.flat(), want.as_bytes());
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::bytes::OutBuf;
 use crate::commands::context::CommandFn;
-use crate::commands::testing::{TestShard, check, check_script, flat, render};
+use crate::commands::testing::{TestShard, check, check_script, render};
 
 #[test]
 fn mget() {
@@ -142,7 +142,7 @@ fn checks_answer_for_their_part_and_change_nothing() {
         let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
         let mut out = OutBuf::default();
         shard.call(function, &words, &mut out);
-        render(&flat(&out))
+        render(&out.flat())
     };
     assert_eq!(ask(msetnx_check, "MSETNX a 1 c 2"), ":0");
     assert_eq!(ask(msetnx_check, "MSETNX c 1 d 2"), ":1");
