@@ -24,6 +24,8 @@ const CONNECTIONS: usize = 16;
 const RIVALS: usize = 50;
 /// Keys of one multi-key command or transaction.
 const TOGETHER: u64 = 10;
+/// Keys that share a tag.
+const TAGGED: u64 = 100;
 /// Bytes of a value.
 const VALUE: &str = "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv";
 
@@ -181,10 +183,10 @@ fn one_mget(dice: &mut Dice, request: &mut Vec<u8>) -> (usize, u64) {
 }
 
 fn one_multi(dice: &mut Dice, request: &mut Vec<u8>) -> (usize, u64) {
-    let tag = dice.key() / 100;
+    let tag = dice.key() / TAGGED;
     command(&["MULTI"], request);
     for _ in 0..TOGETHER {
-        command(&["SET", &format!("{{{tag}}}:{:010}", dice.key()), VALUE], request);
+        command(&["SET", &tagged(tag, dice.key() % TAGGED), VALUE], request);
     }
     command(&["EXEC"], request);
     (TOGETHER as usize + 2, TOGETHER)
@@ -197,6 +199,25 @@ fn one_wide_multi(dice: &mut Dice, request: &mut Vec<u8>) -> (usize, u64) {
     }
     command(&["EXEC"], request);
     (TOGETHER as usize + 2, TOGETHER)
+}
+
+/// A key of the tagged workload: as long as one of the plain ones.
+fn tagged(tag: u64, number: u64) -> String {
+    format!("{{{tag:06}}}:{number:07}")
+}
+
+/// Writes every key of all workloads once, so that each row overwrites and none inserts.
+fn fill(server: &Server) -> Result<(), Failure> {
+    let mut client = Client::connect(server.port)?;
+    for first in (0..KEYS).step_by(TAGGED as usize) {
+        let mut request = Vec::new();
+        for number in 0..TAGGED {
+            command(&["SET", &format!("key:{:012}", first + number), VALUE], &mut request);
+            command(&["SET", &tagged(first / TAGGED, number), VALUE], &mut request);
+        }
+        client.call(&request, 2 * TAGGED as usize)?;
+    }
+    Ok(())
 }
 
 /// Runs pipelines of `pipeline` units on all connections for a while and prints a line.
@@ -297,6 +318,7 @@ fn main() -> Result<(), Failure> {
     let span = Duration::from_secs_f64(seconds);
     for line in &servers {
         let server = Server::start(line, &server_cpu)?;
+        fill(&server)?;
         println!("{line}\n  {:34} {:>9} {:>9} {:>9}", "workload", "k keys/s", "us/key", "us/command");
         row("SET, pipeline 24", &server, one_set, 24, span)?;
         row("GET, pipeline 24", &server, one_get, 24, span)?;

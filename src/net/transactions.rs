@@ -17,12 +17,13 @@ use crate::txn::transaction::{Exec, join};
 use std::sync::atomic::Ordering;
 
 /// MULTI
-pub fn multi(_: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+pub fn multi(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
     let mut reply = Reply::new(out, conn.session.proto);
     if conn.session.multi.is_some() {
         reply.error("ERR MULTI calls can not be nested");
     } else {
-        conn.session.multi = Some(Box::default());
+        let commands = worker.router.queue();
+        conn.session.multi = Some(Box::new(Multi { commands, ..Multi::default() }));
         reply.ok();
     }
     Outcome::Done

@@ -103,14 +103,19 @@ impl Router {
         Outcome::Stalls
     }
 
+    /// Where a connection gathers the commands of a transaction; [`Router::exec`] takes it back.
+    pub fn queue(&mut self) -> Box<CommandBatch> {
+        self.outboxes.spare()
+    }
+
     /// The core that runs every queued command, if there is one.
     fn only_core(&self, exec: &mut Exec) -> Option<usize> {
         let mut only = None;
         for index in 0..exec.commands.commands.len() {
-            let (command, args) = exec.commands.args(index);
-            let core = match command.pos {
+            let core = match exec.commands.commands[index].pos {
                 Some(pos) => self.owner_of(pos),
                 None => {
+                    let (command, args) = exec.commands.args(index);
                     let spec = self.table.get(command.id);
                     match plan::form(spec, &args, command.manner.db as usize, self.core, self.cores) {
                         Form::One(core) => core,
