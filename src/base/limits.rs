@@ -36,6 +36,10 @@ pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
 pub const CONFIG_FILES_MAX: usize = 1024;
 /// Argument bytes gathered for one other core before they are sent ahead of the tick's end.
 pub const HOP_BATCH_BYTES_MAX: usize = 256 * 1024;
+/// A connection idle for so long keeps no buffers, milliseconds.
+pub const IDLE_BUFFERS_MS: u64 = 1000;
+/// Replies that wait for those of the same pipeline that other cores owe, bytes; more leave ahead of them.
+pub const HELD_OUTPUT_BYTES_MAX: usize = 16 * 1024;
 /// A connection whose unsent replies pass this is not read from until it drains.
 pub const OUTPUT_PAUSE_BYTES: usize = 16 * 1024 * 1024;
 /// A connection whose commands have to wait is not read from once it holds this many bytes of input.

@@ -48,7 +48,8 @@ impl Worker {
         if conn.closing == Closing::Now || self.over_output_limit(conn) {
             return self.tell_close(conn);
         }
-        if conn.sending == 0 && !conn.out.is_empty() {
+        let ending = conn.ended || conn.closing != Closing::No;
+        if conn.sending == 0 && !conn.out.is_empty() && (ending || !conn.holds_output()) {
             let out = std::mem::take(&mut conn.out);
             conn.sending = out.len();
             self.counters().writes.add(1);

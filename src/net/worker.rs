@@ -516,6 +516,8 @@ impl Worker {
                 self.close(&mut conn, Closing::Now);
             } else if conn.output_bytes() > 0 {
                 self.touch(&mut conn);
+            } else if idle > limits::IDLE_BUFFERS_MS {
+                conn.forget_buffers();
             }
             self.put_conn(conn);
         }

@@ -238,3 +238,22 @@ fn nothing_grows_past_512_megabytes() {
         assert_eq!(client.run("SETRANGE k 536870912"), client.run("SETRANGE k 1"));
     });
 }
+
+/// What other shards owe to a pipeline is waited for, so that all of it leaves at once.
+#[test]
+fn a_pipeline_over_shards_is_answered_in_one_write() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        let writes = |client: &mut crate::common::client::Client| -> u64 {
+            let info = client.run("INFO stats").text();
+            let line = info.lines().find_map(|line| line.strip_prefix("total_writes_processed:"));
+            line.expect("a counter of writes").trim().parse().expect("a number")
+        };
+        let bytes: Vec<u8> = (0..40).flat_map(|i| encode(&["INCR", &format!("key:{i}")])).collect();
+        let before = writes(&mut client);
+        assert_eq!(client.pipeline(&bytes, 40), vec![Value::Int(1); 40]);
+        let own = 1; // the reply to the first INFO
+        assert_eq!(writes(&mut client) - before - own, 1);
+    });
+}
