@@ -1,5 +1,8 @@
 //! The receive buffers as the kernel sees them: a ring it takes one from whenever bytes arrive. Hands out only what
 //! the kernel filled.
+//!
+//! The kernel goes through the ring in turn, so that every buffer on it is resident before long. It starts with a few,
+//! which stay in the processor's cache, and gets more when they run out.
 
 use std::io;
 use std::ptr::NonNull;
@@ -15,6 +18,9 @@ use super::ring::Ring;
 /// The only buffer group of the ring.
 pub(super) const GROUP: u16 = 0;
 
+/// Buffers on the ring at first.
+const OFFERED_START: usize = 32;
+
 /// The pool and the ring of its free parts shared with the kernel.
 #[derive(Debug)]
 pub(super) struct Buffers {
@@ -23,6 +29,8 @@ pub(super) struct Buffers {
     /// A power of two, at least the pool's count: every part fits the ring.
     slots: u16,
     tail: u16,
+    /// Parts that the ring has had so far.
+    offered: usize,
 }
 
 impl Buffers {
@@ -31,15 +39,27 @@ impl Buffers {
         let slots = u16::try_from(count.next_power_of_two()).expect("at most 32768 buffers");
         let pool = Pool::new(count, bytes)?;
         let entries = map_anonymous(usize::from(slots) * size_of::<BufRingEntry>())?.cast();
-        let mut buffers = Buffers { pool, entries, slots, tail: 0 };
+        let mut buffers = Buffers { pool, entries, slots, tail: 0, offered: 0 };
         let address = buffers.entries.as_ptr() as u64;
         // SAFETY: the mapping is page-aligned, has room for `slots` entries, and is unmapped only when the ring is
         // gone: it is dropped after the ring.
         unsafe { ring.inner().submitter().register_buf_ring_with_flags(address, slots, GROUP, 0) }?;
-        for index in 0..count {
-            buffers.offer(index as u16);
-        }
+        buffers.offer_up_to(OFFERED_START);
         Ok(buffers)
+    }
+
+    /// After the ring ran empty: puts as many again on it; false if it has had them all.
+    pub(super) fn widen(&mut self) -> bool {
+        let before = self.offered;
+        self.offer_up_to(before * 2);
+        self.offered > before
+    }
+
+    fn offer_up_to(&mut self, count: usize) {
+        while self.offered < count.min(self.pool.count()) {
+            self.offer(self.offered as u16);
+            self.offered += 1;
+        }
     }
 
     /// Puts a free part at the end of the kernel's ring.
