@@ -9,5 +9,6 @@ pub mod limits;
 pub mod long_double;
 pub mod stats;
 pub mod text;
+pub mod thin;
 pub mod version;
 pub mod words;

@@ -16,6 +16,7 @@ pub(crate) mod set;
 
 use crate::base::bytes::BigString;
 use crate::base::text::parse_i64;
+use crate::base::thin::Thin;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
@@ -56,7 +57,7 @@ pub(crate) fn encode(bytes: &[u8]) -> NewValue<'_> {
 
 /// A large string as a value.
 pub(crate) fn boxed(big: BigString) -> NewValue<'static> {
-    NewValue::Boxed(Box::new(Value::Str(big)))
+    NewValue::Boxed(Box::new(Value::Str(Thin::new(big))))
 }
 
 /// The bytes of a string (an integer is written into `digits`), or the refusal of another type.

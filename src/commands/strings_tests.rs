@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::base::bytes::OutBuf;
+use crate::base::thin::Thin;
 use crate::commands::bitmaps;
 use crate::commands::context::Foreign;
 use crate::commands::testing::{TestShard, check, check_script, render};
@@ -132,7 +133,7 @@ fn two_phase_commands_read_copies_of_keys_that_live_elsewhere() {
     shard.foreign = vec![
         elsewhere("int", Some(Owned::Int(12345))),
         elsewhere("small", Some(Owned::Str { bytes: b"mynewtext".to_vec(), raw: false })),
-        elsewhere("big", Some(Owned::Boxed(Box::new(Value::Str(big))))),
+        elsewhere("big", Some(Owned::Boxed(Box::new(Value::Str(Thin::new(big)))))),
         elsewhere("none", None),
     ];
     // A key of this shard under the same name must not be seen.

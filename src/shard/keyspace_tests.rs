@@ -1,6 +1,7 @@
 //! The shard through its own door: expiry, flushing, drawing, scanning, counters.
 
 use super::*;
+use crate::base::thin::Thin;
 use crate::shard::settings::AccessClock;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ fn str(bytes: &[u8]) -> NewValue<'_> {
 }
 
 fn big(len: usize) -> NewValue<'static> {
-    NewValue::Boxed(Box::new(Value::Str(Arc::new(vec![b'x'; len]))))
+    NewValue::Boxed(Box::new(Value::Str(Thin::new(Arc::new(vec![b'x'; len])))))
 }
 
 fn fill(shard: &mut Shard, db: usize, count: usize, expire: Expire) {

@@ -8,6 +8,7 @@
 
 use crate::base::hash::Position;
 use crate::base::text::parse_i64;
+use crate::base::thin::Thin;
 use crate::types::listpack::Item;
 use crate::types::table::{EntryView, Expire, Inserted, Key, Members, Table};
 use crate::types::value::{NewValue, View};
@@ -46,12 +47,12 @@ impl<'a> From<EntryView<'a>> for Field<'a> {
 /// See the module.
 #[derive(Debug)]
 pub struct Fields {
-    table: Box<Table>,
+    table: Thin<Table>,
 }
 
 impl Default for Fields {
     fn default() -> Self {
-        Fields { table: Box::new(Table::of_members()) }
+        Fields { table: Thin::new(Table::of_members()) }
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod timed;
 
+use crate::base::thin::Thin;
 use crate::types::fields::{self, Field, Fields};
 use crate::types::listpack::{self, Item, Listpack};
 use crate::types::table::Expire;
@@ -77,8 +78,8 @@ enum Kept {
         /// Called a hashtable.
         large: bool,
     },
-    Timed(Box<Timed>),
-    Table(Box<Tabled>),
+    Timed(Thin<Timed>),
+    Table(Thin<Tabled>),
 }
 
 #[derive(Debug, Clone)]
@@ -399,7 +400,7 @@ impl Hash {
     /// Has room for expiries from now on, and says so in [`Hash::encoding`].
     pub fn make_timed(&mut self) {
         match &mut self.kept {
-            Kept::Packed { pack, large } => self.kept = Kept::Timed(Box::new(Timed::of_pairs(pack, *large))),
+            Kept::Packed { pack, large } => self.kept = Kept::Timed(Thin::new(Timed::of_pairs(pack, *large))),
             Kept::Timed(_) => {}
             Kept::Table(table) => table.timed = true,
         }
@@ -449,7 +450,7 @@ impl Hash {
             pair.name.with_bytes(|name| pair.value.with_bytes(|value| fields.set(name, value, expire)));
         }
         let noted_ms = self.noted_mut().map_or(u64::MAX, |noted| *noted);
-        self.kept = Kept::Table(Box::new(Tabled { fields, large, timed, noted_ms }));
+        self.kept = Kept::Table(Thin::new(Tabled { fields, large, timed, noted_ms }));
     }
 }
 

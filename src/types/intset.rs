@@ -9,12 +9,14 @@
 //!
 //! Invariants: the buffer is exactly as long as the header says; members ascend strictly.
 
+use crate::base::thin::ThinBytes;
+
 const HEADER_BYTES: usize = 8;
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Intset {
-    bytes: Vec<u8>,
+    bytes: ThinBytes,
 }
 
 /// The bytes are no intset.
@@ -45,7 +47,7 @@ fn width_of(n: i64) -> usize {
 impl Intset {
     /// No members.
     pub fn new() -> Self {
-        Intset { bytes: vec![2, 0, 0, 0, 0, 0, 0, 0] }
+        Intset { bytes: ThinBytes::from(&[2, 0, 0, 0, 0, 0, 0, 0][..]) }
     }
 
     /// Reads bytes of unknown origin; everything is checked.
@@ -57,7 +59,7 @@ impl Intset {
         if ![2, 4, 8].contains(&width) || len.checked_mul(width) != Some(body.len()) {
             return Err(Corrupt);
         }
-        let set = Intset { bytes: bytes.to_vec() };
+        let set = Intset { bytes: bytes.into() };
         if set.iter().zip(set.iter().skip(1)).all(|(a, b)| a < b) { Ok(set) } else { Err(Corrupt) }
     }
 
@@ -66,9 +68,9 @@ impl Intset {
         &self.bytes
     }
 
-    /// Bytes behind it, spare ones included.
+    /// Bytes behind it.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.len()
     }
 
     fn width(&self) -> usize {
@@ -137,12 +139,9 @@ impl Intset {
         let (width, at) = (self.width(), HEADER_BYTES + index * self.width());
         let end = self.bytes.len();
         // Small sets are many: no spare room.
-        self.bytes.reserve_exact(width);
-        self.bytes.extend_from_slice(&n.to_le_bytes()[..width]);
-        if at < end {
-            self.bytes.copy_within(at..end, at + width);
-            self.bytes[at..at + width].copy_from_slice(&n.to_le_bytes()[..width]);
-        }
+        self.bytes.resize(end + width);
+        self.bytes.copy_within(at..end, at + width);
+        self.bytes[at..at + width].copy_from_slice(&n.to_le_bytes()[..width]);
         self.write_len();
         true
     }
@@ -161,7 +160,9 @@ impl Intset {
     pub fn remove_at(&mut self, index: usize) -> Option<i64> {
         let n = self.get(index)?;
         let (width, at) = (self.width(), HEADER_BYTES + index * self.width());
-        self.bytes.drain(at..at + width);
+        let end = self.bytes.len();
+        self.bytes.copy_within(at + width..end, at);
+        self.bytes.resize(end - width);
         self.write_len();
         Some(n)
     }
@@ -172,11 +173,11 @@ impl Intset {
     }
 
     fn widen(&mut self, width: usize) {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + (self.len() + 1) * width);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + self.len() * width);
         bytes.extend_from_slice(&self.bytes[..HEADER_BYTES]);
         bytes[0] = width as u8;
         self.iter().for_each(|n| bytes.extend_from_slice(&n.to_le_bytes()[..width]));
-        self.bytes = bytes;
+        self.bytes = bytes.into_boxed_slice().into();
     }
 }
 

@@ -10,6 +10,7 @@
 mod chunk;
 mod quick;
 
+use crate::base::thin::Thin;
 use crate::types::listpack::Listpack;
 use crate::types::listpack::entry::{Encoded, Needle};
 use chunk::Chunk;
@@ -107,7 +108,7 @@ pub struct List(Form);
 #[derive(Debug, Clone)]
 enum Form {
     Small(Chunk),
-    Big(Box<Quick>),
+    Big(Thin<Quick>),
 }
 
 impl Default for List {
@@ -173,7 +174,7 @@ impl List {
             && fill.is_exceeded(chunk.packed_bytes() + bytes, chunk.count() + count)
         {
             let chunk = std::mem::replace(chunk, Chunk::new());
-            self.0 = Form::Big(Box::new(Quick::of(chunk)));
+            self.0 = Form::Big(Thin::new(Quick::of(chunk)));
         }
     }
 

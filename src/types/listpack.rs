@@ -10,6 +10,8 @@
 pub(crate) mod entry;
 
 pub use entry::Item;
+
+use crate::base::thin::ThinBytes;
 use entry::{Encoded, Needle};
 
 /// Bytes before the first entry.
@@ -24,7 +26,7 @@ pub const BYTES_MAX: usize = 1 << 30;
 /// See the module.
 #[derive(Clone)]
 pub struct Listpack {
-    bytes: Box<[u8]>,
+    bytes: ThinBytes,
 }
 
 /// A place in a listpack: where an entry begins. Good until the listpack changes before it.
@@ -80,7 +82,7 @@ impl Listpack {
 
     /// An empty one with room for `entry_bytes` bytes of entries.
     pub fn with_capacity(entry_bytes: usize) -> Self {
-        let mut bytes = vec![0; HEADER_BYTES + entry_bytes + 1].into_boxed_slice();
+        let mut bytes = ThinBytes::zeroed(HEADER_BYTES + entry_bytes + 1);
         bytes[..4].copy_from_slice(&(HEADER_BYTES as u32 + 1).to_le_bytes());
         bytes[HEADER_BYTES] = END;
         Listpack { bytes }
@@ -270,7 +272,7 @@ impl Listpack {
     /// Gives back what the allocation has beyond the listpack.
     pub fn shrink_to_fit(&mut self) {
         let total = self.bytes();
-        self.set_capacity(total);
+        self.bytes.resize(total);
     }
 
     fn count_field(&self) -> usize {
@@ -302,7 +304,7 @@ impl Listpack {
         let grown = total - old + size;
         assert!(grown <= BYTES_MAX, "the caller bounds a listpack");
         if grown > self.bytes.len() {
-            self.set_capacity(size_class(grown));
+            self.bytes.resize(size_class(grown));
         }
         self.bytes.copy_within(at + old..total, at + size);
         new.write(&mut self.bytes[at..at + size]);
@@ -319,17 +321,8 @@ impl Listpack {
     fn shrink(&mut self) {
         let total = self.bytes();
         if self.bytes.len() > total + total / 4 + 32 {
-            self.set_capacity(size_class(total));
+            self.bytes.resize(size_class(total));
         }
-    }
-
-    fn set_capacity(&mut self, capacity: usize) {
-        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
-        if capacity > bytes.len() {
-            bytes.reserve_exact(capacity - bytes.len());
-        }
-        bytes.resize(capacity, 0);
-        self.bytes = bytes.into_boxed_slice();
     }
 }
 

@@ -122,7 +122,7 @@ struct Lent {
 
 impl Lent {
     fn heap_bytes(self) -> usize {
-        // SAFETY: the table settles a loan before it lets go of any boxed value, so the box is still there; the
+        // SAFETY: the table settles a loan before it moves or removes any entry, so the value is still there; the
         // borrow that lent it has ended, because this needs the table.
         unsafe { &*std::ptr::with_exposed_provenance::<Value>(self.address) }.heap_bytes()
     }
@@ -257,21 +257,20 @@ impl Table {
     pub fn boxed_mut(&mut self, key: Key<'_>) -> Option<&mut Value> {
         self.settle();
         let (_, found) = self.locate(key)?;
-        // SAFETY: the entry is live.
-        let boxed = unsafe { found.entry.boxed() }?;
-        // SAFETY: the box belongs to the entry, and what is returned borrows the table.
+        let boxed = found.entry.boxed()?;
+        // SAFETY: the value belongs to the entry, and what is returned borrows the table.
         Some(unsafe { self.lend(boxed) })
     }
 
     /// Lends a boxed value for an edit; what that does to its heap bytes is counted by [`Table::settle`].
     ///
     /// # Safety
-    /// A live entry owns the box, no other loan is open, and the caller ties `'a` to a borrow of this table.
+    /// A live entry owns the value, no other loan is open, and the caller ties `'a` to a borrow of this table.
     #[inline]
     unsafe fn lend<'a>(&mut self, boxed: *mut Value) -> &'a mut Value {
-        // SAFETY: the entry owns its box; the borrow of the table keeps everything else from it.
+        // SAFETY: the entry owns its value; the borrow of the table keeps everything else from it.
         let value = unsafe { &mut *boxed };
-        self.lent = Some(Lent { address: boxed.addr(), counted: value.heap_bytes() });
+        self.lent = Some(Lent { address: boxed.expose_provenance(), counted: value.heap_bytes() });
         value
     }
 
@@ -441,6 +440,7 @@ impl Table {
 
     /// Sets or clears the expiry of an entry; false if it is not there.
     pub fn set_expire(&mut self, key: Key<'_>, at_ms: Option<u64>) -> bool {
+        self.settle();
         let Some((number, found)) = self.locate(key) else { return false };
         self.segments[number].set_expire(&mut self.pool, &mut self.tally, &found, at_ms);
         if let Some(at) = at_ms {

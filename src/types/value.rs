@@ -1,30 +1,32 @@
 //! What a key can hold, when it is too large to live inside its entry. Never knows about keys, clocks or clients.
 
 use crate::base::bytes::BigString;
+use crate::base::thin::Thin;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::stream::Stream;
 use crate::types::zset::Zset;
 
-/// A value that lives outside its table entry. Every later data type is one more variant.
+/// A value that is more than a few bytes: it lies in its table entry, what it holds on the heap. Every later data type is
+/// one more variant, of alignment 1: entries have none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A string longer than what an entry holds inline.
-    Str(BigString),
+    Str(Thin<BigString>),
     /// A sorted set.
     Zset(Zset),
     /// Fields with values.
     Hash(Hash),
     /// A log of entries with its consumer groups.
-    Stream(Box<Stream>),
+    Stream(Thin<Stream>),
     /// A list.
     List(List),
     /// A set.
     Set(Set),
 }
 
-const _: () = assert!(size_of::<Value>() <= 32);
+const _: () = assert!(size_of::<Value>() <= 16 && align_of::<Value>() == 1);
 
 impl Value {
     /// The name `TYPE` answers.
@@ -155,15 +157,15 @@ impl Value {
         }
     }
 
-    /// Heap bytes behind the value, its own box included.
+    /// Heap bytes behind the value. Never 0.
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Value::Str(s) => s.capacity() + size_of::<Value>() + size_of::<Vec<u8>>() + 16,
-            Value::Zset(zset) => zset.heap_bytes() + size_of::<Value>(),
-            Value::Hash(hash) => hash.heap_bytes() + size_of::<Value>(),
-            Value::Stream(stream) => stream.heap_bytes() + size_of::<Value>(),
-            Value::List(list) => list.heap_bytes() + size_of::<Value>(),
-            Value::Set(set) => set.heap_bytes() + size_of::<Value>(),
+            Value::Str(s) => s.capacity() + size_of::<BigString>() + size_of::<Vec<u8>>() + 16,
+            Value::Zset(zset) => zset.heap_bytes(),
+            Value::Hash(hash) => hash.heap_bytes(),
+            Value::Stream(stream) => stream.heap_bytes(),
+            Value::List(list) => list.heap_bytes(),
+            Value::Set(set) => set.heap_bytes(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod tree;
 
 pub use range::{LexBound, LexRange, ScoreRange};
 
+use crate::base::thin::Thin;
 use crate::types::hash::PackLimits;
 use crate::types::listpack::{At, Item, Listpack};
 use index::Index;
@@ -30,7 +31,7 @@ pub struct Zset(Repr);
 #[derive(Debug, Clone)]
 enum Repr {
     Packed(Packed),
-    Indexed(Box<Index>),
+    Indexed(Thin<Index>),
 }
 
 impl Default for Zset {
@@ -139,7 +140,7 @@ impl Zset {
     /// Makes it an index if it is none.
     fn make_index(&mut self) -> &mut Index {
         if let Repr::Packed(_) = self.0 {
-            let mut index = Box::new(Index::new());
+            let mut index = Thin::new(Index::new());
             for (member, score) in self.iter() {
                 member.with_bytes(|member| index.upsert(member, |_| Some(score)));
             }

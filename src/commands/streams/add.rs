@@ -45,7 +45,7 @@ fn add(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<
         None => {
             let mut stream = Box::new(Stream::new());
             let done = append(&mut stream, wish, &pairs, limits, &options, now_ms)?;
-            let value = NewValue::Boxed(Box::new(Value::Stream(stream)));
+            let value = NewValue::Boxed(Box::new(Value::Stream(stream.into())));
             ctx.shard.set(ctx.db, key, value, Expire::Clear);
             ctx.shard.dirty -= 1; // counted with the event
             done

@@ -74,7 +74,7 @@ fn create_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>)
         None => {
             let mut stream = Box::new(Stream::new());
             stream.add_group(&args[3], group);
-            let value = NewValue::Boxed(Box::new(Value::Stream(stream)));
+            let value = NewValue::Boxed(Box::new(Value::Stream(stream.into())));
             ctx.shard.set(ctx.db, key, value, Expire::Clear);
             ctx.shard.events.happen(class::STREAM, "xgroup-create", ctx.db, key.bytes);
         }

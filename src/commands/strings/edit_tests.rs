@@ -99,7 +99,7 @@ fn setrange() {
 fn buffer(shard: &mut TestShard, key: &str) -> BigString {
     let found = shard.shard.peek(0, Key::new(key.as_bytes())).map(|entry| entry.value);
     match found {
-        Some(View::Boxed(Value::Str(big))) => big.clone(),
+        Some(View::Boxed(Value::Str(big))) => BigString::clone(big),
         _ => panic!("{key} is {found:?}"),
     }
 }

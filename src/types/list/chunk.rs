@@ -7,6 +7,7 @@
 //! All in one allocation; numbers little-endian. A *place* is where an entry begins in it, good until the chunk
 //! changes.
 
+use crate::base::thin::ThinBytes;
 use crate::types::listpack::entry::{self, Encoded, Item};
 use crate::types::listpack::{self, Listpack};
 
@@ -19,7 +20,7 @@ const ROOMY_MAX: usize = 8192;
 
 /// See the module.
 #[derive(Clone)]
-pub(super) struct Chunk(Box<[u8]>);
+pub(super) struct Chunk(ThinBytes);
 
 impl std::fmt::Debug for Chunk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -30,7 +31,7 @@ impl std::fmt::Debug for Chunk {
 impl Chunk {
     /// An empty one in an allocation of `bytes` bytes, its room before the entries if they will come from the front.
     pub(super) fn with_room(bytes: usize, at_front: bool) -> Chunk {
-        let mut chunk = Chunk(vec![0; bytes.max(HEAD)].into_boxed_slice());
+        let mut chunk = Chunk(ThinBytes::zeroed(bytes.max(HEAD)));
         let at = if at_front { chunk.0.len() } else { HEAD };
         chunk.set(at, at, 0);
         chunk
@@ -245,7 +246,7 @@ impl Chunk {
         let need = HEAD + used + more;
         let spare = if more == 0 { 0 } else { (need / 4).min(ROOMY_MAX.saturating_sub(need)).max(need / 32) };
         let len = if more == 0 { need } else { (need + spare).next_multiple_of(8) };
-        let mut moved = vec![0; len].into_boxed_slice();
+        let mut moved = ThinBytes::zeroed(len);
         moved[to(len)..to(len) + used].copy_from_slice(&self.0[start..end]);
         self.0 = moved;
         self.set(to(len), to(len) + used, count);

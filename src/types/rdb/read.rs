@@ -4,6 +4,7 @@
 use super::length::{BITS_32, BITS_64, INT_8, INT_16, INT_32, LZF};
 use super::{VERSION_REDIS, VERSION_VALKEY, crc64::crc64, kind, lzf, old};
 use crate::base::text::{self, parse_i64};
+use crate::base::thin::Thin;
 use crate::types::hash::{Hash, PackLimits};
 use crate::types::intset::Intset;
 use crate::types::list::{End, Fill, List};
@@ -177,7 +178,7 @@ impl<'a> Reader<'a> {
             }
             kind::HASH_TIMED | kind::HASH_TIMED_LISTPACK => Value::Hash(self.timed_hash(kind, limits)?),
             kind::HASH_VALKEY if self.version >= VERSION_VALKEY => Value::Hash(self.timed_hash(kind, limits)?),
-            kind::STREAM_1 | kind::STREAM_2 | kind::STREAM_3 => Value::Stream(Box::new(self.stream(kind)?)),
+            kind::STREAM_1 | kind::STREAM_2 | kind::STREAM_3 => Value::Stream(Thin::new(self.stream(kind)?)),
             kind::MODULE => return Err(Bad::Module(module_name(self.length()?))),
             kind::MODULE_OLD => return Err(Bad::Module(module_name(self.length()?))),
             _ => return Err(Bad::Kind(kind)),

@@ -6,11 +6,14 @@
 //! ```
 //! Unaligned, little-endian. A length of 63 means that it stands in the extension. Key length 62: the key is out of
 //! line, and 12 bytes (address, length) stand for it. Value by kind: an integer in 1, 2, 4 or 8 bytes; bytes; bytes
-//! that an edit in place made; the address of a boxed [`Value`]. A dead entry keeps its lengths: a page can be walked.
+//! that an edit in place made; a [`Value`] itself, which needs no alignment. A dead entry keeps its lengths: a page can be walked.
 //! The expiry is in milliseconds, 48 bits: later than the year 10889 saturates.
 
 use super::{EntryView, INLINE_BYTES_MAX};
+use crate::base::thin::Thin;
 use crate::types::value::{NewValue, Value, View};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
 
@@ -27,6 +30,8 @@ const KEY_OUTSIDE: u16 = 62;
 const EXTENDED: u16 = 63;
 const EXPIRY_BYTES: usize = 6;
 const OUTSIDE_BYTES: usize = 12;
+/// Bytes of a boxed value in its entry.
+const VALUE_BYTES: usize = size_of::<Value>();
 /// Keys longer than this stand out of line.
 const KEY_INLINE_MAX: usize = 512;
 /// The latest expiry that can be stored, Unix milliseconds: later ones become this.
@@ -141,9 +146,14 @@ impl Entry {
     /// As [`Entry::key`].
     #[inline(always)]
     unsafe fn value_bytes<'a>(&self) -> &'a [u8] {
-        let offset = usize::from(self.key_at) + usize::from(self.key_len);
         // SAFETY: `value_len` bytes were written after the key.
-        unsafe { std::slice::from_raw_parts(self.at.add(offset), usize::from(self.value_len)) }
+        unsafe { std::slice::from_raw_parts(self.value_at(), usize::from(self.value_len)) }
+    }
+
+    /// Where the value begins.
+    #[inline(always)]
+    fn value_at(&self) -> *mut u8 {
+        self.at.wrapping_add(usize::from(self.key_at) + usize::from(self.key_len))
     }
 
     /// The value.
@@ -154,22 +164,27 @@ impl Entry {
     pub(super) unsafe fn value<'a>(&self) -> View<'a> {
         // SAFETY: the kind says what was written.
         unsafe {
-            let bytes = self.value_bytes();
             match self.header & KIND_MASK {
-                INT => View::Int(decode_int(bytes)),
-                BOXED => View::Boxed(&*boxed_at(bytes)),
-                kind => View::Str { bytes, raw: kind == RAW },
+                INT => View::Int(decode_int(self.value_bytes())),
+                BOXED => View::Boxed(&*self.value_at().cast::<Value>()),
+                kind => View::Str { bytes: self.value_bytes(), raw: kind == RAW },
             }
         }
     }
 
-    /// The boxed value, if it holds one.
+    /// Where its boxed value is, if it holds one: good until the entry moves.
+    #[inline]
+    pub(super) fn boxed(&self) -> Option<*mut Value> {
+        (self.header & KIND_MASK == BOXED).then(|| self.value_at().cast::<Value>())
+    }
+
+    /// Takes its boxed value out, if it holds one.
     ///
     /// # Safety
-    /// The entry is as [`Draft::write`] left it.
-    pub(super) unsafe fn boxed(&self) -> Option<*mut Value> {
-        // SAFETY: of kind BOXED only an address is written.
-        (self.header & KIND_MASK == BOXED).then(|| unsafe { boxed_at(self.value_bytes()) })
+    /// The entry is as [`Draft::write`] left it; it is overwritten or killed next, and its value not used again.
+    pub(super) unsafe fn take_boxed(&self) -> Option<Box<Value>> {
+        // SAFETY: of kind BOXED a value is written, which belongs to the entry; the caller's.
+        self.boxed().map(|boxed| Box::new(unsafe { boxed.read() }))
     }
 
     /// The box of an out-of-line key, if it has one.
@@ -212,7 +227,8 @@ impl Entry {
         // SAFETY: the caller's; key and value are taken as they are stored.
         unsafe {
             let key = std::slice::from_raw_parts(self.at.add(usize::from(self.key_at)), usize::from(self.key_len));
-            let own = || Stored { kind: self.header & KIND_MASK, bytes: Bytes::Borrowed(self.value_bytes()) };
+            let bytes = Bytes::There(self.value_at(), self.value_len, PhantomData);
+            let own = || Stored { kind: self.header & KIND_MASK, bytes };
             Draft { key, key_outside: self.key_is_outside(), expire_ms, value: value.unwrap_or_else(own) }
         }
     }
@@ -232,20 +248,19 @@ impl Entry {
     /// # Safety
     /// The page is not read or written through a reference meanwhile.
     pub(super) unsafe fn overwrite(&mut self, value: &Stored<'_>, expire_ms: Option<u64>) -> bool {
-        let bytes = value.bytes.as_slice();
+        let (bytes, len) = value.bytes.place();
         let had_expiry = self.header & EXPIRES != 0;
-        if bytes.len() != usize::from(self.value_len) || expire_ms.is_some() != had_expiry {
+        if len != usize::from(self.value_len) || expire_ms.is_some() != had_expiry {
             return false;
         }
         self.header = self.header & !KIND_MASK | value.kind;
-        let offset = usize::from(self.key_at) + usize::from(self.key_len);
         // SAFETY: header, expiry and value lie inside the entry and keep their lengths; `bytes` is no part of a page.
         unsafe {
             self.at.cast::<[u8; 2]>().write(self.header.to_le_bytes());
             if let Some(at) = expire_ms {
                 write_expiry(self.at.add(usize::from(self.key_at) - EXPIRY_BYTES), at);
             }
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.at.add(offset), bytes.len());
+            ptr::copy_nonoverlapping(bytes, self.value_at(), len);
         }
         true
     }
@@ -265,11 +280,6 @@ fn decode_int(bytes: &[u8]) -> i64 {
         [a, b, c, d, e, f, g, h] => i64::from_le_bytes([a, b, c, d, e, f, g, h]),
         _ => unreachable!("an integer is stored in 1, 2, 4 or 8 bytes"),
     }
-}
-
-fn boxed_at(bytes: &[u8]) -> *mut Value {
-    let address = u64::from_le_bytes(bytes.try_into().expect("an address has 8 bytes"));
-    ptr::with_exposed_provenance_mut(address as usize)
 }
 
 unsafe fn outside_key(field: *const u8) -> *mut [u8] {
@@ -292,21 +302,28 @@ pub(super) struct Stored<'a> {
 enum Bytes<'a> {
     Borrowed(&'a [u8]),
     Short([u8; 8], u8),
+    /// In another entry.
+    There(*const u8, u16, PhantomData<&'a [u8]>),
+    /// A boxed value, all of whose bytes need not be initialized.
+    Boxed(MaybeUninit<[u8; VALUE_BYTES]>),
 }
 
 impl Bytes<'_> {
+    /// Where they begin, and their number.
     #[inline(always)]
-    fn as_slice(&self) -> &[u8] {
+    fn place(&self) -> (*const u8, usize) {
         match self {
-            Bytes::Borrowed(bytes) => bytes,
-            Bytes::Short(bytes, len) => &bytes[..usize::from(*len)],
+            Bytes::Borrowed(bytes) => (bytes.as_ptr(), bytes.len()),
+            Bytes::Short(bytes, len) => (bytes.as_ptr(), usize::from(*len)),
+            Bytes::There(at, len, _) => (*at, usize::from(*len)),
+            Bytes::Boxed(value) => (value.as_ptr().cast(), VALUE_BYTES),
         }
     }
 }
 
 impl<'a> Stored<'a> {
-    /// What is stored for `value` beside a key of `key_len` bytes. A box is leaked into it: it must be written, or
-    /// taken back, exactly once. The second result is the heap bytes behind it.
+    /// What is stored for `value` beside a key of `key_len` bytes. What is boxed moves into it: it must be
+    /// written exactly once. The second result is the heap bytes behind it.
     #[inline]
     pub(super) fn new(value: NewValue<'a>, key_len: usize) -> (Stored<'a>, usize) {
         match value {
@@ -314,8 +331,8 @@ impl<'a> Stored<'a> {
             NewValue::Str { bytes, raw } if bytes.len() + key_bytes(key_len) <= INLINE_BYTES_MAX => {
                 (Stored { kind: if raw { RAW } else { STR }, bytes: Bytes::Borrowed(bytes) }, 0)
             }
-            NewValue::Str { bytes, .. } => Stored::boxed(Box::new(Value::Str(Arc::new(bytes.to_vec())))),
-            NewValue::Boxed(value) => Stored::boxed(value),
+            NewValue::Str { bytes, .. } => Stored::boxed(Value::Str(Thin::new(Arc::new(bytes.to_vec())))),
+            NewValue::Boxed(value) => Stored::boxed(*value),
         }
     }
 
@@ -333,10 +350,12 @@ impl<'a> Stored<'a> {
     }
 
     #[cold]
-    fn boxed(value: Box<Value>) -> (Self, usize) {
+    fn boxed(value: Value) -> (Self, usize) {
         let heap = value.heap_bytes();
-        let address = Box::into_raw(value).expose_provenance() as u64;
-        (Stored { kind: BOXED, bytes: Bytes::Short(address.to_le_bytes(), 8) }, heap)
+        let mut bytes = MaybeUninit::<[u8; VALUE_BYTES]>::zeroed();
+        // SAFETY: the array has the size of a value, which needs no alignment.
+        unsafe { bytes.as_mut_ptr().cast::<Value>().write(value) };
+        (Stored { kind: BOXED, bytes: Bytes::Boxed(bytes) }, heap)
     }
 }
 
@@ -372,7 +391,7 @@ impl Draft<'_> {
     /// Bytes it will take.
     #[inline]
     pub(super) fn bytes(&self) -> usize {
-        let (key, value) = (self.key.len(), self.value.bytes.as_slice().len());
+        let (key, value) = (self.key.len(), self.value.bytes.place().1);
         let extended = usize::from(self.key_extended()) + usize::from(value >= usize::from(EXTENDED));
         let expiry = if self.expire_ms.is_some() { EXPIRY_BYTES } else { 0 };
         2 + 2 * extended + expiry + key + value
@@ -389,7 +408,7 @@ impl Draft<'_> {
     /// `to` has room for [`Draft::bytes`] bytes that nothing else refers to.
     #[inline]
     pub(super) unsafe fn write(&self, to: *mut u8) {
-        let value = self.value.bytes.as_slice();
+        let (value, value_len) = self.value.bytes.place();
         let mut header = self.value.kind;
         let mut offset = 2;
         // SAFETY: the offsets add up to `bytes()`.
@@ -403,12 +422,12 @@ impl Draft<'_> {
             } else {
                 header |= (self.key.len() as u16) << KEY_SHIFT;
             }
-            if value.len() >= usize::from(EXTENDED) {
+            if value_len >= usize::from(EXTENDED) {
                 header |= EXTENDED << VALUE_SHIFT;
-                to.add(offset).cast::<[u8; 2]>().write((value.len() as u16).to_le_bytes());
+                to.add(offset).cast::<[u8; 2]>().write((value_len as u16).to_le_bytes());
                 offset += 2;
             } else {
-                header |= (value.len() as u16) << VALUE_SHIFT;
+                header |= (value_len as u16) << VALUE_SHIFT;
             }
             if let Some(at) = self.expire_ms {
                 header |= EXPIRES;
@@ -417,7 +436,7 @@ impl Draft<'_> {
             }
             to.cast::<[u8; 2]>().write(header.to_le_bytes());
             ptr::copy_nonoverlapping(self.key.as_ptr(), to.add(offset), self.key.len());
-            ptr::copy_nonoverlapping(value.as_ptr(), to.add(offset + self.key.len()), value.len());
+            ptr::copy_nonoverlapping(value, to.add(offset + self.key.len()), value_len);
         }
     }
 }
@@ -444,7 +463,7 @@ mod tests {
             check(entry.value());
             let copy = entry.draft_with(None, expire_ms);
             assert_eq!(copy.bytes(), bytes);
-            let boxed = (entry.boxed().map(|b| Box::from_raw(b)), entry.boxed_key().map(|b| Box::from_raw(b)));
+            let boxed = (entry.take_boxed(), entry.boxed_key().map(|b| Box::from_raw(b)));
             drop(boxed);
             entry.kill();
             let dead = Entry::at(page.as_mut_ptr());

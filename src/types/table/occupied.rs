@@ -30,9 +30,8 @@ impl Occupied<'_> {
     /// What the entry holds.
     #[inline]
     pub fn current(&mut self) -> Current<'_> {
-        // SAFETY: the entry is live.
-        match unsafe { self.found.entry.boxed() } {
-            // SAFETY: the box belongs to the entry, and what is returned borrows this loan of the table.
+        match self.found.entry.boxed() {
+            // SAFETY: the value belongs to the entry, and what is returned borrows this loan of the table.
             Some(boxed) => Current::Boxed(unsafe { self.table.lend(boxed) }),
             // SAFETY: the view borrows this loan of the table, and only `replace`, which ends it, changes its pages.
             None => Current::Inline(unsafe { self.found.entry.view(0) }.value),

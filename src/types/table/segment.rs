@@ -201,7 +201,7 @@ impl Segment {
         let mut entry = found.entry;
         // SAFETY: the entry is live and no reference into its page exists; its boxed value changes hands here, once.
         let (old, old_expire, key_len) = unsafe {
-            let old = entry.boxed().map(|boxed| Box::from_raw(boxed));
+            let old = entry.take_boxed();
             (old, entry.expire_ms(), entry.key().len())
         };
         let expire_ms = match expire {
@@ -275,7 +275,7 @@ impl Segment {
     pub(super) fn remove(&mut self, pool: &mut Pool, tally: &mut Tally, found: &Found) -> Option<Box<Value>> {
         // SAFETY: the entry is live and no reference into its page exists; what it owns changes hands here, once.
         let (value, key, expire_ms) = unsafe {
-            let value = found.entry.boxed().map(|boxed| Box::from_raw(boxed));
+            let value = found.entry.take_boxed();
             let key = found.entry.boxed_key().map(|boxed| Box::from_raw(boxed));
             (value, key, found.entry.expire_ms())
         };
@@ -394,7 +394,7 @@ impl Segment {
                 for (_, entry) in self.log.live_entries(pool, number) {
                     // SAFETY: live entries own their boxes, and none is reached again: the pages go next.
                     let (value, key) = unsafe {
-                        let value = entry.boxed().map(|boxed| Box::from_raw(boxed));
+                        let value = entry.boxed().map(|boxed| boxed.read());
                         (value, entry.boxed_key().map(|boxed| Box::from_raw(boxed)))
                     };
                     tally.boxed_bytes -= value.map_or(0, |v| v.heap_bytes()) + key.map_or(0, |k| k.len());

@@ -210,6 +210,7 @@ impl Table {
     }
 
     fn tidy(&mut self, budget: usize, short: bool) -> bool {
+        self.settle();
         let mut left = budget;
         for _ in 0..budget * SEGMENTS_PER_ENTRY {
             let Some(limit) = self.pool.surplus(short) else { return true };

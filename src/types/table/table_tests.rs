@@ -1,6 +1,7 @@
 //! The table against a naive model, with random histories; the scan's promise; memory; limits.
 
 use super::*;
+use crate::base::thin::Thin;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -58,10 +59,10 @@ impl Content {
                 let in_entry = len + if key_len > 512 { 12 } else { key_len };
                 match in_entry <= INLINE_BYTES_MAX {
                     true => Owned::Str { bytes, raw },
-                    false => Owned::Boxed(Box::new(Value::Str(Arc::new(bytes)))),
+                    false => Owned::Boxed(Box::new(Value::Str(Thin::new(Arc::new(bytes))))),
                 }
             }
-            Content::Boxed(len) => Owned::Boxed(Box::new(Value::Str(Arc::new(vec![b'b'; len])))),
+            Content::Boxed(len) => Owned::Boxed(Box::new(Value::Str(Thin::new(Arc::new(vec![b'b'; len]))))),
         }
     }
 
@@ -73,7 +74,7 @@ impl Content {
                 bytes = (0..len).map(|i| (i * 7 + len) as u8).collect();
                 NewValue::Str { bytes: &bytes, raw }
             }
-            Content::Boxed(len) => NewValue::Boxed(Box::new(Value::Str(Arc::new(vec![b'b'; len])))),
+            Content::Boxed(len) => NewValue::Boxed(Box::new(Value::Str(Thin::new(Arc::new(vec![b'b'; len]))))),
         };
         table.insert(key, value, expire, |_| access)
     }
@@ -396,7 +397,7 @@ fn memory_counts_boxed_values_exactly() {
     set(&mut table, b"first", 1);
     let start = table.memory();
     let long_key = vec![b'k'; 3000];
-    let boxed = |len| NewValue::Boxed(Box::new(Value::Str(Arc::new(vec![0; len]))));
+    let boxed = |len| NewValue::Boxed(Box::new(Value::Str(Thin::new(Arc::new(vec![0; len])))));
     table.insert(Key::new(&long_key), boxed(10_000), Expire::Clear, |_| 0);
     let one = table.memory();
     assert!((13_000..14_000).contains(&(one - start)), "{}", one - start);
@@ -493,7 +494,7 @@ fn an_occupied_entry_is_looked_at_and_changed() {
     let mut entry = table.occupied(key, 99).unwrap();
     assert!(matches!(entry.current(), Current::Inline(View::Int(5))));
     assert_eq!(entry.access(), 1);
-    assert_eq!(entry.replace(NewValue::Boxed(Box::new(Value::Str(Arc::new(vec![0; 2000])))), 7), None);
+    assert_eq!(entry.replace(NewValue::Boxed(Box::new(Value::Str(Thin::new(Arc::new(vec![0; 2000]))))), 7), None);
     table.check_invariants();
     let before = table.memory();
     let mut entry = table.occupied(key, 99).unwrap();
