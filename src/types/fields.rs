@@ -101,6 +101,12 @@ impl Fields {
         }
     }
 
+    /// Shows the members that `other` has, too, until `visit` answers false. False, and nothing shown, if that has to
+    /// be found out one by one.
+    pub fn common<'a>(&'a self, other: &Fields, mut visit: impl FnMut(Field<'a>) -> bool) -> bool {
+        self.table.common(&other.table, |entry| visit(Field::from(entry)))
+    }
+
     /// The member, due or not.
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {

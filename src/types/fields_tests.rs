@@ -172,3 +172,35 @@ fn members_may_arrive_in_the_order_of_another_table() {
         assert!(to.heap_bytes() < 2 * from.heap_bytes(), "{} for {}", to.heap_bytes(), from.heap_bytes());
     }
 }
+
+#[test]
+fn what_two_have_in_common() {
+    for (own, other, overlap) in [(10, 20, 5), (20_000, 20_000, 10_000), (20_000, 30_000, 0), (9000, 4000, 4000)] {
+        let mut one = Fields::new();
+        (0..own).for_each(|n| assert!(one.add(&name(n))));
+        let mut two = Fields::new();
+        (own - overlap..own - overlap + other).for_each(|n| assert!(two.add(&name(n))));
+        assert!(one.remove(&name(own - 1)));
+        let mut seen = Vec::new();
+        let told = one.common(&two, |field| {
+            seen.push(field.name.to_vec());
+            true
+        });
+        assert!(told || seen.is_empty());
+        if told {
+            seen.sort_unstable();
+            let mut expected: Vec<_> = (own - overlap..own.max(1) - 1).take(other as usize).map(name).collect();
+            expected.sort_unstable();
+            assert_eq!(seen, expected);
+        }
+        let mut shown = 0;
+        one.common(&two, |_| {
+            shown += 1;
+            shown < 3
+        });
+        assert!(shown <= 3);
+    }
+    let (empty, mut one) = (Fields::new(), Fields::new());
+    one.add(b"a");
+    assert!(empty.common(&one, |_| panic!("nothing")) && one.common(&empty, |_| panic!("nothing")));
+}

@@ -293,6 +293,15 @@ impl Set {
         found
     }
 
+    /// Shows the members that `other` has, too, until `visit` answers false. False, and nothing shown, if that has to
+    /// be found out one by one: see [`Set::retain_contained`].
+    pub fn common<'a>(&'a self, other: &Set, visit: &mut dyn FnMut(Item<'a>) -> bool) -> bool {
+        match (&self.kept, &other.kept) {
+            (Kept::Table(own), Kept::Table(other)) => own.common(other, |field| visit(Item::Str(field.name))),
+            _ => false,
+        }
+    }
+
     /// A member drawn at random, each with the same chance. `random` gives 64 random bits.
     pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<Item<'_>> {
         let mut below = |len: usize| ((u128::from(random()) * len as u128) >> 64) as usize;

@@ -20,6 +20,7 @@
 //! dirtying the entry.
 
 mod bucket;
+mod common;
 mod directory;
 mod entry;
 mod index;

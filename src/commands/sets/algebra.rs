@@ -90,7 +90,9 @@ fn combine<'s>(operation: Operation, sets: &Sets<'s>, visit: &mut dyn FnMut(Item
         Operation::Inter if there.len() < sets.len() => {}
         Operation::Inter => {
             there.sort_by_key(|set| set.len());
-            sift(there[0], &there[1..], false, visit);
+            if there.len() != 2 || !there[0].common(there[1], visit) {
+                sift(there[0], &there[1..], false, visit);
+            }
         }
         Operation::Diff => {
             let Some(Some(first)) = sets.first() else { return };

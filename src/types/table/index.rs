@@ -34,7 +34,7 @@ const GROWTH: usize = 16;
 const PROBE: [u8; PROBE_MAX + 1] = [0, 1, 3, 6, 10, 15, 21, 28, 36, 45, 55, 66, 78, 91, 105, 120];
 
 /// Where an entry stands. Good until the next insertion or removal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct At {
     bucket: u32,
     slot: u32,
@@ -400,6 +400,13 @@ impl Index {
     pub(super) fn entry_in(&self, pool: &Pool, bucket: usize, slot: usize) -> Option<At> {
         let used = bucket < self.buckets() && self.bucket(pool, bucket).used & 1 << slot != 0;
         used.then_some(At { bucket: bucket as u32, slot: slot as u32 })
+    }
+
+    /// The entries of a bucket, each with its tag.
+    #[inline]
+    pub(super) fn places_in(&self, pool: &Pool, bucket: usize) -> impl Iterator<Item = (At, u16)> {
+        let here = self.bucket(pool, bucket);
+        here.occupied().map(move |slot| (At { bucket: bucket as u32, slot: slot as u32 }, here.tags[slot]))
     }
 
     /// The entry number `rank`, counted from zero in the order of the buckets.

@@ -121,6 +121,13 @@ impl Pool {
         (mixed ^ mixed >> 8).wrapping_mul(self.scramble[1])
     }
 
+    /// The low 16 bits of the positions that have this tag.
+    #[inline(always)]
+    pub(super) fn low_bits(&self, tag: u16) -> u16 {
+        let mixed = tag.wrapping_mul(inverse(self.scramble[1]));
+        (mixed ^ mixed >> 8).wrapping_mul(inverse(self.scramble[0]))
+    }
+
     /// Bytes of all chunks and of what the pool and the logs know about them.
     pub(super) fn bytes(&self) -> usize {
         let chunks = self.chunk_count * size_of::<Chunk>() + self.pages_total * NOTE_BYTES;
@@ -334,6 +341,17 @@ fn longest_gap(used: u8) -> usize {
 
 fn chunk_layout(pages: usize) -> Layout {
     Layout::from_size_align(pages * PAGE_BYTES, CHUNK_ALIGN).expect("a power of two")
+}
+
+/// What an odd number is to be multiplied with to make 1: Newton's iteration, which doubles the bits that are right,
+/// the lowest three to begin with.
+#[inline(always)]
+fn inverse(odd: u16) -> u16 {
+    let mut inverse = odd;
+    for _ in 0..3 {
+        inverse = inverse.wrapping_mul(2u16.wrapping_sub(odd.wrapping_mul(inverse)));
+    }
+    inverse
 }
 
 #[cfg(test)]

@@ -144,6 +144,31 @@ impl Segment {
         self.index.candidates(pool, pool.tag(pos), entry, super::prefetch);
     }
 
+    /// Whether an entry with this tag may be there; brings what a lookup of it reads into the cache.
+    #[inline]
+    pub(super) fn may_have(&self, pool: &Pool, tag: u16) -> bool {
+        let (mut here, mut away) = (false, false);
+        let entry = |word| {
+            super::prefetch(self.log.address(pool, reference(word)));
+            here = true;
+        };
+        self.index.candidates(pool, tag, entry, |_| away = true);
+        here || away
+    }
+
+    /// Whether a key, whose tag this is, is there.
+    #[inline]
+    pub(super) fn has(&self, pool: &Pool, tag: u16, key: &[u8]) -> bool {
+        // SAFETY: nothing changes the page while the key is compared.
+        self.index.find(pool, tag, |word| unsafe { self.entry(pool, word).key() } == key).is_some()
+    }
+
+    /// Brings the entry at a place in the index into the cache.
+    #[inline]
+    pub(super) fn prefetch(&self, pool: &Pool, at: At) {
+        super::prefetch(self.log.address(pool, reference(self.index.word(pool, at))));
+    }
+
     /// The entry at a place in the index.
     #[inline]
     pub(super) fn view(&self, pool: &Pool, at: At) -> EntryView<'_> {
