@@ -1,4 +1,4 @@
-"""What the scripts here share: a server process on a free port, its figures, and pipelined commands. Measures nothing."""
+"""What the scripts here share: a server process on a free port, its figures, pipelined commands. Measures nothing."""
 import os, shlex, shutil, socket, subprocess, sys, tempfile, time
 
 TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")

@@ -8,8 +8,8 @@ use crate::types::set::Set;
 use crate::types::stream::Stream;
 use crate::types::zset::Zset;
 
-/// A value that is more than a few bytes: it lies in its table entry, what it holds on the heap. Every later data type is
-/// one more variant, of alignment 1: entries have none.
+/// A value that is more than a few bytes: it lies in its table entry, what it holds on the heap. Every later data type
+/// is one more variant, of alignment 1: entries have none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A string longer than what an entry holds inline.

@@ -6,7 +6,8 @@
 //! ```
 //! Unaligned, little-endian. A length of 63 means that it stands in the extension. Key length 62: the key is out of
 //! line, and 12 bytes (address, length) stand for it. Value by kind: an integer in 1, 2, 4 or 8 bytes; bytes; bytes
-//! that an edit in place made; a [`Value`] itself, which needs no alignment. A dead entry keeps its lengths: a page can be walked.
+//! that an edit in place made; a [`Value`] itself, which needs no alignment. A dead entry keeps its lengths: a page can
+//! be walked.
 //! The expiry is in milliseconds, 48 bits: later than the year 10889 saturates.
 
 use super::{EntryView, INLINE_BYTES_MAX};
