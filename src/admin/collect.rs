@@ -98,6 +98,10 @@ pub fn info(worker: &Worker, state: &AdminState, mut figures: Vec<Figures>, comm
         keyspace,
         ..InfoData::default()
     };
+    let now_ms = worker.clock.unix_ms();
+    info.persistence.load = worker.shared.loading.figures(now_ms);
+    info.persistence.loading = info.persistence.load.is_some();
+    (info.persistence.loaded_keys, info.persistence.loaded_keys_expired) = worker.shared.loading.counted();
     info.persistence.changes_since_save = figures.iter().map(|f| f.dirty).sum();
     info.persistence.last_save_time_s = worker.shared.started_ms / 1000;
     info.replication.replid = state.replication_id();

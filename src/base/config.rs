@@ -302,6 +302,8 @@ pub struct Config {
     pub appenddirname: String,
     /// Its base name.
     pub appendfilename: String,
+    /// An append-only file that ends in mid-command is loaded without that command.
+    pub aof_load_truncated: bool,
 
     // ---- what the server tells ----
     /// How much is logged.
@@ -431,6 +433,7 @@ impl Default for Config {
             appendonly: false,
             appenddirname: "appendonlydir".into(),
             appendfilename: "appendonly.aof".into(),
+            aof_load_truncated: true,
 
             loglevel: LogLevel::Notice,
             logfile: String::new(),

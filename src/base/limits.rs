@@ -64,6 +64,14 @@ pub const ERROR_CODES_MAX: usize = 128;
 pub const NOTED_ARGS_MAX: usize = 32;
 /// Memory reserved at once for an announced argument; beyond it the buffer grows as bytes arrive.
 pub const BIG_ARG_RESERVE_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of keys and values, or of commands, in one parcel of a loader to a shard; a larger one has a parcel to itself.
+pub const FEED_PARCEL_BYTES: usize = 128 * 1024;
+/// Keys or commands in one parcel.
+pub const FEED_PARCEL_ITEMS: usize = 1024;
+/// Parcels that wait for one shard; a loader waits when there are so many.
+pub const FEED_PARCELS_MAX: usize = 16;
+/// Parcels that a shard unpacks in one tick.
+pub const FEED_PARCELS_PER_TICK: usize = 4;
 /// Objects freed lazily in one tick.
 pub const FREE_STEP_OBJECTS: usize = 64;
 /// Entries that one step of active expiry looks at.

@@ -10,6 +10,7 @@ mod rename;
 pub(crate) mod scan;
 
 use copy::{copy, move_key};
+pub(crate) use dump::limits as value_limits;
 use dump::{dump, restore};
 use expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
 pub(crate) use object::encoding_name;

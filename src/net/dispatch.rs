@@ -12,6 +12,7 @@ use crate::commands::flags::{Flags, flag};
 use crate::commands::spec::{KeyShape, Plan};
 use crate::commands::table::{CommandId, Resolved};
 use crate::net::connection::{Big, Closing, Conn};
+use crate::net::loading::LOADING;
 use crate::net::redact::{self, REDACTED};
 use crate::net::session::ReplyMode;
 use crate::net::subscribe;
@@ -405,6 +406,10 @@ impl Worker {
             if self.is_paused(flags, id) {
                 return Next::StopBefore;
             }
+        }
+        if self.loading.active && !has(spec_flags, flag::LOADING) {
+            Reply::new(out, conn.session.proto).error(LOADING);
+            return self.rejected(conn, Some(id), out, mark);
         }
         if has(spec_flags, flag::DENYOOM) && self.is_out_of_memory() {
             Reply::new(out, conn.session.proto).error(OUT_OF_MEMORY);

@@ -75,7 +75,7 @@ fn time_max(tenacity: u32) -> u64 {
 impl Worker {
     /// Once a tick: evicts if memory is short.
     pub fn refresh_memory(&mut self) {
-        let limit = self.config.maxmemory;
+        let limit = if self.loading.active { 0 } else { self.config.maxmemory };
         if limit == 0 {
             if self.memory.limit > 0 {
                 self.memory = MemoryWatch::default();

@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod handshake;
 pub mod keyspace_events;
 pub mod listener;
+mod loading;
 pub mod memory;
 mod monitors;
 pub mod output;

@@ -5,6 +5,7 @@ use crate::base::config::Config;
 use crate::commands::table::{CommandId, CommandTable};
 use crate::net::pubsub::Interest;
 use crate::runtime::driver::Doorbells;
+use crate::txn::loading::Loading;
 use crate::txn::scheduling::TxnClock;
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -130,6 +131,10 @@ pub struct Shared {
     pub shutdown: AtomicU8,
     /// Exit code of the process.
     pub exit_code: AtomicI64,
+    /// What is being loaded.
+    pub loading: Arc<Loading>,
+    /// Libraries of functions, as text: kept for the next snapshot, not run.
+    libraries: Mutex<Vec<Vec<u8>>>,
     /// Numbers transactions.
     pub txn_clock: Arc<TxnClock>,
     /// Wakes a core from any thread.
@@ -184,6 +189,8 @@ impl Shared {
             pause_writes_only: AtomicBool::new(false),
             shutdown: AtomicU8::new(Shutdown::No as u8),
             exit_code: AtomicI64::new(0),
+            loading: Arc::default(),
+            libraries: Mutex::default(),
             txn_clock: Arc::default(),
             doorbells: parts.doorbells,
             started_ms: parts.now_ms,
@@ -202,6 +209,19 @@ impl Shared {
     pub fn publish(&self, config: Config) {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self.config_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The texts of libraries of functions that were loaded.
+    pub fn libraries(&self) -> Vec<Vec<u8>> {
+        self.libraries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps a library, in the place of one whose first line, which names it, is the same.
+    pub fn keep_library(&self, text: &[u8]) {
+        let title = |text: &[u8]| text.split(|byte| *byte == b'\n').next().map(<[u8]>::to_vec);
+        let mut libraries = self.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        libraries.retain(|other| title(other) != title(text));
+        libraries.push(text.to_vec());
     }
 
     /// The administration layer's state.

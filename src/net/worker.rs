@@ -9,6 +9,7 @@ use crate::base::stats::Histogram;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::dispatch::Work;
+use crate::net::loading::LoadWatch;
 use crate::net::memory::MemoryWatch;
 use crate::net::pubsub::Book;
 use crate::net::push::Held;
@@ -122,6 +123,8 @@ pub struct Worker {
     pub monitors: Vec<ConnId>,
     /// Whether commands wait because of CLIENT PAUSE, as of this tick.
     pub pause: Pause,
+    /// Whether data is being loaded.
+    pub(super) loading: LoadWatch,
     /// The memory in use.
     pub memory: MemoryWatch,
     /// Who subscribes to what.
@@ -190,6 +193,7 @@ impl Worker {
             error_counts: HashMap::new(),
             monitors: Vec::new(),
             pause: Pause::No,
+            loading: LoadWatch::default(),
             memory: MemoryWatch::default(),
             book: Book::default(),
             tracking: TrackingTable::default(),
@@ -335,7 +339,7 @@ impl Worker {
 
     /// Whether input waits to be run.
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.inbox.is_empty() || self.router.has_news()
+        !self.ready.is_empty() || !self.inbox.is_empty() || self.router.has_news() || self.loading.waits
     }
 
     // ---- bytes in ----

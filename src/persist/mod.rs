@@ -2,4 +2,5 @@
 //! Never runs a command and never talks to a client.
 
 pub mod aof;
+pub mod load;
 pub mod rdb;

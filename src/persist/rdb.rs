@@ -15,6 +15,7 @@ use crate::types::rdb::read::{Bad, Limits, Reader};
 use crate::types::rdb::write::Writer;
 use crate::types::rdb::{Flavor, VERSION_REDIS, VERSION_VALKEY};
 use crate::types::value::{Owned, View};
+use std::borrow::Cow;
 
 /// What may stand where a value's type would.
 mod opcode {
@@ -158,6 +159,36 @@ pub enum Found {
     End,
 }
 
+/// What one step of [`FileReader::skim`] found: as [`Found`], with the value still encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Skimmed<'a> {
+    /// See [`Found`].
+    Version(u16),
+    /// See [`Found`].
+    Remark(Cow<'a, [u8]>, Cow<'a, [u8]>),
+    /// See [`Found`].
+    Function(Cow<'a, [u8]>),
+    /// What this module kept beside keys, which nobody else can read.
+    ModuleRemark(String),
+    /// Something without a meaning for the data.
+    Nothing,
+    /// A key.
+    Entry {
+        /// Its database.
+        db: u64,
+        /// Its name.
+        key: Cow<'a, [u8]>,
+        /// Type of its value.
+        kind: u8,
+        /// Its value, for [`Reader::value`].
+        body: &'a [u8],
+        /// What it has beside that.
+        attributes: Attributes,
+    },
+    /// The end.
+    End,
+}
+
 /// Reads a file, step by step.
 #[derive(Debug, Default)]
 pub struct FileReader {
@@ -165,6 +196,7 @@ pub struct FileReader {
     db: u64,
     crc: u64,
     position: u64,
+    wanted: usize,
 }
 
 impl FileReader {
@@ -178,16 +210,85 @@ impl FileReader {
         self.position
     }
 
+    /// After [`Bad::Short`]: how many unread bytes the step needs at least.
+    pub fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// The file's version, once it was read.
+    pub fn version(&self) -> u16 {
+        self.version
+    }
+
+    /// As [`FileReader::step`]; values are passed over and answered as they are.
+    pub fn skim<'a>(&mut self, unread: &'a [u8]) -> Result<(Skimmed<'a>, usize), Bad> {
+        let mut reader = Reader::new(unread, self.version);
+        let skimmed = if self.position == 0 {
+            self.header(&mut reader).map(|_| Skimmed::Version(self.version))
+        } else {
+            self.skim_part(&mut reader, unread)
+        };
+        self.wanted = reader.wanted();
+        let skimmed = skimmed?;
+        let taken = reader.position();
+        self.took(&unread[..taken], skimmed == Skimmed::End);
+        Ok((skimmed, taken))
+    }
+
+    fn took(&mut self, bytes: &[u8], is_end: bool) {
+        if !is_end {
+            self.crc = crc64(self.crc, bytes);
+        }
+        self.position += bytes.len() as u64;
+    }
+
+    fn skim_part<'a>(&mut self, reader: &mut Reader<'a>, unread: &'a [u8]) -> Result<Skimmed<'a>, Bad> {
+        let start = reader.position();
+        let mut attributes = Attributes::default();
+        loop {
+            let opcode = reader.byte()?;
+            if read_attribute(opcode, reader, &mut attributes)? {
+                continue;
+            }
+            return match opcode {
+                opcode::REMARK => Ok(Skimmed::Remark(reader.string()?, reader.string()?)),
+                opcode::FUNCTION => Ok(Skimmed::Function(reader.string()?)),
+                opcode::MODULE_REMARK => reader.skip_module_remark().map(Skimmed::ModuleRemark),
+                opcode::END => self.end(reader, start).map(|_| Skimmed::End),
+                opcode if self.read_aside(opcode, reader)?.is_some() => Ok(Skimmed::Nothing),
+                kind => {
+                    let key = reader.string()?;
+                    let from = reader.position();
+                    reader.skip_value(kind)?;
+                    let body = &unread[from..reader.position()];
+                    Ok(Skimmed::Entry { db: self.db, key, kind, body, attributes })
+                }
+            };
+        }
+    }
+
+    /// Reads what has no meaning for the data; `None` if `opcode` begins something else.
+    fn read_aside(&mut self, opcode: u8, reader: &mut Reader<'_>) -> Result<Option<Found>, Bad> {
+        match opcode {
+            opcode::SIZES => return Ok(Some(Found::Sizes(reader.length()?, reader.length()?))),
+            opcode::DATABASE => self.db = reader.length()?,
+            opcode::SLOT => {
+                for _ in 0..3 {
+                    reader.length()?;
+                }
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(Found::Nothing))
+    }
+
     /// Takes the next thing from the beginning of `unread`; answers it and how many bytes it was. [`Bad::Short`] asks
     /// for a longer part of the file from the same place (the double, say); at the file's end it means that it is cut.
     pub fn step(&mut self, unread: &[u8], limits: &Limits) -> Result<(Found, usize), Bad> {
         let mut reader = Reader::new(unread, self.version);
         let found = if self.position == 0 { self.header(&mut reader)? } else { self.part(&mut reader, limits)? };
         let taken = reader.position();
-        if found != Found::End {
-            self.crc = crc64(self.crc, &unread[..taken]);
-        }
-        self.position += taken as u64;
+        self.took(&unread[..taken], found == Found::End);
         Ok((found, taken))
     }
 
@@ -209,31 +310,19 @@ impl FileReader {
         let start = reader.position();
         let mut attributes = Attributes::default();
         loop {
-            match reader.byte()? {
-                opcode::EXPIRE_MS => attributes.expire_ms = Some(u64::try_from(reader.millis()?).unwrap_or(0)),
-                opcode::EXPIRE_S => {
-                    let bytes = reader.take(4)?;
-                    let seconds = bytes.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte));
-                    attributes.expire_ms = Some(seconds * 1000);
-                }
-                opcode::IDLE => attributes.idle_s = Some(reader.length()?),
-                opcode::FREQUENCY => attributes.frequency = Some(reader.byte()?),
+            let opcode = reader.byte()?;
+            if read_attribute(opcode, reader, &mut attributes)? {
+                continue;
+            }
+            if let Some(found) = self.read_aside(opcode, reader)? {
+                return Ok(found);
+            }
+            match opcode {
                 opcode::REMARK => {
                     let name = reader.string()?.into_owned();
                     return Ok(Found::Remark(name, reader.string()?.into_owned()));
                 }
                 opcode::FUNCTION => return Ok(Found::Function(reader.string()?.into_owned())),
-                opcode::SIZES => return Ok(Found::Sizes(reader.length()?, reader.length()?)),
-                opcode::DATABASE => {
-                    self.db = reader.length()?;
-                    return Ok(Found::Nothing);
-                }
-                opcode::SLOT => {
-                    for _ in 0..3 {
-                        reader.length()?;
-                    }
-                    return Ok(Found::Nothing);
-                }
                 opcode::MODULE_REMARK => {
                     return Err(Bad::Module(crate::types::rdb::read::module_name(reader.length()?)));
                 }
@@ -262,6 +351,22 @@ impl FileReader {
         let expected = crc64(self.crc, &[opcode::END]);
         if told == 0 || told == expected { Ok(Found::End) } else { Err(Bad::Corrupt("the checksum is wrong")) }
     }
+}
+
+/// Reads what `opcode` tells of the key that follows; false if it tells nothing.
+fn read_attribute(opcode: u8, reader: &mut Reader<'_>, attributes: &mut Attributes) -> Result<bool, Bad> {
+    match opcode {
+        opcode::EXPIRE_MS => attributes.expire_ms = Some(u64::try_from(reader.millis()?).unwrap_or(0)),
+        opcode::EXPIRE_S => {
+            let bytes = reader.take(4)?;
+            let seconds = bytes.iter().rev().fold(0, |n, byte| n << 8 | u64::from(*byte));
+            attributes.expire_ms = Some(seconds * 1000);
+        }
+        opcode::IDLE => attributes.idle_s = Some(reader.length()?),
+        opcode::FREQUENCY => attributes.frequency = Some(reader.byte()?),
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

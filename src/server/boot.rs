@@ -11,8 +11,10 @@ use crate::runtime::driver::{Driver, DriverKind, DriverSeed, prepare};
 use crate::runtime::mesh::{Endpoint, mesh};
 use crate::runtime::{affinity, signals, sockets};
 use crate::server::core::{Core, Hooks};
+use crate::server::loading::{self, Found};
 use crate::server::registry;
 use crate::shard::keyspace::Shard;
+use crate::txn::feed::{Feeder, Intake, feed};
 use crate::txn::hop::Terms;
 use crate::txn::message::Message;
 use crate::txn::router::{Router, slots_of};
@@ -77,6 +79,7 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
         IoDriver::Epoll => DriverKind::Epoll,
     };
     let (seeds, doorbells, chosen, reason) = prepare(cores, kind).map_err(|e| e.to_string())?;
+    let found = loading::find(&config)?;
     let plan = listen(&config, cores)?;
     let mut table = CommandTable::new();
     for (from, to) in &config.rename_command {
@@ -101,9 +104,15 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
         reason.map(|r| format!(" ({r})")).unwrap_or_default()
     ));
     let pin = config.pin_cores && cores <= cpus.len();
-    let threads = spawn(plan, seeds, &shared, &handlers, spin, pin.then_some(cpus))?;
+    let (feeder, intakes) = feed(cores, config.databases, &shared.doorbells, &shared.loading);
+    let has_data = found != Found::Nothing;
+    let intakes = intakes.into_iter().map(|intake| has_data.then_some(intake)).collect();
+    if has_data {
+        shared.loading.begin(clock::unix_ms_now());
+    }
+    let threads = spawn(plan, seeds, intakes, &shared, &handlers, spin, pin.then_some(cpus))?;
     admin::files::write_pid_file(&config);
-    admin::log::notice("Ready to accept connections");
+    let loader = load(found, feeder, &shared)?;
     let ended = wait_for_end(&shared);
     let mut broken = None;
     for thread in threads {
@@ -111,12 +120,38 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
             broken = Some(error);
         }
     }
+    let loaded = loader.join();
     admin::files::remove_at_end(&config);
+    if let Ok(Err(why)) = loaded {
+        return Err(why);
+    }
     admin::log::notice(&format!("{ended}: bye bye..."));
     match broken {
         Some(error) => Err(format!("a core's driver failed: {error}")),
         None => Ok(0),
     }
+}
+
+/// Starts the thread that loads and then lets clients in. If it fails the server ends.
+fn load(found: Found, feeder: Feeder, shared: &Arc<Shared>) -> Result<Thread, String> {
+    let shared = shared.clone();
+    let body = move || {
+        let loaded = match found {
+            Found::Nothing => Ok(()),
+            found => loading::load(&found, feeder, &shared),
+        };
+        match &loaded {
+            Ok(()) => admin::log::notice("Ready to accept connections"),
+            Err(_) if shared.is_ending() => return Ok(()),
+            Err(why) => {
+                admin::log::warning(&format!("Fatal error loading the DB: {why}. Exiting."));
+                shared.shut_down();
+                signals::raise_term();
+            }
+        }
+        loaded
+    };
+    std::thread::Builder::new().name("loader".into()).spawn(body).map_err(|e| format!("cannot start a thread: {e}"))
 }
 
 /// 64 bits from the kernel.
@@ -199,6 +234,7 @@ type Thread = std::thread::JoinHandle<Result<(), String>>;
 fn spawn(
     plan: Plan,
     seeds: Vec<DriverSeed>,
+    intakes: Vec<Option<Intake>>,
     shared: &Arc<Shared>,
     handlers: &Arc<Handlers>,
     spin: Duration,
@@ -210,12 +246,13 @@ fn spawn(
     let mut threads = Vec::with_capacity(cores);
     let (ready, readies) = std::sync::mpsc::channel();
     let endpoints = mesh::<Message>(cores, config.mesh_depth);
-    for (core, ((seed, endpoint), own)) in seeds.into_iter().zip(endpoints).zip(plan.own).enumerate() {
+    let ends = endpoints.into_iter().zip(intakes);
+    for (core, ((seed, end), own)) in seeds.into_iter().zip(ends).zip(plan.own).enumerate() {
         let mut mine = listeners.take().unwrap_or_default();
         mine.extend(own);
         let (shared, handlers, ready) = (shared.clone(), handlers.clone(), ready.clone());
         let cpu = pins.as_ref().map(|cpus| cpus[core]);
-        let body = move || run_core(core, seed, endpoint, mine, &shared, handlers, spin, cpu, &ready);
+        let body = move || run_core(core, seed, end, mine, &shared, handlers, spin, cpu, &ready);
         let thread = std::thread::Builder::new().name(format!("pinion-{core}")).spawn(body);
         threads.push(thread.map_err(|e| format!("cannot start the thread of core {core}: {e}"))?);
     }
@@ -230,7 +267,7 @@ fn spawn(
 fn run_core(
     core: usize,
     seed: DriverSeed,
-    endpoint: Endpoint<Message>,
+    (endpoint, intake): (Endpoint<Message>, Option<Intake>),
     listeners: Vec<Listener>,
     shared: &Arc<Shared>,
     handlers: Arc<Handlers>,
@@ -252,6 +289,9 @@ fn run_core(
         driver.listen(index, socket);
     }
     let mut core = compose(endpoint, driver, shared, handlers, Clock::new(), random_seed(), spin);
+    if let Some(intake) = intake {
+        core.worker.router.attach(intake);
+    }
     let _ = ready.send(Ok(()));
     core.run().map_err(|e| e.to_string())
 }

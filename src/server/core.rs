@@ -5,6 +5,7 @@
 //! take over          time, published settings, CLIENT PAUSE; evict
 //! drain mesh         a bounded batch from each other core
 //! events             accepted, received, sent, closed
+//! load               while data is loaded: a bounded part of what the loader sent
 //! run                what arrived: parse, prefetch, run to completion
 //! deliver            replies of commands that ran in parts
 //! send               every touched connection's output is queued
@@ -66,10 +67,12 @@ impl Core {
         worker.router.shard.now_ms = worker.clock.unix_ms();
         worker.refresh_config();
         worker.refresh_pause();
+        worker.refresh_loading();
         worker.refresh_memory();
         self.drain_mesh();
         self.events();
         let worker = &mut self.worker;
+        worker.take_feed();
         worker.router.expire_waits();
         worker.run_inputs();
         worker.deliver_finished();

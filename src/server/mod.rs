@@ -2,4 +2,5 @@
 
 pub mod boot;
 pub mod core;
+pub mod loading;
 pub mod registry;

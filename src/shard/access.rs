@@ -23,6 +23,10 @@ use crate::shard::settings::{AccessClock, ShardSettings};
 /// How long a round of the sweep may take, milliseconds.
 pub const SWEEP_ROUND_MS: u64 = 40_000;
 
+/// After so long the bits of a key that is used look the same again (for each minute of `lfu-decay-time`).
+pub(super) const ROUND_MS: u64 = 3 * 1000 * EXACT_CODES;
+const _: () = assert!(ROUND_MS.is_multiple_of(4 * 60_000));
+
 const EXACT_CODES: u64 = 640;
 const EXACT_IDLE_MAX: u64 = 500;
 const RING_CODES: u64 = 192;

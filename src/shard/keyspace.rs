@@ -69,7 +69,7 @@ pub struct Shard {
     pub events: Events,
     /// Who watches which keys.
     pub watches: Watches,
-    random: u64,
+    pub(super) random: u64,
 }
 
 /// Every method takes the database index (the caller has checked it) and answers as if expired keys were gone, unless

@@ -9,6 +9,7 @@ pub mod field_expiry;
 pub mod journal;
 pub mod keyspace;
 pub mod lazyfree;
+pub mod load;
 pub mod settings;
 pub mod tracking;
 pub mod waiters;

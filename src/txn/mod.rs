@@ -1,8 +1,10 @@
 //! The only layer that knows that other cores exist: who owns a slot, what cores say to each other, and how the
 //! replies of several shards become one. Never touches a socket.
 
+pub mod feed;
 pub mod gather;
 pub mod hop;
+pub mod loading;
 pub mod lock;
 pub mod message;
 pub mod news;

@@ -16,6 +16,7 @@ use crate::commands::table::{CommandId, CommandTable};
 use crate::resp::reply::Reply;
 use crate::runtime::mesh::Endpoint;
 use crate::shard::keyspace::Shard;
+use crate::txn::feed::Intake;
 use crate::txn::hop::{self, Outboxes, Terms};
 use crate::txn::lock::{LockTable, TxnId};
 use crate::txn::message::{
@@ -186,6 +187,8 @@ pub struct Router {
     pub(super) waits: Waits,
     /// Who waits for keys of this shard.
     pub(super) desk: Desk,
+    /// Where loaders feed this shard, while they do.
+    pub(super) intake: Option<Box<Intake>>,
 }
 
 impl Router {
@@ -224,6 +227,7 @@ impl Router {
             loopback: VecDeque::new(),
             waits: Waits::default(),
             desk: Desk::default(),
+            intake: None,
         }
     }
 

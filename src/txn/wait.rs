@@ -426,6 +426,9 @@ impl Router {
     /// Replies that are ready to be delivered. One that says that there was nothing to move is none: the client waits
     /// on.
     pub fn take_finished(&mut self) -> Vec<Finished> {
+        if self.is_fed() {
+            self.take_fed();
+        }
         let mut finished = std::mem::take(&mut self.finished);
         if self.waits.trying.is_empty() {
             return finished;

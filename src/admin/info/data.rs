@@ -2,6 +2,7 @@
 //! from other fields here; `Default` is a server that has just started.
 
 use crate::runtime::usage::CpuTime;
+use crate::txn::loading::LoadFigures;
 use crate::txn::router::TxnFigures;
 
 /// Everything at once.
@@ -255,6 +256,8 @@ pub(crate) fn percent(a: u64, b: u64) -> f64 {
 pub struct PersistenceInfo {
     /// A data set is being loaded.
     pub loading: bool,
+    /// How far it has come.
+    pub load: Option<LoadFigures>,
     /// A replica loads while it serves its old data.
     pub async_loading: bool,
     /// Keys written by the snapshot under way, and how many there are.

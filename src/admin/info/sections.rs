@@ -174,6 +174,14 @@ pub(super) fn persistence(page: &mut Page, p: &PersistenceInfo) {
         page.field("aof_pending_bio_fsync", aof.pending_bio_fsync);
         page.field("aof_delayed_fsync", aof.delayed_fsync);
     }
+    if let Some(load) = &p.load {
+        page.field("loading_start_time", load.started_s);
+        page.field("loading_total_bytes", load.total_bytes);
+        page.field("loading_rdb_used_mem", load.used_memory);
+        page.field("loading_loaded_bytes", load.loaded_bytes);
+        page.decimal("loading_loaded_perc", percent(load.loaded_bytes, load.total_bytes));
+        page.field("loading_eta_seconds", load.eta_s);
+    }
 }
 
 pub(super) fn threads(page: &mut Page, shards: &[ShardInfo]) {

@@ -12,6 +12,7 @@ pub mod crc64;
 pub mod lzf;
 mod old;
 pub mod read;
+mod skim;
 pub mod write;
 
 /// Type bytes.

@@ -61,6 +61,8 @@ type Result<T> = std::result::Result<T, Bad>;
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Where what was last asked for would have ended, if it is not all there.
+    wanted: usize,
     /// Version that the bytes were written in.
     pub version: u16,
 }
@@ -82,12 +84,17 @@ pub fn payload(bytes: &[u8], limits: &Limits) -> Result<Owned> {
 impl<'a> Reader<'a> {
     /// Reads `bytes` from their beginning.
     pub fn new(bytes: &'a [u8], version: u16) -> Self {
-        Reader { bytes, at: 0, version }
+        Reader { bytes, at: 0, wanted: 0, version }
     }
 
     /// How many bytes were read.
     pub fn position(&self) -> usize {
         self.at
+    }
+
+    /// After [`Bad::Short`]: how many bytes there would have to be at least.
+    pub fn wanted(&self) -> usize {
+        self.wanted
     }
 
     /// Nothing is left.
@@ -102,13 +109,16 @@ impl<'a> Reader<'a> {
 
     /// The next `count` bytes.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let end = self.at.checked_add(count).ok_or(Bad::Short)?;
-        let taken = self.bytes.get(self.at..end).ok_or(Bad::Short)?;
+        let end = self.at.saturating_add(count);
+        let Some(taken) = self.bytes.get(self.at..end) else {
+            self.wanted = end;
+            return Err(Bad::Short);
+        };
         self.at = end;
         Ok(taken)
     }
 
-    fn chunk<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(super) fn chunk<const N: usize>(&mut self) -> Result<[u8; N]> {
         let taken = self.take(N)?;
         taken.first_chunk().copied().ok_or(Bad::Short)
     }
@@ -124,7 +134,7 @@ impl<'a> Reader<'a> {
         self.length_from(first)
     }
 
-    fn length_from(&mut self, first: u8) -> Result<u64> {
+    pub(super) fn length_from(&mut self, first: u8) -> Result<u64> {
         match (first >> 6, first) {
             (0, _) => Ok(u64::from(first)),
             (1, _) => Ok(u64::from(first & 0x3f) << 8 | u64::from(self.byte()?)),
@@ -135,10 +145,13 @@ impl<'a> Reader<'a> {
     }
 
     /// A count of things of at least one byte each.
-    fn count(&mut self) -> Result<usize> {
-        let count = self.length()?;
-        let left = (self.bytes.len() - self.at) as u64;
-        if count > left { Err(Bad::Short) } else { Ok(count as usize) }
+    pub(super) fn count(&mut self) -> Result<usize> {
+        let count = usize::try_from(self.length()?).unwrap_or(usize::MAX);
+        if count > self.bytes.len() - self.at {
+            self.wanted = self.at.saturating_add(count);
+            return Err(Bad::Short);
+        }
+        Ok(count)
     }
 
     /// A string in any form.
@@ -157,7 +170,7 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 let len = self.length_from(first)?;
-                usize::try_from(len).map_err(|_| Bad::Short).and_then(|len| self.take(len)).map(Cow::Borrowed)
+                self.take(usize::try_from(len).unwrap_or(usize::MAX)).map(Cow::Borrowed)
             }
         }
     }

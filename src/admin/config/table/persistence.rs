@@ -35,7 +35,7 @@ pub(super) const ROWS: &[Setting] = &[
     size("auto-aof-rewrite-min-size", 0, "64mb").no_effect(NO_AOF),
     count("auto-aof-rewrite-percentage", "100").no_effect(NO_AOF),
     yes_no("no-appendfsync-on-rewrite", "no").no_effect(NO_AOF),
-    yes_no("aof-load-truncated", "yes").no_effect(NO_AOF),
+    yes_no("aof-load-truncated", "yes").fill(|c, v| c.aof_load_truncated = v.yes()),
     yes_no("aof-rewrite-incremental-fsync", "yes").no_effect(NO_AOF),
     yes_no("aof-timestamp-enabled", "no").no_effect(NO_AOF),
     yes_no("aof-use-rdb-preamble", "yes").no_effect(NO_AOF),

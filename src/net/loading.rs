@@ -1,0 +1,42 @@
+//! What a core does differently while data is loaded: it takes in what loaders send, and refuses commands that would
+//! see half of it. Which commands those are is for dispatch to say.
+
+use crate::net::worker::Worker;
+use crate::txn::feed::Unpacked;
+
+/// The answer to commands that need the data.
+pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+
+/// What a core knows of loading.
+#[derive(Debug, Default)]
+pub(super) struct LoadWatch {
+    /// Data is being loaded, as of this tick.
+    pub(super) active: bool,
+    /// A loader sent more than one tick takes in.
+    pub(super) waits: bool,
+}
+
+impl Worker {
+    /// At the begin of a tick.
+    pub fn refresh_loading(&mut self) {
+        if self.loading.active || self.router.is_fed() {
+            self.loading.active = self.shared.loading.is_active();
+        }
+        if self.router.is_fed() {
+            self.router.prepare_feed();
+        }
+    }
+
+    /// Takes in some of what loaders sent. After the mesh was drained: messages of cores that have ended loading are
+    /// for a shard that has ended it, too.
+    pub fn take_feed(&mut self) {
+        if !self.router.is_fed() {
+            return;
+        }
+        let unpacked = self.router.unpack(self.clock.unix_ms());
+        self.loading.waits = unpacked == Unpacked::More;
+        if unpacked == Unpacked::Ended {
+            self.apply_config();
+        }
+    }
+}
