@@ -57,12 +57,17 @@ pub struct Blocking {
     /// Called once before it waits for the key at this argument; answers that argument and what to put in the place of
     /// others while it waits (the `$` of XREAD becomes the last id).
     pub enter: Option<EnterFn>,
+    /// Why a call that waits for the key at this argument is to wait no longer (XREADGROUP, of a stream that is gone).
+    pub lost: Option<LostFn>,
     /// What the call answers where it must not wait and no key can serve it. A timeout always answers a null array.
     pub nil: Nil,
 }
 
 /// See [`Blocking::enter`]: argument index and its new words.
 pub type EnterFn = fn(&mut Context<'_>, &Args<'_>, usize) -> Option<(usize, Vec<u8>)>;
+
+/// See [`Blocking::lost`].
+pub type LostFn = fn(&mut Context<'_>, &Args<'_>, usize) -> Option<Refusal>;
 
 /// See [`Blocking::nil`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

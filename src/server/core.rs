@@ -73,6 +73,7 @@ impl Core {
         self.events();
         let worker = &mut self.worker;
         worker.take_feed();
+        worker.router.settle_ready();
         worker.router.expire_waits();
         worker.run_inputs();
         worker.deliver_finished();

@@ -89,7 +89,9 @@ pub struct Events {
     pub happened: Vec<Happening>,
     /// Whether keys that may serve a waiter are collected: set while any client waits on this shard.
     pub has_waiters: bool,
-    /// Keys that got something a waiting client may take: database and key.
+    /// Whether a client on this shard waits for what only an existing key has, and is to be told when that is gone.
+    pub wants_gone: bool,
+    /// Keys that got something a waiting client may take, or that are gone while `wants_gone`: database and key.
     pub ready: Vec<(usize, Vec<u8>)>,
     /// Whether effects are collected: set while there is a journal or a replica.
     pub journaled: bool,
@@ -119,6 +121,7 @@ impl Events {
     /// Notes that a key has been evicted.
     pub fn evict(&mut self, db: usize, key: &[u8]) {
         self.happen(class::EVICTED, "evicted", db, key);
+        self.gone(db, key);
         if self.journaled {
             self.due.push((db, key.to_vec()));
         }
@@ -129,6 +132,7 @@ impl Events {
     pub fn expired(&mut self, db: usize, key: &[u8]) {
         self.happen(class::EXPIRED, "expired", db, key);
         self.tracking.modified(key);
+        self.gone(db, key);
         if self.journaled {
             self.due.push((db, key.to_vec()));
         }
@@ -147,6 +151,14 @@ impl Events {
     #[inline]
     pub fn ready(&mut self, db: usize, key: &[u8]) {
         if self.has_waiters {
+            self.ready.push((db, key.to_vec()));
+        }
+    }
+
+    /// Notes that a key is gone, or has another value than the one it had.
+    #[inline]
+    pub fn gone(&mut self, db: usize, key: &[u8]) {
+        if self.wants_gone {
             self.ready.push((db, key.to_vec()));
         }
     }

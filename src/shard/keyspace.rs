@@ -182,6 +182,7 @@ impl Shard {
         let inserted = self.tables[db].insert(key, value, expire, |old| access::stamp(settings, random, old, now));
         if let Inserted::Replaced(boxed) = inserted {
             self.lazy.value(boxed);
+            self.events.gone(db, key.bytes);
         }
         self.touch_watches(db, key.bytes);
     }
@@ -221,6 +222,7 @@ impl Shard {
                 let boxed = entry.replace(value, stamped);
                 self.lazy.value(boxed);
                 self.note_fields(db, key, note);
+                self.events.gone(db, key.bytes);
             }
             Change::InPlace | Change::Nothing => entry.set_access(stamped),
         }
@@ -267,6 +269,7 @@ impl Shard {
             self.lazy.value(boxed);
             self.dirty += 1;
             self.touch_watches(db, key.bytes);
+            self.events.gone(db, key.bytes);
         }
         true
     }
@@ -276,6 +279,7 @@ impl Shard {
         self.peek(db, key)?;
         self.dirty += 1;
         self.touch_watches(db, key.bytes);
+        self.events.gone(db, key.bytes);
         self.tables[db].remove(key)
     }
 
@@ -371,6 +375,7 @@ impl Shard {
             }
         }
         self.events.tracking.flushed();
+        self.events.gone(EVERY_KEY, b"");
         self.dirty += removed as u64;
         removed
     }

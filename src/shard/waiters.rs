@@ -60,14 +60,16 @@ impl<C> Waiters<C> {
         self.queues.keys().map(|(db, key)| (*db, key.as_slice()))
     }
 
+    /// The serial number of the waiter that has a slot, if one has.
+    pub fn serial_of(&self, slot: u32) -> Option<u32> {
+        self.all.get(&slot).map(|waiter| waiter.waiting.serial)
+    }
+
     /// Puts a command behind those that wait for `key`, its argument `at`. One that waits for another key of this shard
-    /// already keeps what it came with then.
+    /// already keeps what it came with then. Whoever had its slot before has left.
     pub fn enter(&mut self, waiting: Waiting, call: impl FnOnce() -> C, db: usize, key: &[u8], at: usize) {
-        if let Some(other) = self.all.get(&waiting.slot).map(|waiter| waiter.waiting.serial)
-            && other != waiting.serial
-        {
-            self.leave(waiting.slot, other);
-        }
+        let serial = self.serial_of(waiting.slot).unwrap_or(waiting.serial);
+        assert!(serial == waiting.serial, "a slot has one waiter at a time");
         let new = || Waiter { waiting, call: call(), is_away: false, keys: Vec::new() };
         let waiter = self.all.entry(waiting.slot).or_insert_with(new);
         if waiter.keys.iter().any(|(own_db, own)| *own_db == db && own == key) {

@@ -13,6 +13,16 @@
 //! key ready changes the word too: it succeeds only if none of the queues it has joined served it, so the keys before
 //! this one are empty at that moment, and the order of keys holds.
 //!
+//! **Turns.** A visit that finds a key with something for those who came before (one of them is on its way to move it,
+//! or a lock is in the way of serving them) joins its queue and rests: only when its turn comes does it go on to the
+//! next keys, or is served. So a wait never ends in vain past an element that was there for it: every key it waited for
+//! was seen empty, or was empty when it came, before its time may end.
+//!
+//! **What it does not promise.** A client that waits for keys of several shards is served by the first shard that sees
+//! one of them filled. What an EXEC, a COPY or a RENAME brings is seen when its locks go, shard by shard: another key,
+//! filled a moment later, may serve the client first, though it stands behind in the client's list. Redis serves from
+//! the key that was filled first, which is the same but for that moment.
+//!
 //! **Moves between shards** (BLMOVE): the shard cannot push to another. It tells the client's core, which runs the
 //! command without waiting, as a transaction, while whoever waits behind it goes on waiting; if the element has gone by
 //! then, it waits on in its old place.
@@ -275,7 +285,7 @@ impl Router {
 
     /// Serves who waits for keys that the command which just ran gave something.
     #[inline]
-    pub(super) fn settle_ready(&mut self) {
+    pub fn settle_ready(&mut self) {
         if !self.shard.events.ready.is_empty() {
             let (desk, shard, means) = self.desk();
             desk.settle(shard, means);
@@ -397,9 +407,14 @@ impl Router {
         self.end_by(slot, Ending::Gone);
     }
 
-    /// Clients of this core that wait.
+    /// Clients of this core that wait and have looked at all their keys.
     pub fn blocked_clients(&self) -> usize {
-        self.waits.by_slot.len()
+        self.waits.by_slot.values().filter(|waiting| !waiting.is_visiting).count()
+    }
+
+    /// Whether every client of this core that waits has looked at all its keys.
+    pub fn all_have_entered(&self) -> bool {
+        self.waits.by_slot.values().all(|waiting| !waiting.is_visiting && !waiting.is_trying)
     }
 
     /// Keys of this shard that clients wait for.

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 const KEYS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
 /// Waits until so many clients wait.
-fn await_blocked(server: &Server, count: usize) {
+pub(crate) fn await_blocked(server: &Server, count: usize) {
     let mut client = server.client();
     let wanted = format!("blocked_clients:{count}\r\n");
     wait_until("clients to wait", || client.run("INFO clients").text().contains(&wanted));
 }
 
 /// A client that waits in this command, behind those that wait already.
-fn waiting(server: &Server, line: &str) -> Client {
+pub(crate) fn waiting(server: &Server, line: &str) -> Client {
     let mut looker = server.client();
     let info = looker.run("INFO clients").text();
     let count = info.split("blocked_clients:").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
@@ -115,6 +115,31 @@ fn moves_serve_in_chains() {
             assert!(refused.recv().is_error());
             assert_eq!(client.run(&format!("LRANGE {from} 0 -1")), Value::bulks(&["v"]));
             client.run(&format!("DEL {from} {to}"));
+        }
+    });
+}
+
+/// The next wait of a client that was served by a transaction must not hide that it was: those behind it have their
+/// turn.
+#[test]
+fn a_client_that_waits_again_at_once_holds_nobody_up() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        for (from, to) in [("a", "b"), ("c", "f"), ("g", "a")] {
+            for _ in 0..20 {
+                let mut first = server.client();
+                let lines = [format!("BLMOVE {from} {to} LEFT LEFT 0"), format!("BLPOP {from} 0")];
+                let bytes = lines.iter().flat_map(|line| encode(&line.split(' ').collect::<Vec<_>>()));
+                first.send_raw(&bytes.collect::<Vec<u8>>());
+                await_blocked(&server, 1);
+                let mut second = waiting(&server, &format!("BLPOP {from} 0"));
+                assert_eq!(client.run(&format!("RPUSH {from} 1 2 3")), Value::Int(3));
+                assert_eq!(first.recv(), Value::bulk("1"));
+                assert_eq!(second.recv(), Value::bulks(&[from, "2"]));
+                assert_eq!(first.recv(), Value::bulks(&[from, "3"]));
+                client.run(&format!("DEL {from} {to}"));
+            }
         }
     });
 }

@@ -8,6 +8,8 @@ mod common;
 
 mod auth;
 mod blocking;
+mod blocking_streams;
+mod blocking_zsets;
 mod client_command;
 mod clients;
 mod events;

@@ -175,7 +175,7 @@ fn blmove_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, _: usize, reply: &mu
 
 /// How BLMOVE waits.
 pub(crate) static BLMOVE: Blocking =
-    Blocking { waits: blmove_waits, look, serve: blmove_serve, enter: None, nil: Nil::Bulk };
+    Blocking { waits: blmove_waits, look, serve: blmove_serve, enter: None, lost: None, nil: Nil::Bulk };
 
 /// `BLMOVE source destination LEFT|RIGHT LEFT|RIGHT timeout`, without waiting
 pub(crate) fn blmove(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
@@ -202,7 +202,7 @@ fn brpoplpush_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, _: usize, reply:
 
 /// How BRPOPLPUSH waits.
 pub(crate) static BRPOPLPUSH: Blocking =
-    Blocking { waits: brpoplpush_waits, look, serve: brpoplpush_serve, enter: None, nil: Nil::Bulk };
+    Blocking { waits: brpoplpush_waits, look, serve: brpoplpush_serve, enter: None, lost: None, nil: Nil::Bulk };
 
 /// `BRPOPLPUSH source destination timeout`, without waiting
 pub(crate) fn brpoplpush(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
@@ -243,10 +243,10 @@ fn brpop_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, at: usize, reply: &mu
 
 /// How BLPOP waits.
 pub(crate) static BLPOP: Blocking =
-    Blocking { waits: blpop_waits, look, serve: blpop_serve, enter: None, nil: Nil::Array };
+    Blocking { waits: blpop_waits, look, serve: blpop_serve, enter: None, lost: None, nil: Nil::Array };
 /// How BRPOP waits.
 pub(crate) static BRPOP: Blocking =
-    Blocking { waits: blpop_waits, look, serve: brpop_serve, enter: None, nil: Nil::Array };
+    Blocking { waits: blpop_waits, look, serve: brpop_serve, enter: None, lost: None, nil: Nil::Array };
 
 /// `BLPOP key [key ...] timeout`, without waiting
 pub(crate) fn blpop(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
@@ -404,7 +404,7 @@ fn blmpop_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, at: usize, reply: &m
 
 /// How BLMPOP waits.
 pub(crate) static BLMPOP: Blocking =
-    Blocking { waits: blmpop_waits, look, serve: blmpop_serve, enter: None, nil: Nil::Array };
+    Blocking { waits: blmpop_waits, look, serve: blmpop_serve, enter: None, lost: None, nil: Nil::Array };
 
 /// `BLMPOP timeout numkeys key [key ...] LEFT|RIGHT [COUNT count]`, without waiting
 pub(crate) fn blmpop(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {

@@ -200,10 +200,11 @@ fn read(ctx: &mut Context<'_>, words: &[&[u8]], reply: &mut Reply<'_>) -> Result
 }
 
 /// How both commands wait. Serving reads every stream that this shard has, not only the one that is ready.
-pub(super) static XREAD: Blocking = Blocking { waits, look, serve: xread_served, enter: Some(enter), nil: Nil::Array };
+pub(super) static XREAD: Blocking =
+    Blocking { waits, look, serve: xread_served, enter: Some(enter), lost: None, nil: Nil::Array };
 /// See [`XREAD`].
 pub(super) static XREADGROUP: Blocking =
-    Blocking { waits, look, serve: xreadgroup_served, enter: None, nil: Nil::Array };
+    Blocking { waits, look, serve: xreadgroup_served, enter: None, lost: Some(lost), nil: Nil::Array };
 
 /// What a call waits for: nothing without BLOCK, or if its arguments are wrong; then it answers at once.
 fn waits(args: &Args<'_>) -> Result<Option<Wait>, blocking::Refusal> {
@@ -237,6 +238,20 @@ fn look(ctx: &mut Context<'_>, args: &Args<'_>, at: usize) -> Look {
         (Ok(From::After(id)), Some(log)) => newer(log, id),
         (Ok(From::Last), Some(log)) if !log.is_empty() => Look::Ready,
         _ => Look::NotThis,
+    }
+}
+
+/// The stream or the group that a call waits for may be gone.
+fn lost(ctx: &mut Context<'_>, args: &Args<'_>, at: usize) -> Option<blocking::Refusal> {
+    let words: Words<'_> = args.from(0).collect();
+    let group = Request::parse(&words).ok()?.group?.0;
+    let view = ctx.shard.peek(ctx.db, Key::new(&args[at])).map(|entry| entry.value);
+    match view.and_then(|view| view.as_stream()) {
+        None => Some("UNBLOCKED the stream key no longer exists"),
+        Some(stream) if stream.group(group).is_none() => {
+            Some("NOGROUP the consumer group this client was blocked on no longer exists")
+        }
+        Some(_) => None,
     }
 }
 

@@ -50,10 +50,10 @@ fn popmax_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, at: usize, reply: &m
 
 /// How BZPOPMIN waits.
 pub(crate) static BZPOPMIN: Blocking =
-    Blocking { waits: pop_waits, look, serve: popmin_serve, enter: None, nil: Nil::Array };
+    Blocking { waits: pop_waits, look, serve: popmin_serve, enter: None, lost: None, nil: Nil::Array };
 /// How BZPOPMAX waits.
 pub(crate) static BZPOPMAX: Blocking =
-    Blocking { waits: pop_waits, look, serve: popmax_serve, enter: None, nil: Nil::Array };
+    Blocking { waits: pop_waits, look, serve: popmax_serve, enter: None, lost: None, nil: Nil::Array };
 
 /// `BZPOPMIN key [key ...] timeout`, without waiting
 pub(crate) fn bzpopmin(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
@@ -94,7 +94,7 @@ fn mpop_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, at: usize, reply: &mut
 
 /// How BZMPOP waits.
 pub(crate) static BZMPOP: Blocking =
-    Blocking { waits: mpop_waits, look, serve: mpop_serve, enter: None, nil: Nil::Array };
+    Blocking { waits: mpop_waits, look, serve: mpop_serve, enter: None, lost: None, nil: Nil::Array };
 
 /// `BZMPOP timeout numkeys key [key ...] MIN|MAX [COUNT count]`, without waiting
 pub(crate) fn bzmpop(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {

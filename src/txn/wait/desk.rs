@@ -25,10 +25,20 @@ pub(super) struct WaitingCall {
     id: CommandId,
     manner: Manner,
     args: Vec<Vec<u8>>,
+    /// Of several visits to this shard the first, or the one that rests.
+    visit: Visit,
+    /// The argument whose key had something when it came, for those before it. Its visit rests there until its turn
+    /// comes: it may not give up while it has not seen the key empty.
+    owed: Option<usize>,
+    /// See [`Blocking::lost`].
+    may_lose: bool,
+}
+
+impl WaitingCall {
     /// The other key it writes, if that is of this shard.
-    also: Option<usize>,
-    /// It is to serve itself, by a transaction.
-    relay: bool,
+    fn also(&self) -> Option<usize> {
+        self.visit.also.map(usize::from)
+    }
 }
 
 /// See the module. One per shard.
@@ -37,6 +47,12 @@ pub(crate) struct Desk {
     waiters: Waiters<WaitingCall>,
     /// Keys that got something under a lock that is still held.
     deferred: Vec<(usize, Vec<u8>)>,
+    /// Waiters whose visit rests.
+    resting: usize,
+    /// Waiters that are to be told when a key is gone.
+    losers: usize,
+    /// Those whose visits go on, for the key at which they rested has nothing for them: slot and serial number.
+    passed: Vec<(u32, u32)>,
     /// To which core, and what.
     pub(super) outgoing: Vec<(usize, Note)>,
 }
@@ -105,6 +121,10 @@ impl Desk {
         if !means.board.is_waiting(slot, serial) {
             return;
         }
+        if let Some(other) = self.waiters.serial_of(slot).filter(|other| *other != serial) {
+            // it ended elsewhere, and this visit overtook the word of it
+            self.leave(shard, means, slot, other);
+        }
         let (blocking, db, home) = (means.blocking(id), manner.db as usize, usize::from(home));
         for at in visit.first as usize..visit.end as usize {
             let look = (blocking.look)(&mut context(shard, manner, means.terms), args, at);
@@ -118,14 +138,7 @@ impl Desk {
                     }
                     return;
                 }
-                Look::Refused(refusal) => {
-                    if means.board.claim(slot, serial) {
-                        let mut reply = OutBuf::default();
-                        Reply::new(&mut reply, manner.proto).error(refusal);
-                        self.outgoing.push((home, Note::Served { slot, serial, reply }));
-                    }
-                    return;
-                }
+                Look::Refused(refusal) => return self.refuse(means, (slot, serial, home), manner, refusal),
                 Look::Ready | Look::Empty | Look::NotThis => {}
             }
             let waiting = Waiting { slot, serial, home: home as u32 };
@@ -133,26 +146,57 @@ impl Desk {
                 id,
                 manner,
                 args: args.from(0).map(<[u8]>::to_vec).collect(),
-                also: visit.also.map(|also| also as usize),
-                relay: visit.relay,
+                visit,
+                owed: None,
+                may_lose: blocking.lost.is_some(),
             };
+            if self.waiters.serial_of(slot).is_none() {
+                self.losers += usize::from(blocking.lost.is_some());
+            }
             self.waiters.enter(waiting, call, db, &args[at], at);
             shard.events.has_waiters = true;
+            shard.events.wants_gone = self.losers > 0;
             if let Some(enter) = blocking.enter
                 && let Some((index, words)) = enter(&mut context(shard, manner, means.terms), args, at)
                 && let Some(waiter) = self.waiters.get(slot, serial)
             {
                 waiter.call.args[index] = words;
             }
-            if look == Look::Ready && !must_queue {
-                // it is there, but only a transaction can move it
-                if let Some(waiter) = self.waiters.get(slot, serial) {
-                    waiter.is_away = true;
+            if look == Look::Ready
+                && let Some(waiter) = self.waiters.get(slot, serial)
+            {
+                if must_queue {
+                    (waiter.call.owed, waiter.call.visit) = (Some(at), visit);
+                    self.resting += 1;
+                    return;
                 }
+                // it is there, but only a transaction can move it
+                waiter.is_away = true;
                 return self.outgoing.push((home, Note::Away { slot, serial }));
             }
         }
         self.outgoing.push((home, Note::Entered { slot, serial }));
+    }
+
+    /// Ends a wait with an error, if it waits still; `who`: slot, serial number, core.
+    fn refuse(&mut self, means: Means<'_>, who: (u32, u32, usize), manner: Manner, refusal: &str) {
+        let (slot, serial, home) = who;
+        if means.board.claim(slot, serial) {
+            let mut reply = OutBuf::default();
+            Reply::new(&mut reply, manner.proto).error(refusal);
+            self.outgoing.push((home, Note::Served { slot, serial, reply }));
+        }
+    }
+
+    /// Goes on with a visit that rested at a key which has nothing for it.
+    fn go_on(&mut self, shard: &mut Shard, means: Means<'_>, slot: u32, serial: u32) {
+        let Some(waiter) = self.waiters.get(slot, serial) else { return };
+        let Some(at) = waiter.call.owed.take() else { return };
+        self.resting -= 1;
+        let visit = Visit { first: at as u32 + 1, ..waiter.call.visit };
+        let call = (waiter.call.id, waiter.call.manner);
+        let (data, spans) = lay_out(&waiter.call.args);
+        self.visit(shard, means, visit, call, &mut Args::new(&data, &spans));
     }
 
     /// Serves those who wait for keys that got something. To be called after a command, or after a transaction has
@@ -165,6 +209,9 @@ impl Desk {
                 continue;
             }
             self.settle_key(shard, means, db, &key);
+            for (slot, serial) in std::mem::take(&mut self.passed) {
+                self.go_on(shard, means, slot, serial);
+            }
             ready.extend(shard.events.ready.drain(..));
         }
     }
@@ -203,22 +250,41 @@ impl Desk {
             if waiter.is_away {
                 return;
             }
+            if means.is_locked(key) {
+                // what it holds now may be half of what a transaction does to it
+                return self.deferred.push((db, key.to_vec()));
+            }
             let call = (waiter.call.id, waiter.call.manner);
             let (data, spans) = lay_out(&waiter.call.args);
             let mut args = Args::new(&data, &spans);
-            match (means.blocking(call.0).look)(&mut context(shard, call.1, means.terms), &args, at) {
-                Look::Empty => return,
-                Look::NotThis | Look::Refused(_) => {
+            let (is_owed, blocking) = (waiter.call.owed == Some(at), means.blocking(call.0));
+            if let Some(lost) = blocking.lost.filter(|_| !is_owed)
+                && let Some(refusal) = lost(&mut context(shard, call.1, means.terms), &args, at)
+            {
+                self.refuse(means, (slot, serial, home as usize), call.1, refusal);
+                self.leave_here(shard, slot, serial);
+                continue;
+            }
+            match (blocking.look)(&mut context(shard, call.1, means.terms), &args, at) {
+                Look::Empty if self.resting == 0 && self.losers == 0 => return,
+                Look::Refused(refusal) if is_owed => {
+                    self.refuse(means, (slot, serial, home as usize), call.1, refusal);
+                    self.leave_here(shard, slot, serial);
+                    continue;
+                }
+                Look::Empty | Look::NotThis | Look::Refused(_) => {
+                    self.passed.extend(is_owed.then_some((slot, serial)));
                     index += 1;
                     continue;
                 }
                 Look::Ready => {}
             }
-            if waiter.call.relay {
+            if waiter.call.visit.relay {
+                self.resting -= usize::from(waiter.call.owed.take().is_some());
                 waiter.is_away = true;
                 return self.outgoing.push((home as usize, Note::Away { slot, serial }));
             }
-            if means.is_locked(key) || waiter.call.also.is_some_and(|also| means.is_locked(&args[also])) {
+            if waiter.call.also().is_some_and(|also| means.is_locked(&args[also])) {
                 return self.deferred.push((db, key.to_vec()));
             }
             if means.board.claim(slot, serial) {
@@ -230,6 +296,11 @@ impl Desk {
     }
 
     fn leave_here(&mut self, shard: &mut Shard, slot: u32, serial: u32) {
+        if let Some(waiter) = self.waiters.get(slot, serial) {
+            self.resting -= usize::from(waiter.call.owed.is_some());
+            self.losers -= usize::from(waiter.call.may_lose);
+            shard.events.wants_gone = self.losers > 0;
+        }
         let keys = self.waiters.leave(slot, serial);
         shard.events.has_waiters = !self.waiters.is_empty();
         if shard.events.has_waiters {
