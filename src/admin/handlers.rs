@@ -8,6 +8,7 @@ use crate::admin::state::AdminState;
 use crate::admin::{collect, command as command_replies, log};
 use crate::base::bytes::OutBuf;
 use crate::base::config::Allowed;
+use crate::base::limits;
 use crate::base::stats::Histogram;
 use crate::commands::args::Args;
 use crate::commands::debug::{self, DatasetDigest, DebugCall};
@@ -140,12 +141,38 @@ pub fn answer(worker: &mut Worker, request: &Request, asker: Option<&mut Conn>) 
         Request::Digest => return Answer::Digest(debug::database_digests(&worker.router.shard)),
         Request::Hold(micros) => std::thread::sleep(Duration::from_micros(*micros)),
         Request::Purge => alloc::purge(),
+        Request::Transactions => return Answer::Text(describe(worker)),
         Request::TableStats(db) => {
             let (core, shard) = (worker.router.core, &worker.router.shard);
             return Answer::Text(format!("[Shard {core}]\n{}", debug::table_stats(shard, *db as usize)));
         }
     }
     Answer::Done
+}
+
+/// What a core waits for, line by line: for people who look for a reply that does not come.
+fn describe(worker: &Worker) -> String {
+    let mut text = worker.router.describe();
+    for conn in worker.conns().filter(|conn| !conn.is_drained()).take(limits::DESCRIBED_MAX) {
+        text += &format!(
+            "connection {}: client {}, {} stalled {} queued {} touched {} parked {} starved {} paused {} blocked {:?}, \
+             input {}, out {}, sending {}\n",
+            conn.id.index,
+            conn.client_id,
+            conn.last_command.map_or("", |id| worker.router.table.get(id).name),
+            conn.stalled,
+            conn.queued,
+            conn.touched,
+            conn.is_parked(),
+            conn.starved,
+            conn.receive_paused,
+            conn.blocked,
+            conn.input_bytes(),
+            conn.out.len(),
+            conn.sending,
+        );
+    }
+    text
 }
 
 /// After the commands of a tick.
@@ -300,6 +327,7 @@ pub fn debug(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mu
         DebugCall::ActiveExpire(on) => Request::ActiveExpire(on),
         DebugCall::Digest => Request::Digest,
         DebugCall::TableStats(db) => Request::TableStats(db as u16),
+        DebugCall::Transactions => Request::Transactions,
     };
     worker.ask_all(conn, &request, Box::new(finish_debug))
 }

@@ -62,6 +62,8 @@ pub const MESSAGES_PER_PEER: usize = 256;
 pub const ERROR_CODES_MAX: usize = 128;
 /// Arguments of a command that a log keeps.
 pub const NOTED_ARGS_MAX: usize = 32;
+/// Transactions, locks and connections of each core that DEBUG TRANSACTIONS shows.
+pub const DESCRIBED_MAX: usize = 64;
 /// Memory reserved at once for an announced argument; beyond it the buffer grows as bytes arrive.
 pub const BIG_ARG_RESERVE_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of keys and values, or of commands, in one parcel of a loader to a shard; a larger one has a parcel to itself.

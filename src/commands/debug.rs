@@ -28,6 +28,8 @@ pub enum DebugCall {
     Digest,
     /// Collect [`table_stats`] of this database from every shard and answer them, joined, as a bulk string.
     TableStats(usize),
+    /// Collect what every core says of its transactions, locks and waiting connections; answer it as a bulk string.
+    Transactions,
     /// Draw new replication ids, then `+OK`.
     ChangeReplicationId,
     /// Write argument 2 to the log, then `+OK`.
@@ -54,6 +56,7 @@ pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugC
         (b"set-active-expire", 3) => DebugCall::ActiveExpire(leading_integer(&args[2]) != 0),
         (b"digest", 2) => DebugCall::Digest,
         (b"htstats", 3 | 4) => stats_of(&args[2], databases, reply),
+        (b"transactions", 2) => DebugCall::Transactions,
         (b"change-repl-id", 2) => DebugCall::ChangeReplicationId,
         (b"log", 3) => DebugCall::Log,
         (b"segfault" | b"panic" | b"assert" | b"oom", 2) => DebugCall::Crash,
@@ -250,6 +253,7 @@ const HELP: &[(&str, &str)] = &[
     ("SLEEP <seconds>", "Stop every shard for <seconds>, which may have a fraction."),
     ("STRINGMATCH-TEST", "Match random patterns against random texts."),
     ("STRUCTSIZE", "Print the sizes of some structures."),
+    ("TRANSACTIONS", "Print what every core waits for: transactions, locks, commands, connections, messages."),
 ];
 
 #[cfg(test)]

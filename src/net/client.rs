@@ -258,12 +258,13 @@ pub fn flags(conn: &Conn) -> String {
     let tracking = conn.session.tracking.as_deref();
     let set = [
         (conn.session.monitor, 'O'),
-        (conn.blocked.is_some(), 'b'),
         (conn.subscriptions.is_some(), 'P'),
         (conn.session.multi.is_some(), 'x'),
+        (conn.blocked.is_some(), 'b'),
         (tracking.is_some(), 't'),
         (tracking.is_some_and(|t| t.broken), 'R'),
         (tracking.is_some_and(|t| t.broadcast), 'B'),
+        (conn.session.watched_changed, 'd'),
         (conn.closing == Closing::AfterReplies, 'c'),
         (conn.closing == Closing::Now, 'A'),
         (conn.unix, 'U'),

@@ -63,6 +63,8 @@ pub struct Session {
     pub watched: Vec<usize>,
     /// How many keys it asked to watch.
     pub watched_keys: usize,
+    /// Whether a shard has said that one of them changed. Only for CLIENT LIST: EXEC asks the shards.
+    pub watched_changed: bool,
     /// `CLIENT TRACKING on`.
     pub tracking: Option<Box<Tracking>>,
 }
@@ -86,6 +88,7 @@ impl Session {
             multi: None,
             watched: Vec::new(),
             watched_keys: 0,
+            watched_changed: false,
             tracking: None,
         }
     }

@@ -2,6 +2,7 @@
 //! inside a transaction that concern the connection itself. Locks and shards are the router's.
 
 use crate::base::bytes::OutBuf;
+use crate::base::clock;
 use crate::base::hash::Position;
 use crate::commands::args::Args;
 use crate::commands::flags::flag;
@@ -11,7 +12,7 @@ use crate::net::dispatch::OUT_OF_MEMORY;
 use crate::net::session::Multi;
 use crate::net::worker::{Noted, NotedKind, Worker, note_run};
 use crate::resp::reply::Reply;
-use crate::txn::message::{Phase, RemoteCommand, Ticket};
+use crate::txn::message::{ConnId, Phase, RemoteCommand, Ticket};
 use crate::txn::router::Outcome;
 use crate::txn::transaction::{Exec, join};
 use std::sync::atomic::Ordering;
@@ -67,7 +68,7 @@ pub fn unwatch(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut
 pub fn forget_watched(worker: &mut Worker, conn: &mut Conn) {
     worker.router.unwatch(conn.id, &conn.session.watched);
     conn.session.watched.clear();
-    conn.session.watched_keys = 0;
+    (conn.session.watched_keys, conn.session.watched_changed) = (0, false);
 }
 
 /// EXEC
@@ -97,7 +98,7 @@ pub fn exec(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut Ou
             }
         }
     }
-    conn.session.watched_keys = 0;
+    (conn.session.watched_keys, conn.session.watched_changed) = (0, false);
     let exec = Exec {
         conn: conn.id,
         seq: conn.next_seq(),
@@ -120,7 +121,8 @@ impl Worker {
     ) -> bool {
         let manner = conn.session.manner();
         let Some(multi) = conn.session.multi.as_deref_mut() else { return true };
-        let command = RemoteCommand { ticket: Ticket::Nobody, id, phase: Phase::Run, manner, pos, first: 0, count: 0 };
+        let ticket = Ticket::Nobody;
+        let command = RemoteCommand { ticket, id, phase: Phase::Run, manner, pos, first: 0, count: 0, took: 0 };
         multi.commands.push_args(command, args);
         let spec = self.router.table.get(id);
         multi.writes |= spec.has(flag::WRITE | flag::MAY_REPLICATE);
@@ -174,7 +176,7 @@ impl Worker {
         any
     }
 
-    fn run_turn(&mut self, id: crate::txn::message::ConnId, pending: u32) {
+    fn run_turn(&mut self, id: ConnId, pending: u32) {
         let Some((command, words)) = self.router.turn(pending) else { return };
         if self.conn_mut(id).is_none() {
             return self.end_turn(id, pending);
@@ -183,6 +185,7 @@ impl Worker {
         let (data, spans) = join(&words);
         let mut args = Args::new(&data, &spans);
         let mut out = OutBuf::default();
+        let before = clock::ticks();
         let outcome = match self.handlers.session[command.index()] {
             _ if self.router.table.get(command).name == "monitor" => {
                 Reply::new(&mut out, conn.session.proto).error("ERR MONITOR isn't allowed for DENY BLOCKING client");
@@ -194,20 +197,20 @@ impl Worker {
                 Outcome::Done
             }
         };
-        let manner = conn.session.manner();
+        let (manner, took) = (conn.session.manner(), clock::ticks().wrapping_sub(before));
         if outcome == Outcome::Done {
-            self.router.ran.push((command, 0, out.bytes.first() == Some(&b'-')));
+            self.router.ran.push((command, took, out.bytes.first() == Some(&b'-')));
             self.put_conn(conn);
             return self.router.turn_done(pending, out, manner);
         }
-        self.router.ran.push((command, 0, false));
+        self.router.ran.push((command, took, false));
         conn.turn = Some(Box::new((conn.next_seq(), None)));
         self.put_conn(conn);
         self.open_turns.push((id, pending));
     }
 
     /// The reply is there, or nobody waits for it any more.
-    fn end_turn(&mut self, id: crate::txn::message::ConnId, pending: u32) {
+    fn end_turn(&mut self, id: ConnId, pending: u32) {
         let (reply, manner) = match self.conn_mut(id) {
             Some(conn) => {
                 let reply = conn.turn.take().and_then(|turn| turn.1).unwrap_or_default();
@@ -216,6 +219,15 @@ impl Worker {
             None => (OutBuf::default(), crate::net::session::Session::new(true).manner()),
         };
         self.router.turn_done(pending, reply, manner);
+    }
+
+    /// A key that a connection of this core watches has changed.
+    pub(super) fn on_watched_changed(&mut self, id: ConnId) {
+        if let Some(conn) = self.conn_mut(id)
+            && !conn.session.watched.is_empty()
+        {
+            conn.session.watched_changed = true;
+        }
     }
 
     /// Counts commands that ran in transactions.

@@ -436,6 +436,7 @@ impl Worker {
             Message::Invalidate(invalidation) => self.on_invalidate(*invalidation),
             Message::Redirected { to, from, keys } => self.on_redirected(to, from, keys),
             Message::RedirectGone(conn) => self.on_redirect_gone(conn),
+            Message::WatchedChanged(conn) => self.on_watched_changed(conn),
             Message::Adopt { socket, listener } => self.adopt(socket, listener),
             Message::Ask { ticket, request } => {
                 let answer = (self.handlers.answer)(self, &request, None);
@@ -458,6 +459,11 @@ impl Worker {
         }
         if !self.draining.is_empty() {
             self.end_draining();
+        }
+        if !self.router.shard.watches.news.is_empty() {
+            for conn in self.router.spread_watch_news() {
+                self.on_watched_changed(conn);
+            }
         }
         self.count_ran();
         self.deliver_slow();

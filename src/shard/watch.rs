@@ -18,6 +18,8 @@ struct Watching {
 pub struct Watches {
     keys: HashMap<(usize, Vec<u8>), Vec<Watcher>, RandomState>,
     watchers: HashMap<Watcher, Watching, RandomState>,
+    /// Those for whom something has changed since this was last taken: each once.
+    pub news: Vec<Watcher>,
 }
 
 impl Watches {
@@ -73,8 +75,10 @@ impl Watches {
     fn changed(&mut self, db: usize, key: &[u8]) {
         let Some(watchers) = self.keys.get(&(db, key.to_vec())) else { return };
         for watcher in watchers {
-            if let Some(watching) = self.watchers.get_mut(watcher) {
-                watching.changed = true;
+            if let Some(watching) = self.watchers.get_mut(watcher)
+                && !std::mem::replace(&mut watching.changed, true)
+            {
+                self.news.push(*watcher);
             }
         }
     }
@@ -111,7 +115,9 @@ mod tests {
         watches.watch(OTHER, 1, b"a");
         watches.touched(0, b"a");
         watches.touched(0, b"unwatched");
+        watches.touched(0, b"a");
         assert!(watches.has_changed(ME) && !watches.has_changed(OTHER));
+        assert_eq!(watches.news, [ME]);
         assert!(watches.forget(ME));
         assert!(!watches.forget(ME), "forgotten");
         assert!(!watches.forget(OTHER));

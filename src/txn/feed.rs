@@ -245,8 +245,16 @@ impl Feeder {
         let id = self.resolve(db, args)?;
         let spec = self.table.get(id);
         let manner = Manner { db, proto: Proto::Resp2, no_touch: false, tracker: None };
-        let mut command =
-            RemoteCommand { ticket: Ticket::Nobody, id, phase: Phase::Run, manner, pos: None, first: 0, count: 0 };
+        let mut command = RemoteCommand {
+            ticket: Ticket::Nobody,
+            id,
+            phase: Phase::Run,
+            manner,
+            pos: None,
+            first: 0,
+            count: 0,
+            took: 0,
+        };
         let cores = self.lines.len();
         if let Plan::OneShard(_) = spec.plan {
             command.pos = spec.first_key(args).map(|index| Position::of(&args[index]));

@@ -224,14 +224,18 @@ pub(crate) fn run_command(
     let after = clock::ticks();
     let took = after.wrapping_sub(*before);
     *before = after;
+    if matches!(command.ticket, Ticket::Part { .. }) {
+        commands[index].took = u32::try_from(took).unwrap_or(u32::MAX);
+    }
     if took >= terms.slow_ticks {
         slow.push(Slow { command: index as u32, micros: clock::ticks_to_us(took) });
     }
-    ran(command, took, failed);
+    ran(&commands[index], took, failed);
 }
 
 /// Runs a TwoPhase command on its home shard with the keys that were fetched for it.
 pub fn run_home(run: &mut HomeRun, shard: &mut Shard, table: &CommandTable, terms: Terms) {
+    let before = clock::ticks();
     let mut data = Vec::with_capacity(run.args.iter().map(Vec::len).sum());
     let mut spans = Vec::with_capacity(run.args.len());
     for arg in &run.args {
@@ -257,4 +261,5 @@ pub fn run_home(run: &mut HomeRun, shard: &mut Shard, table: &CommandTable, term
     if let Some(reader) = run.manner.tracker {
         note_reads(reader, table.get(run.id), &Args::new(&data, &spans), shard);
     }
+    run.took = clock::ticks().wrapping_sub(before);
 }

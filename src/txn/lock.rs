@@ -192,6 +192,18 @@ impl LockTable {
         self.queues.len()
     }
 
+    /// A line for each claim, for people.
+    pub fn describe(&self) -> Vec<String> {
+        let line = |(id, txn): (&TxnId, &Txn)| {
+            let (keys, whole) = (txn.claim.keys.len(), txn.claim.whole);
+            format!(
+                "claim {}: granted {}, priority {}, waits for {}, {keys} keys, whole {whole:?}",
+                id.0, txn.granted, txn.priority, txn.blockers
+            )
+        };
+        self.txns.iter().map(line).collect()
+    }
+
     /// Whether a granted claim keeps a single-shard command from `key`.
     pub fn blocks(&self, key: LockKey, mode: Mode) -> bool {
         let in_the_way = |queue: &Queue| queue.iter().any(|e| e.granted && e.mode.conflicts(mode));

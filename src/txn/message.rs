@@ -101,6 +101,8 @@ pub struct RemoteCommand {
     pub first: u32,
     /// Number of its spans.
     pub count: u32,
+    /// For a part of a command: how long it ran, in clock ticks, as far as that fits.
+    pub took: u32,
 }
 
 /// A command slower than the log's threshold, noted where it ran, logged where its client is.
@@ -202,6 +204,8 @@ pub struct HomeRun {
     pub foreign: Vec<Foreign>,
     /// The reply.
     pub reply: OutBuf,
+    /// How long it ran, clock ticks.
+    pub took: u64,
 }
 
 /// What a transaction has one shard do at a time. What was asked comes back with what was found.
@@ -312,6 +316,8 @@ pub enum Request {
     TableStats(u16),
     /// Digests of this shard's databases.
     Digest,
+    /// What it waits for, as text.
+    Transactions,
     /// Take this many microseconds of nothing (`DEBUG SLEEP`).
     Hold(u64),
     /// `MEMORY PURGE`.
@@ -514,6 +520,8 @@ pub enum Message {
     },
     /// A connection watches nothing any more.
     Unwatch(ConnId),
+    /// A key that this connection watches has changed.
+    WatchedChanged(ConnId),
     /// About a client that waits for keys.
     Wait(Box<Note>),
     /// Keys that clients of this core may have cached are no longer what they were.

@@ -70,6 +70,23 @@ impl Parked {
         self.chains.values().map(|chain| chain.commands.len()).sum()
     }
 
+    /// A line for each connection, for people.
+    pub(super) fn describe(&self) -> Vec<String> {
+        let line = |(origin, chain): (&Origin, &Chain)| {
+            let (commands, held, notices) = (chain.commands.len(), chain.held.len(), chain.notices.len());
+            let waits = |queue: &VecDeque<Origin>| queue.contains(origin);
+            let for_key = self.by_key.values().any(waits);
+            format!(
+                "connection {} of core {}: {commands} commands wait, for a key {for_key}, for all {}, with {held} shares \
+                 and {notices} notices",
+                origin.1.index,
+                origin.0,
+                waits(&self.by_any)
+            )
+        };
+        self.chains.iter().map(line).collect()
+    }
+
     /// Whether commands of a connection wait.
     pub(super) fn has(&self, origin: Origin) -> bool {
         !self.chains.is_empty() && self.chains.contains_key(&origin)

@@ -284,6 +284,20 @@ impl Router {
         self.shard.watches.forget(watcher((from, conn)));
     }
 
+    /// Tells the cores of connections whose watched keys changed here; names those of this core.
+    pub fn spread_watch_news(&mut self) -> Vec<ConnId> {
+        let mut own = Vec::new();
+        for (core, number) in std::mem::take(&mut self.shard.watches.news) {
+            let conn = ConnId { index: (number >> 32) as u32, generation: number as u32 };
+            if core as usize == self.core {
+                own.push(conn);
+            } else {
+                self.mesh_after_commands(core as usize, Message::WatchedChanged(conn));
+            }
+        }
+        own
+    }
+
     /// Whether a command of this kind changes keys.
     pub(super) fn writes(&self, command: &RemoteCommand) -> bool {
         self.table.get(command.id).has(flag::WRITE) || command.phase == Phase::Debug
@@ -296,6 +310,7 @@ impl Router {
             locks_held: self.locks.granted_count() as u64,
             locks_waiting: (self.locks.queued_count() + self.parked.len()) as u64,
             watched_keys: self.shard.watches.key_count() as u64,
+            oldest_ms: self.oldest_ms(),
         }
     }
 

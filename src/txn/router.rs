@@ -138,6 +138,8 @@ pub struct TxnFigures {
     pub locks_waiting: u64,
     /// Keys of this shard that somebody watches.
     pub watched_keys: u64,
+    /// Since when the oldest transaction is under way, milliseconds; 0 if none is.
+    pub oldest_ms: u64,
 }
 
 /// See the module. One per core.
@@ -349,8 +351,7 @@ impl Router {
 
     pub(super) fn send(&mut self, to: usize, ticket: Ticket, call: Call, phase: Phase, args: &mut Args<'_>) {
         let big = args.big_index().and_then(|i| Some((i as u32, args.take_big(i)?)));
-        let command =
-            RemoteCommand { ticket, id: call.id, phase, manner: call.manner, pos: call.pos, first: 0, count: 0 };
+        let command = RemoteCommand { pos: call.pos, ..remote(call.id, phase, call.manner, ticket) };
         self.outboxes.push(to, command, args.from(0), big);
         self.sent(to);
     }
@@ -479,6 +480,11 @@ impl Router {
         }
     }
 
+    /// Messages of this core to itself that wait.
+    pub(super) fn loopback_len(&self) -> usize {
+        self.loopback.len()
+    }
+
     /// Handles what this core has to say to itself.
     pub(super) fn settle(&mut self) {
         while let Some(message) = self.loopback.pop_front() {
@@ -507,6 +513,7 @@ impl Router {
             Message::Wait(note) => self.on_note(*note),
             Message::Commands(_)
             | Message::Replies(_)
+            | Message::WatchedChanged(_)
             | Message::Invalidate(_)
             | Message::Redirected { .. }
             | Message::RedirectGone(_)

@@ -2,6 +2,7 @@
 //! command that takes several steps is several stages; the order of the replies is that of the commands.
 
 use crate::base::bytes::OutBuf;
+use crate::base::clock;
 use crate::base::hash;
 use crate::commands::args::Args;
 use crate::commands::context::Foreign;
@@ -112,9 +113,9 @@ impl Router {
             foreign.append(&mut share.work.fetch);
         }
         if let Some(home) = share.work.home.take() {
-            let HomeRun { id, foreign, reply, .. } = *home;
+            let HomeRun { id, foreign, reply, took, .. } = *home;
             if t.exec {
-                self.ran.push((id, 0, reply.bytes.first() == Some(&b'-')));
+                self.ran.push((id, took, reply.bytes.first() == Some(&b'-')));
             }
             t.slots = vec![reply];
             self.delete_foreign(t, &foreign);
@@ -153,10 +154,12 @@ impl Router {
                 let refused = t.slots.iter().position(|p| gather::integer(&p.bytes) != Some(1));
                 if let Some(refused) = refused {
                     let mut reply = t.slots.swap_remove(refused);
-                    self.count(&t, t.next - 1, &reply);
+                    t.spend();
+                    self.count(&mut t, &reply);
                     t.replies.append(&mut reply);
                 } else {
                     t.planned.clear();
+                    t.spend();
                     t.slots.clear();
                     let mut works = Vec::new();
                     self.plan_parts(index, &mut t, parts, gather, Phase::Run, &mut works);
@@ -172,6 +175,7 @@ impl Router {
                     args: args.from(0).map(<[u8]>::to_vec).collect(),
                     foreign,
                     reply: OutBuf::default(),
+                    took: 0,
                 };
                 t.step = Step::Home;
                 let work = Work { home: Some(Box::new(run)), ..Work::default() };
@@ -187,6 +191,7 @@ impl Router {
                     slot.bytes
                 });
                 rounds.rounds.push(replies.collect());
+                t.spend();
                 let mut works = Vec::new();
                 self.relay_round(index, &mut t, rounds, &mut works);
                 if !works.is_empty() {
@@ -195,7 +200,7 @@ impl Router {
             }
         }
         t.planned.clear();
-        t.slots.clear();
+        t.clear_slots();
         if t.released {
             return self.finish(index, t);
         }
@@ -214,14 +219,18 @@ impl Router {
             let start = t.replies.bytes.len();
             merge(gather, slots, &part_of_key, first, t.manner.proto, &mut t.replies.bytes);
             if t.exec {
-                self.ran.push((planned.id, 0, t.replies.bytes.get(start) == Some(&b'-')));
+                let took = t.took[planned.first..planned.first + planned.count].iter().sum::<u64>();
+                let failed = t.replies.bytes.get(start) == Some(&b'-');
+                self.ran.push((planned.id, std::mem::take(&mut t.spent) + took, failed));
             }
         }
     }
 
-    fn count(&mut self, t: &Transaction, command: usize, reply: &OutBuf) {
+    /// Counts the command that was planned last, if nobody else does.
+    fn count(&mut self, t: &mut Transaction, reply: &OutBuf) {
+        let took = std::mem::take(&mut t.spent);
         if t.exec {
-            self.ran.push((t.commands.commands[command].id, 0, reply.bytes.first() == Some(&b'-')));
+            self.ran.push((t.commands.commands[t.next - 1].id, took, reply.bytes.first() == Some(&b'-')));
         }
     }
 
@@ -305,8 +314,10 @@ impl Router {
         let (command, mut args) = t.commands.args(t.next - 1);
         let mut reply = OutBuf::default();
         let call = Call { id: command.id, manner: t.manner, pos: None, conn: t.conn, seq: t.seq };
+        let before = clock::ticks();
         self.run_here(call, Phase::Run, &mut args, &mut reply);
-        self.count(t, t.next - 1, &reply);
+        t.spent = clock::ticks().wrapping_sub(before);
+        self.count(t, &reply);
         t.plan_slot(command.id, None, 1);
         *t.slots.last_mut().expect("just planned") = reply;
     }
@@ -348,7 +359,7 @@ impl Router {
         let view = Relay { args: &rounds.args, rounds: &rounds.rounds };
         let commands = (rounds.relay)(&view, &mut Reply { out: &mut out, proto: t.manner.proto });
         if commands.is_empty() {
-            self.count(t, t.next - 1, &out);
+            self.count(t, &out);
             t.replies.append(&mut out);
             return;
         }
@@ -356,6 +367,7 @@ impl Router {
         for words in &commands {
             let slot = t.slots.len() as u32;
             t.slots.push(OutBuf::default());
+            t.took.push(0);
             let ticket = Ticket::Part { pending: index, part: slot };
             let Some(id) = self.table.lookup_any(&words[0]) else { continue };
             let (data, spans) = join(words);
@@ -373,6 +385,17 @@ impl Transaction {
     fn plan_slot(&mut self, id: CommandId, gather: Option<(Gather, Vec<u32>)>, count: usize) {
         self.planned.push(Planned { id, first: self.slots.len(), count, gather });
         self.slots.extend((0..count).map(|_| OutBuf::default()));
+        self.took.resize(self.slots.len(), 0);
+    }
+
+    pub(super) fn clear_slots(&mut self) {
+        self.slots.clear();
+        self.took.clear();
+    }
+
+    /// A stage of the command under way is over; its slots are being emptied.
+    fn spend(&mut self) {
+        self.spent += self.took.drain(..).sum::<u64>();
     }
 
     /// Puts the replies of a batch where its tickets say.
@@ -389,6 +412,7 @@ impl Transaction {
                 && let Some(slot) = self.slots.get_mut(part as usize)
             {
                 *slot = reply;
+                self.took[part as usize] += u64::from(command.took);
             }
             start = end;
         }

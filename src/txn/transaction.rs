@@ -45,6 +45,8 @@ pub(super) struct Transaction {
     /// How DEBUG is cut, and gathered.
     pub(super) debug: Option<(Option<KeyCut>, Gather)>,
     pub(super) claims: Claims,
+    /// The date when it began.
+    pub(super) since_ms: u64,
     /// Cores on which the connection watches keys.
     pub(super) watched: Vec<usize>,
     pub(super) changed: bool,
@@ -60,6 +62,10 @@ pub(super) struct Transaction {
     pub(super) step: Step,
     pub(super) planned: Vec<Planned>,
     pub(super) slots: Vec<OutBuf>,
+    /// How long the parts with replies in `slots` ran, clock ticks.
+    pub(super) took: Vec<u64>,
+    /// How long the earlier stages of the command under way ran, clock ticks.
+    pub(super) spent: u64,
     /// The last stage: shards release as they run it.
     pub(super) released: bool,
     pub(super) replies: OutBuf,
@@ -217,6 +223,7 @@ impl Router {
 
     fn start(&mut self, mut transaction: Transaction) {
         transaction.claims.iter_mut().for_each(|(_, claim)| claim.seal());
+        transaction.since_ms = self.shard.now_ms;
         self.txn_stats.started += 1;
         if Router::is_barrier(&transaction.claims, self.cores) {
             self.txn_stats.barriers += 1;
@@ -411,6 +418,7 @@ impl Transaction {
             form: None,
             debug: None,
             claims,
+            since_ms: 0,
             watched: Vec::new(),
             changed: false,
             scheduling: Scheduling::default(),
@@ -421,6 +429,8 @@ impl Transaction {
             step: Step::Flat,
             planned: Vec::new(),
             slots: Vec::new(),
+            took: Vec::new(),
+            spent: 0,
             released: false,
             replies: OutBuf::default(),
         }
@@ -431,7 +441,8 @@ impl Transaction {
         self.ahead = false;
         self.next = 0;
         self.planned.clear();
-        self.slots.clear();
+        self.clear_slots();
+        self.spent = 0;
         self.replies.clear();
     }
 
@@ -455,7 +466,7 @@ impl Transaction {
 
 /// A command without arguments yet.
 pub(super) fn remote(id: CommandId, phase: Phase, manner: Manner, ticket: Ticket) -> RemoteCommand {
-    RemoteCommand { ticket, id, phase, manner, pos: None, first: 0, count: 0 }
+    RemoteCommand { ticket, id, phase, manner, pos: None, first: 0, count: 0, took: 0 }
 }
 
 /// Owned arguments as one buffer and its spans.

@@ -1,7 +1,7 @@
 //! MULTI, EXEC, WATCH and commands over several shards: all or nothing, and never a state between. Each test ends with
 //! no lock held.
 
-use crate::common::{Client, Launch, Server, Value, each_setup};
+use crate::common::{Client, Launch, Server, Value, each_setup, wait_until};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -372,5 +372,64 @@ fn a_strict_pipeline_is_ordered_over_shards() {
         let replies = c.pipeline(&bytes, 4);
         assert_eq!(replies[3], Value::Int(100_000));
         no_lock_is_left(&server);
+    });
+}
+
+#[test]
+fn client_list_shows_transactions_and_changed_watches() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let (mut client, mut other) = (server.client(), server.client());
+        let id = client.run("CLIENT ID").int();
+        let mut shows = |flags: &str| {
+            let line = format!("id={id} ");
+            wait_until(flags, || {
+                let list = other.run("CLIENT LIST").text();
+                let line = list.lines().find(|l| l.starts_with(&line)).expect("a line for each client").to_string();
+                line.contains(&format!(" flags={flags} "))
+            });
+        };
+        shows("N");
+        for key in ["a", "b", "c", "d"] {
+            client.ok("WATCH a b c d");
+            shows("N");
+            let mut writer = server.client();
+            writer.ok(&format!("SET {key} x"));
+            shows("d");
+            client.ok("MULTI");
+            shows("xd");
+            assert_eq!(client.run("EXEC"), Value::NullArray);
+            shows("N");
+            client.ok(&format!("WATCH {key}"));
+            writer.ok(&format!("SET {key} y"));
+            shows("d");
+            client.ok("UNWATCH");
+            shows("N");
+        }
+    });
+}
+
+/// Also a command whose parts run on several shards takes time that is counted.
+#[test]
+fn commands_in_transactions_are_counted_with_their_time() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        let value = "x".repeat(3000);
+        let pairs: Vec<String> = (0..20).map(|n| format!("key{n} {value}")).collect();
+        for _ in 0..30 {
+            client.ok("MULTI");
+            for line in
+                [&format!("MSET {}", pairs.join(" ")), "RENAME key1 key2", "MSETNX key1 x key2 y", "MGET key3 key4"]
+            {
+                assert_eq!(client.run(line), queued());
+            }
+            assert_eq!(client.run("EXEC").items().len(), 4);
+        }
+        let info = client.run("INFO commandstats").text();
+        for name in ["mset", "rename", "msetnx", "mget"] {
+            let line = info.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).expect("counted");
+            assert!(line.contains("calls=30,") && !line.contains("usec=0,"), "{line}");
+        }
     });
 }

@@ -350,6 +350,7 @@ pub(super) fn shards(page: &mut Page, server: &ServerInfo, shards: &[ShardInfo])
     page.field("transaction_retries_max", worst.unwrap_or(0));
     page.field("transaction_priorities", sum(|t| t.stats.priority));
     page.field("transaction_barriers", sum(|t| t.stats.barriers));
+    page.field("transaction_oldest_ms", shards.iter().map(|s| s.txn.oldest_ms).max().unwrap_or(0));
     page.field("locks_held", sum(|t| t.locks_held));
     page.field("locks_waiting", sum(|t| t.locks_waiting));
     for (i, s) in shards.iter().enumerate() {
