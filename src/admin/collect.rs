@@ -2,8 +2,8 @@
 //! rendered from.
 
 use crate::admin::info::data::{
-    ClientsInfo, CommandStats, ErrorStats, InfoData, KeyspaceInfo, LatencyStats, ListenerInfo, MemoryInfo, ServerInfo,
-    ShardInfo, StatsInfo,
+    AofInfo, ClientsInfo, CommandStats, ErrorStats, InfoData, KeyspaceInfo, LatencyStats, ListenerInfo, MemoryInfo,
+    PersistenceInfo, ServerInfo, ShardInfo, StatsInfo,
 };
 use crate::admin::metrics;
 use crate::admin::state::AdminState;
@@ -103,6 +103,7 @@ pub fn info(worker: &Worker, state: &AdminState, mut figures: Vec<Figures>, comm
     info.persistence.loading = info.persistence.load.is_some();
     (info.persistence.loaded_keys, info.persistence.loaded_keys_expired) = worker.shared.loading.counted();
     info.persistence.changes_since_save = figures.iter().map(|f| f.dirty).sum();
+    log_figures(worker, &mut info.persistence);
     info.persistence.last_save_time_s = worker.shared.started_ms / 1000;
     info.replication.replid = state.replication_id();
     info.replication.backlog_size = 10 * 1024 * 1024;
@@ -110,6 +111,20 @@ pub fn info(worker: &Worker, state: &AdminState, mut figures: Vec<Figures>, comm
         info.commands = command_stats(worker);
     }
     info
+}
+
+fn log_figures(worker: &Worker, info: &mut PersistenceInfo) {
+    let shared = &worker.shared;
+    info.aof_enabled = worker.config.appendonly;
+    info.aof_write_failed = shared.log_error.load(Ordering::Relaxed) != 0;
+    info.aof = worker.config.appendonly.then(|| AofInfo {
+        current_size: shared.log_base_bytes.load(Ordering::Relaxed) + shared.total(|core| &core.log_bytes),
+        base_size: shared.log_base_bytes.load(Ordering::Relaxed),
+        pending_rewrite: false,
+        buffer_length: shared.total(|core| &core.log_waiting),
+        pending_bio_fsync: shared.total(|core| &core.log_syncing),
+        delayed_fsync: 0,
+    });
 }
 
 /// Keys of each database, summed over the shards.

@@ -82,6 +82,18 @@ pub struct SavePoint {
 }
 
 words_of_a_setting! {
+    /// `appendfsync`.
+    Fsync {
+        /// Commits are in the page cache before their replies leave, and durable within about a second.
+        EverySecond = "everysec",
+        /// Every commit is durable before its replies leave.
+        Always = "always",
+        /// As every second, but the kernel decides when.
+        No = "no",
+    }
+}
+
+words_of_a_setting! {
     /// What to evict when `maxmemory` is reached.
     EvictionPolicy {
         /// Least recently used of the keys with an expiry.
@@ -302,8 +314,14 @@ pub struct Config {
     pub appenddirname: String,
     /// Its base name.
     pub appendfilename: String,
-    /// An append-only file that ends in mid-command is loaded without that command.
+    /// When what was logged is durable.
+    pub appendfsync: Fsync,
+    /// A log whose last record was being written when the machine stopped is cut there; otherwise the start fails.
     pub aof_load_truncated: bool,
+    /// The log is rewritten once it has grown by this much since the last time, percent; 0 for never.
+    pub auto_aof_rewrite_percentage: u32,
+    /// But not before it has this many bytes.
+    pub auto_aof_rewrite_min_size: u64,
 
     // ---- what the server tells ----
     /// How much is logged.
@@ -433,7 +451,10 @@ impl Default for Config {
             appendonly: false,
             appenddirname: "appendonlydir".into(),
             appendfilename: "appendonly.aof".into(),
+            appendfsync: Fsync::EverySecond,
             aof_load_truncated: true,
+            auto_aof_rewrite_percentage: 100,
+            auto_aof_rewrite_min_size: 64 << 20,
 
             loglevel: LogLevel::Notice,
             logfile: String::new(),

@@ -9,6 +9,7 @@ mod presence;
 mod rename;
 pub(crate) mod scan;
 
+pub use copy::copied_to;
 use copy::{copy, move_key};
 pub(crate) use dump::limits as value_limits;
 use dump::{dump, restore};

@@ -5,12 +5,16 @@ use crate::base::bytes::{BigString, OutBuf};
 use crate::base::config::ClientClass;
 use crate::base::limits;
 use crate::commands::table::CommandId;
+use crate::net::durability::Gate;
 use crate::net::pubsub::Subscriptions;
 use crate::net::session::Session;
+use crate::persist::aof::frontier::Participants;
 use crate::resp::big::BigCollector;
 use crate::resp::parse::Parser;
 use crate::txn::message::ConnId;
+use crate::txn::router::Cores;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Whether and how a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +128,12 @@ pub struct Conn {
     pub subscriptions: Option<Box<Subscriptions>>,
     /// A command inside EXEC whose reply is to come: its sequence number, and the reply once it has.
     pub turn: Option<Box<(u32, Option<OutBuf>)>>,
+    /// Shards whose data the replies in `out` may have seen, while there is a log.
+    pub seen: Cores,
+    /// Transactions over several shards that `out` holds the replies of.
+    pub wrote: Vec<Arc<Participants>>,
+    /// Replies that wait until what they saw is in the logs.
+    pub gate: Option<Box<Gate>>,
     /// Kept for its buffers while nothing is outstanding, until the connection idles.
     parked: Option<Box<Parked>>,
     next_seq: u32,
@@ -165,6 +175,9 @@ impl Conn {
             over_soft_ms: 0,
             turn: None,
             subscriptions: None,
+            seen: Cores::default(),
+            wrote: Vec::new(),
+            gate: None,
             parked: None,
             next_seq: 0,
             held_until: None,
@@ -309,7 +322,8 @@ impl Conn {
 
     /// Bytes of replies that have not left: ready, waiting, and with the driver.
     pub fn output_bytes(&self) -> usize {
-        self.out.len() + self.sending + self.parked.as_ref().map_or(0, |p| p.side.len())
+        let gated = self.gate.as_ref().map_or(0, |gate| gate.out.len());
+        self.out.len() + gated + self.sending + self.parked.as_ref().map_or(0, |p| p.side.len())
     }
 
     /// Bytes of memory behind this connection.
@@ -319,7 +333,7 @@ impl Conn {
 
     /// Whether nothing is left to run or to send.
     pub fn is_drained(&self) -> bool {
-        self.out.is_empty() && self.sending == 0 && !self.is_parked() && !self.stalled
+        self.out.is_empty() && self.sending == 0 && self.gate.is_none() && !self.is_parked() && !self.stalled
     }
 }
 

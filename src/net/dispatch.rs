@@ -21,7 +21,7 @@ use crate::resp::big::BigCollector;
 use crate::resp::parse::{Batch, Limits, Parser, Source as At, Stop};
 use crate::resp::reply::{Proto, Reply};
 use crate::txn::hop::PREFETCH_COMMANDS;
-use crate::txn::router::{Call, Outcome};
+use crate::txn::router::{Call, Cores, Outcome};
 use std::sync::atomic::Ordering;
 
 /// The refusal of commands that may need memory when there is none.
@@ -415,6 +415,9 @@ impl Worker {
             Reply::new(out, conn.session.proto).error(OUT_OF_MEMORY);
             return self.rejected(conn, Some(id), out, mark);
         }
+        if has(spec_flags, flag::WRITE) && self.refuses_writes(conn, out) {
+            return self.rejected(conn, Some(id), out, mark);
+        }
         if in_multi && has(spec_flags, flag::NO_MULTI) {
             Reply::new(out, conn.session.proto).error("ERR Command not allowed inside a transaction");
             return self.rejected(conn, Some(id), out, mark);
@@ -457,6 +460,9 @@ impl Worker {
                 self.router.call(call, args, out)
             }
         };
+        if outcome == Outcome::Done && (!session || matches!(spec.name, "exec" | "debug")) {
+            conn.seen |= Cores::one(self.router.core);
+        }
         self.publish_events();
         if let Some(tracking) = &mut conn.session.tracking
             && tracking.caching

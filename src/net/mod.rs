@@ -6,6 +6,7 @@ pub mod client;
 pub mod client_filter;
 pub mod connection;
 pub mod dispatch;
+pub mod durability;
 pub mod handshake;
 pub mod keyspace_events;
 pub mod listener;

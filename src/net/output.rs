@@ -48,14 +48,14 @@ impl Worker {
         if conn.closing == Closing::Now || self.over_output_limit(conn) {
             return self.tell_close(conn);
         }
-        let ending = conn.ended || conn.closing != Closing::No;
-        if conn.sending == 0 && !conn.out.is_empty() && (ending || !conn.holds_output()) {
-            let out = std::mem::take(&mut conn.out);
+        if conn.sending == 0
+            && let Some(out) = self.next_output(conn)
+        {
             conn.sending = out.len();
             self.counters().writes.add(1);
             self.driver.send(token, out);
         }
-        if conn.ended && conn.blocked.is_some() && conn.out.is_empty() && conn.sending == 0 {
+        if conn.ended && conn.blocked.is_some() && conn.out.is_empty() && conn.gate.is_none() && conn.sending == 0 {
             // nobody is there to be served
             self.forget_wait(conn);
             return self.tell_close(conn);

@@ -13,6 +13,7 @@ use crate::net::push::{Frame, Note};
 use crate::net::worker::{Worker, deliver};
 use crate::txn::message::{ConnId, Message};
 use crate::txn::news::{ChannelKind, Payload, Publication};
+use crate::txn::router::Cores;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -232,7 +233,7 @@ impl Worker {
         self.book.publishing_free.push(pending);
         let reply = format!(":{receivers}\r\n");
         let (places, touched, outputs) = (&mut self.places, &mut self.touched, &mut self.outputs);
-        deliver(places, touched, outputs, conn, seq, reply.as_bytes(), Vec::new());
+        deliver(places, touched, outputs, (conn, seq, Cores::default()), reply.as_bytes(), Vec::new());
     }
 
     /// Gives a message to this core's subscribers; how many times it was sent.

@@ -30,6 +30,7 @@ impl Worker {
         self.router.terms.slow_ticks = self.slow_ticks;
         apply_to_shard(config, &mut self.router.shard.settings);
         self.router.shard.events.wanted = events::classes(&config.notify_keyspace_events);
+        self.follow_log_settings();
     }
 
     /// Takes over CLIENT PAUSE as it stands now; wakes what waited for its end.
@@ -50,7 +51,8 @@ impl Worker {
     }
 }
 
-fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
+/// Tells a shard what concerns it.
+pub fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
     settings.access_clock = match config.maxmemory_policy {
         Policy::AllkeysLfu | Policy::VolatileLfu => AccessClock::Frequency,
         _ => AccessClock::Recency,

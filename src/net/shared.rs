@@ -4,6 +4,7 @@
 use crate::base::config::Config;
 use crate::commands::table::{CommandId, CommandTable};
 use crate::net::pubsub::Interest;
+use crate::persist::aof::frontier::Frontier;
 use crate::runtime::driver::Doorbells;
 use crate::txn::loading::Loading;
 use crate::txn::scheduling::TxnClock;
@@ -92,6 +93,12 @@ pub struct CoreCounters {
     pub client_bytes_max: Counter,
     /// Connections evicted for `maxmemory-clients`.
     pub evicted_clients: Counter,
+    /// Bytes of this core's log since the server started, or since the log was begun anew.
+    pub log_bytes: Counter,
+    /// Bytes of the log that are not written yet.
+    pub log_waiting: Counter,
+    /// Whether a sync of the log is under way.
+    pub log_syncing: Counter,
     /// Connections now.
     pub clients: AtomicUsize,
     /// Per command, by [`CommandId`].
@@ -137,6 +144,14 @@ pub struct Shared {
     libraries: Mutex<Vec<Vec<u8>>>,
     /// Numbers transactions.
     pub txn_clock: Arc<TxnClock>,
+    /// How far the logs would survive.
+    pub frontier: Arc<Frontier>,
+    /// Bytes of the log when the server started, or was rewritten last.
+    pub log_base_bytes: AtomicU64,
+    /// The log is synced every second, whatever `appendfsync` says: somebody waits for it.
+    pub log_hurries: AtomicBool,
+    /// Why the log cannot be written any more, as an errno; 0 while it can.
+    pub log_error: AtomicI64,
     /// Wakes a core from any thread.
     pub doorbells: Doorbells,
     /// Unix milliseconds of the start.
@@ -192,6 +207,10 @@ impl Shared {
             loading: Arc::default(),
             libraries: Mutex::default(),
             txn_clock: Arc::default(),
+            frontier: Arc::new(Frontier::new(parts.cores)),
+            log_base_bytes: AtomicU64::new(0),
+            log_hurries: AtomicBool::new(false),
+            log_error: AtomicI64::new(0),
             doorbells: parts.doorbells,
             started_ms: parts.now_ms,
             run_id: parts.run_id,

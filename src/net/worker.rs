@@ -9,6 +9,7 @@ use crate::base::stats::Histogram;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::dispatch::Work;
+use crate::net::durability::Keeper;
 use crate::net::loading::LoadWatch;
 use crate::net::memory::MemoryWatch;
 use crate::net::pubsub::Book;
@@ -18,7 +19,7 @@ use crate::net::tracking::TrackingTable;
 use crate::resp::reply::Reply;
 use crate::runtime::driver::{Driver, RecvBuf, Token};
 use crate::txn::message::{Answer, ConnId, Message, Request};
-use crate::txn::router::{Outcome, Router};
+use crate::txn::router::{Cores, Outcome, Router};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -38,6 +39,10 @@ pub struct Handlers {
     pub session: Vec<Option<SessionFn>>,
     /// Answers questions.
     pub answer: AnswerFn,
+    /// Writes a warning to the server's log.
+    pub warning: fn(&str),
+    /// Writes it as the last one: the process ends at once, with an error.
+    pub fatal: fn(&str),
 }
 
 impl std::fmt::Debug for Handlers {
@@ -131,6 +136,8 @@ pub struct Worker {
     pub book: Book,
     /// Who may have cached what.
     pub tracking: TrackingTable,
+    /// This core's log, while there is one.
+    pub keeper: Option<Box<Keeper>>,
     /// Messages being handled; kept for its memory.
     pub messages: Vec<(usize, Message)>,
     pub(crate) touched: Vec<u32>,
@@ -197,6 +204,7 @@ impl Worker {
             memory: MemoryWatch::default(),
             book: Book::default(),
             tracking: TrackingTable::default(),
+            keeper: None,
             messages: Vec::new(),
             touched: Vec::new(),
             ready: VecDeque::new(),
@@ -428,7 +436,7 @@ impl Worker {
             Message::Replies(batch) => {
                 let (places, touched, outputs) = (&mut self.places, &mut self.touched, &mut self.outputs);
                 self.router.on_replies(batch, &mut |id, seq, bytes, bigs| {
-                    deliver(places, touched, outputs, id, seq, bytes, bigs);
+                    deliver(places, touched, outputs, (id, seq, Cores::one(from)), bytes, bigs);
                 });
             }
             Message::Publish { pending, publication } => self.on_publish(from, pending, &publication),
@@ -489,7 +497,13 @@ impl Worker {
         self.router.exchange_notes();
         for finished in self.router.take_finished() {
             let OutBuf { bytes, bigs } = finished.reply;
-            deliver(&mut self.places, &mut self.touched, &mut self.outputs, finished.conn, finished.seq, &bytes, bigs);
+            if let Some(wrote) = finished.wrote
+                && let Some(conn) = self.conn_mut(finished.conn)
+            {
+                conn.wrote.push(wrote);
+            }
+            let to = (finished.conn, finished.seq, finished.seen);
+            deliver(&mut self.places, &mut self.touched, &mut self.outputs, to, &bytes, bigs);
             if finished.unstalls
                 && let Some(conn) = self.conn_mut(finished.conn)
                 && conn.turn.is_none()
@@ -586,8 +600,7 @@ pub(super) fn deliver(
     places: &mut [Place],
     touched: &mut Vec<u32>,
     outputs: &mut Vec<OutBuf>,
-    id: ConnId,
-    seq: u32,
+    (id, seq, seen): (ConnId, u32, Cores),
     bytes: &[u8],
     bigs: Vec<(usize, BigString)>,
 ) {
@@ -598,6 +611,7 @@ pub(super) fn deliver(
     {
         conn.out = spare;
     }
+    conn.seen |= seen;
     conn.deliver(seq, bytes, bigs);
     if !conn.touched {
         conn.touched = true;

@@ -70,6 +70,8 @@ pub struct Endpoint<M> {
     /// By core; `None` at our own place.
     peers: Vec<Option<Peer<M>>>,
     sleeping: SleepFlag,
+    /// See [`Endpoint::hold`].
+    held: bool,
 }
 
 /// Makes the ends for `cores` cores with queues of `depth` messages, at least one each.
@@ -100,6 +102,7 @@ fn ends<M: Send>(cores: usize, mut queue: impl FnMut(usize, usize) -> (Producer<
     let ends = senders.into_iter().zip(receivers).enumerate();
     ends.map(|(core, (senders, receivers))| Endpoint {
         core,
+        held: false,
         sleeping: flags[core].clone(),
         peers: (senders.into_iter().zip(receivers).enumerate())
             .map(|(other, pair)| match pair {
@@ -141,13 +144,19 @@ impl<M> Endpoint<M> {
     pub fn send(&mut self, to: usize, message: M) {
         let peer = self.peers[to].as_mut().expect("a core does not send to itself");
         peer.published = true;
-        if peer.overflow.is_empty() {
+        if peer.overflow.is_empty() && !self.held {
             if let Err(rtrb::PushError::Full(message)) = peer.outgoing.push(message) {
                 peer.overflow.push_back(message);
             }
         } else {
             peer.overflow.push_back(message);
         }
+    }
+
+    /// Nobody is to see what is sent from now on before the next [`Endpoint::flush`].
+    #[inline]
+    pub fn hold(&mut self) {
+        self.held = true;
     }
 
     /// Messages to `to` that did not fit its queue yet.
@@ -201,6 +210,7 @@ impl<M> Endpoint<M> {
 
     /// Moves overflow into the queues and rings the peers that sleep and have something to find: messages, or room.
     pub fn flush(&mut self, mut ring: impl FnMut(usize)) {
+        self.held = false;
         for peer in self.peers.iter_mut().flatten().filter(|peer| !peer.overflow.is_empty()) {
             peer.move_overflow();
         }

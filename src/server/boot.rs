@@ -7,11 +7,13 @@ use crate::commands::table::CommandTable;
 use crate::net::listener::OWN_PORT_FIRST;
 use crate::net::shared::{Shared, SharedParts};
 use crate::net::worker::{Handlers, Worker};
+use crate::persist::aof::manifest::Manifest;
 use crate::runtime::driver::{Driver, DriverKind, DriverSeed, prepare};
 use crate::runtime::mesh::{Endpoint, mesh};
 use crate::runtime::{affinity, signals, sockets};
 use crate::server::core::{Core, Hooks};
 use crate::server::loading::{self, Found};
+use crate::server::recovery::{self, Kept};
 use crate::server::registry;
 use crate::shard::keyspace::Shard;
 use crate::txn::feed::{Feeder, Intake, feed};
@@ -22,6 +24,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Most cores one process runs on.
@@ -104,15 +107,28 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
         reason.map(|r| format!(" ({r})")).unwrap_or_default()
     ));
     let pin = config.pin_cores && cores <= cpus.len();
+    let opened = recovery::open(&config, cores)?;
+    // where there is a log of our own, nothing else counts
+    let found = if opened.is_known { Found::Nothing } else { found };
+    shared.log_base_bytes.store(opened.bytes, Ordering::Relaxed);
+    shared.frontier.set_working(opened.manifest.is_some(), |_| {});
+    let mut unpublished = opened.manifest;
+    if found == Found::Nothing
+        && let Some(manifest) = unpublished.take()
+    {
+        recovery::publish(&recovery::folder(&config), &manifest)?;
+    }
+    shared.log_hurries.store(unpublished.is_some(), Ordering::Relaxed);
     let (feeder, intakes) = feed(cores, config.databases, &shared.doorbells, &shared.loading);
     let has_data = found != Found::Nothing;
-    let intakes = intakes.into_iter().map(|intake| has_data.then_some(intake)).collect();
+    let intakes: Vec<_> = intakes.into_iter().map(|intake| has_data.then_some(intake)).collect();
     if has_data {
         shared.loading.begin(clock::unix_ms_now());
     }
-    let threads = spawn(plan, seeds, intakes, &shared, &handlers, spin, pin.then_some(cpus))?;
+    let begins = intakes.into_iter().zip(opened.kept).collect();
+    let threads = spawn(plan, seeds, begins, &shared, &handlers, spin, pin.then_some(cpus))?;
     admin::files::write_pid_file(&config);
-    let loader = load(found, feeder, &shared)?;
+    let loader = load(found, feeder, unpublished, &shared)?;
     let ended = wait_for_end(&shared);
     let mut broken = None;
     for thread in threads {
@@ -128,17 +144,21 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     admin::log::notice(&format!("{ended}: bye bye..."));
     match broken {
         Some(error) => Err(format!("a core's driver failed: {error}")),
-        None => Ok(0),
+        None => Ok(shared.exit_code.load(Ordering::Relaxed) as i32),
     }
 }
 
-/// Starts the thread that loads and then lets clients in. If it fails the server ends.
-fn load(found: Found, feeder: Feeder, shared: &Arc<Shared>) -> Result<Thread, String> {
+/// Starts the thread that loads and then lets clients in. If it fails the server ends. What is loaded stands in the log
+/// too, which counts from the moment that its manifest is `unpublished` no more.
+fn load(found: Found, feeder: Feeder, unpublished: Option<Manifest>, shared: &Arc<Shared>) -> Result<Thread, String> {
     let shared = shared.clone();
     let body = move || {
         let loaded = match found {
             Found::Nothing => Ok(()),
-            found => loading::load(&found, feeder, &shared),
+            found => loading::load(&found, feeder, &shared, || match &unpublished {
+                Some(manifest) => recovery::publish_when_synced(manifest, &shared),
+                None => Ok(()),
+            }),
         };
         match &loaded {
             Ok(()) => admin::log::notice("Ready to accept connections"),
@@ -234,7 +254,7 @@ type Thread = std::thread::JoinHandle<Result<(), String>>;
 fn spawn(
     plan: Plan,
     seeds: Vec<DriverSeed>,
-    intakes: Vec<Option<Intake>>,
+    begins: Vec<(Option<Intake>, Kept)>,
     shared: &Arc<Shared>,
     handlers: &Arc<Handlers>,
     spin: Duration,
@@ -246,7 +266,7 @@ fn spawn(
     let mut threads = Vec::with_capacity(cores);
     let (ready, readies) = std::sync::mpsc::channel();
     let endpoints = mesh::<Message>(cores, config.mesh_depth);
-    let ends = endpoints.into_iter().zip(intakes);
+    let ends = endpoints.into_iter().zip(begins);
     for (core, ((seed, end), own)) in seeds.into_iter().zip(ends).zip(plan.own).enumerate() {
         let mut mine = listeners.take().unwrap_or_default();
         mine.extend(own);
@@ -267,7 +287,7 @@ fn spawn(
 fn run_core(
     core: usize,
     seed: DriverSeed,
-    (endpoint, intake): (Endpoint<Message>, Option<Intake>),
+    (endpoint, (intake, kept)): (Endpoint<Message>, (Option<Intake>, Kept)),
     listeners: Vec<Listener>,
     shared: &Arc<Shared>,
     handlers: Arc<Handlers>,
@@ -289,6 +309,13 @@ fn run_core(
         driver.listen(index, socket);
     }
     let mut core = compose(endpoint, driver, shared, handlers, Clock::new(), random_seed(), spin);
+    if let Some(mut shard) = kept.shard {
+        shard.now_ms = core.worker.clock.unix_ms();
+        core.worker.install(shard);
+    }
+    if let Some(log) = kept.log {
+        core.worker.keep_log(log);
+    }
     if let Some(intake) = intake {
         core.worker.router.attach(intake);
     }

@@ -8,6 +8,7 @@
 //! load               while data is loaded: a bounded part of what the loader sent
 //! run                what arrived: parse, prefetch, run to completion
 //! deliver            replies of commands that ran in parts
+//! commit             what was journaled goes to the log; replies whose log is durable are let go
 //! send               every touched connection's output is queued
 //! expire, free       budgeted
 //! flush mesh         one message batch per other core; a bell for those that sleep
@@ -16,7 +17,7 @@
 //! Never waits for another core, and never blocks but in the one system call.
 
 use crate::base::limits;
-use crate::net::connection::Closing;
+use crate::net::connection::{Closing, Conn};
 use crate::net::worker::Worker;
 use crate::runtime::driver::{Event, Wait};
 use std::io;
@@ -56,6 +57,7 @@ impl Core {
         let flag = self.worker.router.mesh.sleep_flag();
         self.worker.driver.attach_sleep_flag(flag);
         while self.tick()? {}
+        self.worker.close_log();
         Ok(())
     }
 
@@ -79,6 +81,8 @@ impl Core {
         worker.deliver_finished();
         worker.publish_events();
         (self.hooks.after_run)(worker);
+        worker.commit_journal();
+        worker.open_gates();
         worker.send_outputs();
         worker.router.shard.free_step(limits::FREE_STEP_OBJECTS);
         self.cron();
@@ -97,7 +101,7 @@ impl Core {
         let worker = &self.worker;
         let busy = worker.has_ready() || worker.memory.is_unfinished() || !worker.router.shard.lazy.is_empty();
         let left_ms = self.next_cron_ms.saturating_sub(worker.clock.unix_ms());
-        if busy {
+        if busy || !worker.waits_for_logs() {
             Wait::POLL
         } else {
             let ends =
@@ -139,7 +143,9 @@ impl Core {
                 Event::Closed { conn } => worker.on_closed(conn),
                 Event::Accepted { listener, socket } => worker.on_accepted(listener, socket),
                 Event::AcceptFailed { .. } => worker.on_accept_failed(),
-                Event::Doorbell | Event::Logged { .. } | Event::LogSynced { .. } => {}
+                Event::Logged { buffer, result } => worker.on_logged(buffer, result),
+                Event::LogSynced { result } => worker.on_log_synced(result),
+                Event::Doorbell => {}
             }
         }
     }
@@ -168,7 +174,8 @@ impl Core {
             self.ending_since_ms = now;
             self.next_cron_ms = now;
         }
-        let drained = worker.conns().all(|c| c.closing == Closing::Told || (c.out.is_empty() && c.sending == 0));
+        let sent = |c: &Conn| c.out.is_empty() && c.sending == 0 && c.gate.is_none();
+        let drained = worker.conns().all(|c| c.closing == Closing::Told || sent(c));
         self.next_cron_ms = self.next_cron_ms.min(now + 10);
         drained || now.saturating_sub(self.ending_since_ms) > LAST_REPLIES_MS
     }

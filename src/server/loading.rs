@@ -71,8 +71,13 @@ fn exists(path: &Path) -> Result<bool, String> {
     }
 }
 
-/// Loads, then lets clients in. The error is one line; [`Shared::loading`] has the reason if a shard found one.
-pub fn load(found: &Found, feeder: Feeder, shared: &Arc<Shared>) -> Result<(), String> {
+/// Loads, calls `loaded`, then lets clients in. The error is one line; [`Shared::loading`] has the reason if a shard found one.
+pub fn load(
+    found: &Found,
+    feeder: Feeder,
+    shared: &Arc<Shared>,
+    loaded: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
     let started_ms = clock::unix_ms_now();
     let mut sink = FeedSink { feeder, shared: shared.clone(), told_ms: started_ms };
     let done = read_all(found, &mut sink);
@@ -91,6 +96,7 @@ pub fn load(found: &Found, feeder: Feeder, shared: &Arc<Shared>) -> Result<(), S
         Found::RedisAof(_) => log::notice(&format!("DB loaded from append only file: {seconds:.3} seconds")),
     }
     sink.feeder.end().map_err(stopped)?;
+    loaded()?;
     shared.loading.end();
     Ok(())
 }

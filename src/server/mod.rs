@@ -3,4 +3,5 @@
 pub mod boot;
 pub mod core;
 pub mod loading;
+pub mod recovery;
 pub mod registry;

@@ -56,5 +56,14 @@ pub fn handlers(table: &CommandTable) -> Handlers {
         }
         session[id.index()] = SESSION.iter().find(|(name, _)| *name == container).map(|(_, f)| *f);
     }
-    Handlers { session, answer: admin::handlers::answer }
+    Handlers {
+        session,
+        answer: admin::handlers::answer,
+        warning: admin::log::warning,
+        fatal: |line| {
+            admin::log::warning(line);
+            eprintln!("{line}");
+            std::process::exit(1);
+        },
+    }
 }

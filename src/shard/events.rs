@@ -105,8 +105,6 @@ pub struct Events {
     pub tracking: TrackLog,
     /// What stands for the running command in the journal; `None` lets its own words stand.
     pub effects: Option<Vec<Effect>>,
-    /// Commands of clients that waited and were served after the running command: they stand behind it in the journal.
-    pub followed: Vec<Effect>,
 }
 
 impl Events {

@@ -7,6 +7,7 @@ use crate::shard::events::{EVERY_KEY, Events, class};
 use crate::shard::evict::Eviction;
 use crate::shard::expiry::ActiveExpiry;
 use crate::shard::field_expiry::FieldExpiry;
+use crate::shard::journal::Journal;
 use crate::shard::lazyfree::LazyFree;
 use crate::shard::settings::ShardSettings;
 use crate::shard::watch::{Watcher, Watches};
@@ -67,6 +68,8 @@ pub struct Shard {
     pub lazy: LazyFree,
     /// What the running command tells beyond its reply.
     pub events: Events,
+    /// What writes did, for the log; while `events.journaled` is set.
+    pub journal: Journal,
     /// Who watches which keys.
     pub watches: Watches,
     pub(super) random: u64,
@@ -90,6 +93,7 @@ impl Shard {
             eviction: Eviction::default(),
             lazy: LazyFree::default(),
             events: Events::default(),
+            journal: Journal::default(),
             watches: Watches::default(),
             random: seed,
         }

@@ -44,6 +44,9 @@ impl Shard {
             }
             _ => access::stamp(settings, random, None, now_ms),
         });
+        if self.events.journaled {
+            self.record_key(db, key.bytes);
+        }
         inserted == Inserted::New
     }
 }

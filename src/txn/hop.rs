@@ -8,7 +8,8 @@ use crate::commands::args::Args;
 use crate::commands::context::CommandFn;
 use crate::commands::context::Context;
 use crate::commands::debug::{DebugCall, debug};
-use crate::commands::spec::{CommandSpec, Plan, flag};
+use crate::commands::keys;
+use crate::commands::spec::{CommandSpec, Plan, flag, key};
 use crate::commands::table::CommandTable;
 use crate::resp::parse::Span;
 use crate::resp::reply::Reply;
@@ -83,9 +84,33 @@ pub fn function(plan: &Plan, phase: Phase) -> Option<CommandFn> {
     }
 }
 
-/// Runs a command's part on this shard. DEBUG's subcommands are not in the table: their function is found here.
+/// Runs a command's part on this shard, and journals what it did.
 #[inline]
 pub fn run_phase(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
+    if ctx.shard.events.journaled {
+        recorded(ctx, args, |ctx, args| execute(plan, phase, ctx, args, reply));
+    } else {
+        execute(plan, phase, ctx, args, reply);
+    }
+}
+
+/// Runs `run`, a command, and journals what it did. The journal must be on.
+pub(super) fn recorded(ctx: &mut Context<'_>, args: &mut Args<'_>, run: impl FnOnce(&mut Context<'_>, &mut Args<'_>)) {
+    ctx.shard.record_due();
+    let (db, dirty) = (ctx.db, ctx.shard.dirty);
+    // the function may take it away
+    let big = args.big().map(|(at, bytes)| (at, bytes.clone()));
+    run(ctx, args);
+    let word = |index: usize| match &big {
+        Some((at, bytes)) if *at == index => &bytes[..],
+        _ => &args[index],
+    };
+    ctx.shard.record(db, dirty, (0..args.len()).map(word));
+}
+
+/// DEBUG's subcommands are not in the table: their function is found here.
+#[inline]
+fn execute(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     if phase == Phase::Debug {
         let databases = ctx.shard.tables.len();
         if let DebugCall::OnKey(_, run) | DebugCall::OnKeys(run, _) | DebugCall::OnShards(run, _) =
@@ -97,7 +122,7 @@ pub fn run_phase(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Ar
     }
     if phase == Phase::Quiet {
         let wanted = std::mem::take(&mut ctx.shard.events.wanted);
-        run_phase(plan, Phase::Run, ctx, args, reply);
+        execute(plan, Phase::Run, ctx, args, reply);
         ctx.shard.events.wanted = wanted;
         return;
     }
@@ -233,6 +258,31 @@ pub(crate) fn run_command(
     ran(&commands[index], took, failed);
 }
 
+/// As [`recorded`], for a command that saw keys of other shards. Its words would not do the same again without those:
+/// unless it left effects, the keys that it wrote stand in the journal as they are now.
+fn recorded_home(
+    ctx: &mut Context<'_>,
+    args: &mut Args<'_>,
+    spec: &CommandSpec,
+    run: impl FnOnce(&mut Context<'_>, &mut Args<'_>),
+) {
+    ctx.shard.record_due();
+    let dirty = ctx.shard.dirty;
+    run(ctx, args);
+    if ctx.shard.events.effects.is_some() || ctx.shard.dirty == dirty {
+        return ctx.shard.record(ctx.db, dirty, std::iter::empty());
+    }
+    ctx.shard.record_due();
+    let db = if spec.name == "copy" { keys::copied_to(args).unwrap_or(ctx.db) } else { ctx.db };
+    let Ok(found) = spec.key_args(args) else { return };
+    for written in found.filter(|found| found.flags & key::RO == 0) {
+        let name = &args[written.index];
+        if ctx.shard.slots.contains(&hash::slot(name)) {
+            ctx.shard.record_key(db, name);
+        }
+    }
+}
+
 /// Runs a TwoPhase command on its home shard with the keys that were fetched for it.
 pub fn run_home(run: &mut HomeRun, shard: &mut Shard, table: &CommandTable, terms: Terms) {
     let before = clock::ticks();
@@ -254,7 +304,12 @@ pub fn run_home(run: &mut HomeRun, shard: &mut Shard, table: &CommandTable, term
     match function(&table.get(run.id).plan, Phase::Run) {
         Some(f) => {
             ctx.shard.events.tracking.caller = run.manner.tracker;
-            f(&mut ctx, &mut Args::new(&data, &spans), &mut reply);
+            let mut args = Args::new(&data, &spans);
+            if ctx.shard.events.journaled {
+                recorded_home(&mut ctx, &mut args, table.get(run.id), |ctx, args| f(ctx, args, &mut reply));
+            } else {
+                f(&mut ctx, &mut args, &mut reply);
+            }
         }
         None => reply.error("ERR this command has no part on a shard"),
     }

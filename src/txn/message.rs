@@ -7,6 +7,7 @@ use crate::commands::args::Args;
 use crate::commands::context::Foreign;
 use crate::commands::debug::DatabaseDigest;
 use crate::commands::table::CommandId;
+use crate::persist::aof::frontier::Participants;
 use crate::resp::parse::Span;
 use crate::resp::reply::Proto;
 use crate::runtime::usage::CpuTime;
@@ -249,6 +250,8 @@ pub struct Share {
     pub work: Work,
     /// Release the locks after that.
     pub release: bool,
+    /// With `release`: who has a part of it in the journal.
+    pub participants: Option<Arc<Participants>>,
     /// Whether the coordinator waits for what comes of it.
     pub answer: bool,
     /// What became of the claim.
@@ -502,8 +505,9 @@ pub enum Message {
     Proceed(Box<Share>),
     /// What came of it.
     Proceeded(Box<Share>),
-    /// An attempt gives its locks, or its place among those who wait, back.
-    Release(TxnId),
+    /// An attempt gives its locks, or its place among those who wait, back. If it wrote, with those who have a part of
+    /// it in the journal.
+    Release(TxnId, Option<Arc<Participants>>),
     /// An attempt that was refused as busy may come again.
     ComeAgain {
         /// Index of the transaction.

@@ -9,13 +9,14 @@ use crate::base::clock;
 use crate::commands::args::Args;
 use crate::commands::flags::flag;
 use crate::commands::spec::Plan;
+use crate::persist::aof::frontier::Participants;
 use crate::shard::watch::Watcher;
 use crate::txn::hop;
 use crate::txn::lock::{Claim, Mode, Refusal, TxnId, Verdict};
 use crate::txn::message::{CommandBatch, ConnId, Message, Phase, RemoteCommand, Share, Ticket, WatchKeys, Work};
 use crate::txn::parked::{Held, Notice, Obstacle, Origin};
 use crate::txn::plan;
-use crate::txn::router::{Finished, Router, TxnFigures};
+use crate::txn::router::{Cores, Finished, Router, TxnFigures};
 use crate::txn::wait::desk::Means;
 use std::collections::VecDeque;
 
@@ -114,6 +115,7 @@ impl Router {
 
     fn send_parked_reply(&mut self, core: usize, mut batch: Box<CommandBatch>) {
         if core != self.core {
+            self.hold_unlogged();
             return self.mesh.send(core, Message::Replies(batch));
         }
         if let Ticket::Slot { conn, seq } = batch.commands[0].ticket {
@@ -122,7 +124,8 @@ impl Router {
                 self.slow.push((conn, slow.micros, args.from(0).map(<[u8]>::to_vec).collect()));
             }
             let reply = std::mem::take(&mut batch.replies);
-            self.finished.push(Finished { conn, seq, reply, unstalls: false });
+            let seen = Cores::one(self.core);
+            self.finished.push(Finished { conn, seq, reply, unstalls: false, seen, wrote: None });
         }
         self.outboxes.recycle(batch);
     }
@@ -184,7 +187,7 @@ impl Router {
 
     fn granted(&mut self, from: usize, share: Box<Share>) {
         if let Some(over) = self.granted_once(from, share) {
-            self.release_here(over);
+            self.release_here(over, None);
         }
     }
 
@@ -200,10 +203,16 @@ impl Router {
                 }
             }
         }
-        self.run_work(&mut share.work);
+        self.run_work((!share.release).then_some(share.txn), &mut share.work);
     }
 
-    fn run_work(&mut self, work: &mut Work) {
+    /// Runs a part of transaction `of`, which goes on after it; `None` if this is all of it.
+    fn run_work(&mut self, of: Option<TxnId>, work: &mut Work) {
+        let part = of.filter(|_| self.shard.events.journaled);
+        if let Some(txn) = part {
+            self.shard.record_due();
+            self.shard.journal.enter(txn.0);
+        }
         if let Some(batch) = &mut work.batch {
             let ran = &mut self.ran;
             hop::run_batch(batch, &mut self.shard, &self.table, self.terms, None, |c, ticks, failed| {
@@ -222,23 +231,33 @@ impl Router {
         if let Some(home) = &mut work.home {
             hop::run_home(home, &mut self.shard, &self.table, self.terms);
         }
+        if part.is_some() {
+            self.shard.record_due();
+            self.shard.journal.leave();
+        }
         self.desk.defer(&mut self.shard);
     }
 
     /// A transaction that holds its locks has something done here.
     pub fn on_proceed(&mut self, from: usize, mut share: Box<Share>) {
-        self.run_work(&mut share.work);
-        let over = share.release.then_some(share.txn);
+        self.run_work(Some(share.txn), &mut share.work);
+        let over = share.release.then(|| (share.txn, share.participants.clone()));
         if share.answer {
             self.post(from, Message::Proceeded(share));
         }
-        if let Some(over) = over {
-            self.release_here(over);
+        if let Some((over, participants)) = over {
+            self.release_here(over, participants.as_deref());
         }
     }
 
-    /// An attempt ends here: its locks, or its place among those who wait, are free.
-    pub fn release_here(&mut self, txn: TxnId) {
+    /// An attempt ends here: its locks, or its place among those who wait, are free; what it wrote is journaled.
+    pub fn release_here(&mut self, txn: TxnId, participants: Option<&Participants>) {
+        if self.shard.events.journaled {
+            let shards = participants.map_or(&[][..], |participants| &participants.shards);
+            if let Some(place) = self.shard.journal.release(txn.0, self.core as u16, shards) {
+                self.frontier.place(self.core, txn.0, place);
+            }
+        }
         let mut over = VecDeque::from([txn]);
         while let Some(txn) = over.pop_front() {
             self.queued.remove(&txn);
@@ -300,7 +319,8 @@ impl Router {
 
     /// Whether a command of this kind changes keys.
     pub(super) fn writes(&self, command: &RemoteCommand) -> bool {
-        self.table.get(command.id).has(flag::WRITE) || command.phase == Phase::Debug
+        let writes = self.table.get(command.id).has(flag::WRITE) && command.phase != Phase::Check;
+        writes || command.phase == Phase::Debug
     }
 
     /// Transactions and locks of this core, for INFO.

@@ -13,6 +13,7 @@ use crate::commands::debug::DebugCall;
 use crate::commands::key_args::KeyCut;
 use crate::commands::spec::Plan;
 use crate::commands::table::{CommandId, CommandTable};
+use crate::persist::aof::frontier::{Frontier, Participants};
 use crate::resp::reply::Reply;
 use crate::runtime::mesh::Endpoint;
 use crate::shard::keyspace::Shard;
@@ -56,6 +57,36 @@ pub enum Outcome {
     Stalls,
 }
 
+/// A set of cores; with more than 64 of them, a core and the 64th one after it are told apart no more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cores(u64);
+
+impl Cores {
+    /// All of them.
+    pub const ALL: Cores = Cores(u64::MAX);
+
+    /// Just this one.
+    pub fn one(core: usize) -> Cores {
+        Cores(1 << (core % 64))
+    }
+
+    /// Whether this one may be in it.
+    pub fn contains(self, core: usize) -> bool {
+        self.0 & 1 << (core % 64) != 0
+    }
+
+    /// None of them.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl std::ops::BitOrAssign for Cores {
+    fn bitor_assign(&mut self, other: Cores) {
+        self.0 |= other.0;
+    }
+}
+
 /// The reply of a command that ran in parts or phases.
 #[derive(Debug)]
 pub struct Finished {
@@ -67,6 +98,10 @@ pub struct Finished {
     pub reply: OutBuf,
     /// Whether the connection waited for this one ([`Outcome::Stalls`]).
     pub unstalls: bool,
+    /// Shards whose data it may have seen.
+    pub seen: Cores,
+    /// The transaction that it is the reply of, if that wrote on several shards.
+    pub wrote: Option<Arc<Participants>>,
 }
 
 /// The answers of all cores to a question.
@@ -191,6 +226,10 @@ pub struct Router {
     pub(super) desk: Desk,
     /// Where loaders feed this shard, while they do.
     pub(super) intake: Option<Box<Intake>>,
+    /// How far the logs of all shards would survive.
+    pub frontier: Arc<Frontier>,
+    /// What was journaled in this tick is to be in the log before anybody hears of it.
+    pub log_first: bool,
 }
 
 impl Router {
@@ -230,6 +269,8 @@ impl Router {
             waits: Waits::default(),
             desk: Desk::default(),
             intake: None,
+            frontier: Arc::new(Frontier::new(cores)),
+            log_first: false,
         }
     }
 
@@ -365,6 +406,14 @@ impl Router {
         }
     }
 
+    /// Before something is sent: holds it back if it may tell of what is not in the log yet.
+    #[inline]
+    pub(super) fn hold_unlogged(&mut self) {
+        if self.log_first && !self.shard.journal.is_empty() {
+            self.mesh.hold();
+        }
+    }
+
     /// Sends what this tick gathered; then rings the cores that sleep.
     pub fn flush(&mut self, ring: impl FnMut(usize)) {
         if self.cores == 1 {
@@ -456,7 +505,9 @@ impl Router {
         if *remaining == 0 {
             let mut reply = OutBuf::default();
             Reply { out: &mut reply, proto: *proto }.ok();
-            self.finished.push(Finished { conn: *conn, seq: *seq, reply, unstalls: false });
+            let (conn, seq) = (*conn, *seq);
+            let finished = Finished { conn, seq, reply, unstalls: false, seen: Cores::default(), wrote: None };
+            self.finished.push(finished);
             self.pending[index as usize] = None;
             self.pending_free.push(index);
         }
@@ -464,6 +515,7 @@ impl Router {
 
     /// Sends a message behind the commands already gathered for `core`, so that order per shard holds.
     pub(super) fn mesh_after_commands(&mut self, core: usize, message: Message) {
+        self.hold_unlogged();
         if let Some(batch) = self.outboxes.take(core) {
             self.mesh.send(core, Message::Commands(batch));
         }
@@ -505,7 +557,7 @@ impl Router {
             Message::Scheduled(share) => self.on_scheduled(share),
             Message::Proceed(share) => self.on_proceed(from, share),
             Message::Proceeded(share) => self.on_proceeded(share),
-            Message::Release(txn) => self.release_here(txn),
+            Message::Release(txn, participants) => self.release_here(txn, participants.as_deref()),
             Message::ComeAgain { pending, txn } => self.on_come_again(pending, txn),
             Message::Watch(keys) => self.on_watch(from, keys),
             Message::Watched { pending } => self.on_watched(pending),
@@ -530,6 +582,7 @@ impl Router {
         self.hops_in += batch.commands.len() as u64;
         if self.locks.any_held() {
             self.run_guarded(from, &mut batch);
+            self.hold_unlogged();
             return self.mesh.send(from, Message::Replies(batch));
         }
         let means = Means { table: &self.table, terms: self.terms, locks: &self.locks, board: &self.clock.board };
@@ -537,6 +590,7 @@ impl Router {
         hop::run_batch(&mut batch, &mut self.shard, &self.table, self.terms, desk, |c, ticks, failed| {
             ran(c.id, ticks, failed);
         });
+        self.hold_unlogged();
         self.mesh.send(from, Message::Replies(batch));
     }
 

@@ -74,12 +74,15 @@ impl Router {
     fn send_works(&mut self, index: u32, mut t: Box<Transaction>, works: Vec<(usize, Work)>, last: bool) {
         t.out = works.len();
         t.released = last;
+        t.wrote |= works.iter().any(|(_, work)| self.may_write(work));
+        let participants = if last { self.participants(&mut t) } else { None };
         let mut messages: Vec<(usize, Message)> = Vec::with_capacity(t.claims.len());
         for (core, _) in t.claims.iter().filter(|(core, _)| last && !works.iter().any(|(c, _)| c == core)) {
-            messages.push((*core, Message::Release(t.scheduling.id())));
+            messages.push((*core, Message::Release(t.scheduling.id(), participants.clone())));
         }
         for (core, work) in works {
-            let share = Share { work, release: last, answer: true, ..t.share(index) };
+            let participants = participants.clone();
+            let share = Share { work, release: last, participants, answer: true, ..t.share(index) };
             messages.push((core, Message::Proceed(Box::new(share))));
         }
         self.put_transaction(index, t);
@@ -128,6 +131,11 @@ impl Router {
             let (_, args) = batch.args(slow.command as usize);
             self.slow.push((conn, slow.micros, args.from(0).map(<[u8]>::to_vec).collect()));
         }
+    }
+
+    fn may_write(&self, work: &Work) -> bool {
+        let batch = work.batch.as_ref().is_some_and(|batch| batch.commands.iter().any(|c| self.writes(c)));
+        batch || work.home.as_ref().is_some_and(|home| self.table.get(home.id).has(flag::WRITE))
     }
 
     /// Keys that moved to the home shard go where they were. Nothing waits for that: the locks are held until then.

@@ -20,14 +20,16 @@ use crate::commands::args::Args;
 use crate::commands::key_args::KeyCut;
 use crate::commands::spec::Gather;
 use crate::commands::table::CommandId;
+use crate::persist::aof::frontier::Participants;
 use crate::resp::parse::Span;
 use crate::resp::reply::Reply;
-use crate::txn::lock::{Refusal, TxnId, Verdict};
+use crate::txn::lock::{Mode, Refusal, TxnId, Verdict};
 use crate::txn::message::{CommandBatch, ConnId, Manner, Message, Phase, RemoteCommand, Share, Ticket, Work};
 use crate::txn::plan::{self, Claims, Form};
-use crate::txn::router::{Finished, Outcome, Pending, Router};
+use crate::txn::router::{Cores, Finished, Outcome, Pending, Router};
 use crate::txn::scheduling::{Next, Scheduling};
 use crate::txn::stages::{Planned, Step};
+use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug)]
@@ -68,6 +70,10 @@ pub(super) struct Transaction {
     pub(super) spent: u64,
     /// The last stage: shards release as they run it.
     pub(super) released: bool,
+    /// Something was sent that may write.
+    pub(super) wrote: bool,
+    /// Who has a part of it in the journal: known once it lets go of its locks.
+    pub(super) participants: Option<Arc<Participants>>,
     pub(super) replies: OutBuf,
 }
 
@@ -317,7 +323,7 @@ impl Router {
                 self.txn_stats.refused += 1;
                 let txn = share.txn;
                 for (core, _) in &t.claims {
-                    self.post(*core, Message::Release(txn));
+                    self.post(*core, Message::Release(txn, None));
                 }
                 self.put_transaction(index, t);
                 if next == Next::Again {
@@ -380,8 +386,9 @@ impl Router {
 
     pub(super) fn finish(&mut self, index: u32, mut t: Box<Transaction>) {
         if !t.released {
+            let participants = self.participants(&mut t);
             for (core, _) in &t.claims {
-                self.post(*core, Message::Release(t.scheduling.id()));
+                self.post(*core, Message::Release(t.scheduling.id(), participants.clone()));
             }
         }
         if !t.whole_at_once {
@@ -403,7 +410,26 @@ impl Router {
         };
         self.pending_free.push(index);
         self.outboxes.recycle(std::mem::take(&mut t.commands));
-        self.finished.push(Finished { conn: t.conn, seq: t.seq, reply, unstalls: true });
+        let mut seen = Cores::default();
+        t.claims.iter().for_each(|(core, _)| seen |= Cores::one(*core));
+        let (conn, seq, wrote) = (t.conn, t.seq, t.participants);
+        self.finished.push(Finished { conn, seq, reply, unstalls: true, seen, wrote });
+    }
+}
+
+impl Router {
+    /// Who has a part of a transaction in the journal: every shard on which it might write, if it did anywhere.
+    pub(super) fn participants(&self, t: &mut Transaction) -> Option<Arc<Participants>> {
+        if !self.shard.events.journaled || !t.wrote {
+            return None;
+        }
+        let writers = t.claims.iter().filter(|(_, claim)| claim.mode() == Mode::Exclusive);
+        let participants = Arc::new(Participants::new(t.scheduling.id().0, writers.map(|(core, _)| *core as u16)));
+        if participants.shards.len() > 1 {
+            self.frontier.open(&participants);
+            t.participants = Some(participants.clone());
+        }
+        Some(participants)
     }
 }
 
@@ -432,6 +458,8 @@ impl Transaction {
             took: Vec::new(),
             spent: 0,
             released: false,
+            wrote: false,
+            participants: None,
             replies: OutBuf::default(),
         }
     }
@@ -458,6 +486,7 @@ impl Transaction {
             changed: false,
             work: Work::default(),
             release: false,
+            participants: None,
             answer: false,
             verdict: Verdict::Refused(Refusal::Late),
         }

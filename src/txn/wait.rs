@@ -41,7 +41,7 @@ use crate::commands::context::Context;
 use crate::resp::reply::{Proto, Reply};
 use crate::runtime::timer::{TimerId, Timers};
 use crate::txn::message::{Message, Phase, Ticket};
-use crate::txn::router::{Call, Finished, Outcome, Router};
+use crate::txn::router::{Call, Cores, Finished, Outcome, Router};
 use desk::Means;
 use hashbrown::HashMap;
 
@@ -235,7 +235,7 @@ impl Router {
         for at in wait.keys.clone() {
             match (blocking.look)(&mut ctx, args, at) {
                 Look::Empty | Look::NotThis => continue,
-                Look::Ready => (blocking.serve)(&mut ctx, args, at, &mut reply),
+                Look::Ready => desk::serve_at(blocking, &mut ctx, args, at, &mut reply),
                 Look::Refused(refusal) => reply.error(refusal),
             }
             return true;
@@ -362,7 +362,7 @@ impl Router {
         }
         if let Some(reply) = reply {
             let (conn, seq) = (waiting.call.conn, waiting.call.seq);
-            self.finished.push(Finished { conn, seq, reply, unstalls: true });
+            self.finished.push(Finished { conn, seq, reply, unstalls: true, seen: Cores::ALL, wrote: None });
         }
     }
 
@@ -434,7 +434,8 @@ impl Router {
         self.waits.trying.push(slot);
         let mut out = OutBuf::default();
         if self.call(call, &mut Args::new(&data, &spans), &mut out) == Outcome::Done {
-            self.finished.push(Finished { conn: call.conn, seq: call.seq, reply: out, unstalls: true });
+            let (conn, seq, seen) = (call.conn, call.seq, Cores::ALL);
+            self.finished.push(Finished { conn, seq, reply: out, unstalls: true, seen, wrote: None });
         }
     }
 

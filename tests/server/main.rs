@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod aof;
 mod auth;
 mod blocking;
 mod blocking_streams;

@@ -178,13 +178,10 @@ fn faulty_arguments_are_named() {
 #[test]
 fn what_is_not_there_yet_is_refused_with_its_line() {
     let folder = Folder::new("refused");
-    let file = folder.write("a.conf", "port 0\nappendonly yes\n");
-    let expected = format!(
-        "Fatal config error, {file} at line 2: 'appendonly yes': there is no append-only \
-         file yet: data is lost when the server stops"
-    );
+    let file = folder.write("a.conf", "port 0\nlog-format json\n");
+    let expected = format!("Fatal config error, {file} at line 2: 'log-format json': log lines are plain text");
     assert_eq!(fault(&[&file]), expected);
-    assert!(!config(&[&file, "--appendonly", "no"]).appendonly);
+    config(&[&file, "--log-format", "legacy"]);
     for args in [
         ["--save", "900 1"],
         ["--cluster-enabled", "yes"],

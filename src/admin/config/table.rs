@@ -197,7 +197,6 @@ const fn secret(name: &'static str) -> Setting {
 }
 
 const NO_ACL: &str = "there are no ACL users yet, only requirepass";
-const NO_AOF: &str = "there is no append-only file yet: data is lost when the server stops";
 const NO_CLUSTER: &str = "there is no cluster mode yet";
 const NO_LUA: &str = "there are no scripts yet";
 const NO_MODULES: &str = "Pinion loads no modules";

@@ -63,6 +63,12 @@ pub(crate) fn copy(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
     reply.integer(1);
 }
 
+/// The database that a call of COPY in order writes to, if it names one.
+pub fn copied_to(args: &Args<'_>) -> Option<usize> {
+    let at = (3..args.len()).find(|at| args[*at].eq_ignore_ascii_case(b"db"))?;
+    args.get(at + 1).and_then(text::parse_u64).and_then(|db| usize::try_from(db).ok())
+}
+
 /// A copy of the source, counted as a read of it.
 fn source(ctx: &mut Context<'_>, from: &[u8]) -> Option<(crate::types::value::Owned, Option<u64>)> {
     let (db, no_touch) = (ctx.db, ctx.no_touch);

@@ -28,6 +28,14 @@ pub struct SegmentId {
     pub number: u32,
 }
 
+/// The segment whose name ends in this.
+fn segment_of(rest: &str) -> Option<SegmentId> {
+    let mut numbers = rest.strip_suffix(".log")?.split('.');
+    let set = numbers.next()?.parse().ok()?;
+    let shard = numbers.next()?.parse().ok()?;
+    Some(SegmentId { set, shard, number: numbers.next()?.parse().ok()? })
+}
+
 impl SegmentId {
     /// What its blocks carry.
     pub fn epoch(self) -> u64 {
@@ -87,14 +95,27 @@ impl Folder {
         Ok(OpenSegment { direct: direct.map(Arc::new), buffered: Arc::new(buffered) })
     }
 
-    /// Deletes the files of runs that `manifest` does not name, and bases that it does not name.
+    /// The path of a base.
+    pub fn base_path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// A base's name: that of the snapshot that was made for run `set` as the `number`th one of it.
+    pub fn base_name(&self, set: u32, number: u64) -> String {
+        format!("{}.{set}.{number}.base.rdb", self.name)
+    }
+
+    /// Deletes the files of runs that `manifest` does not name, segments before the begin of their shard's log, and
+    /// bases that it does not name.
     pub fn sweep(&self, manifest: &Manifest) -> io::Result<()> {
         let own = format!("{}.", self.name);
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
             let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&own)) else { continue };
-            let set = rest.strip_suffix(".log").and_then(|rest| rest.split('.').next()).and_then(|n| n.parse().ok());
-            let stale_log = set.is_some_and(|set: u32| manifest.sets.iter().all(|known| known.number != set));
+            let stale_log = segment_of(rest).is_some_and(|id| {
+                let set = manifest.sets.iter().find(|set| set.number == id.set);
+                set.is_none_or(|set| id.number < set.begin(id.shard).segment)
+            });
             let stale_base = rest.ends_with(".base.rdb") && manifest.base.as_deref() != name.to_str();
             if stale_log || stale_base {
                 fs::remove_file(self.path.join(&name))?;

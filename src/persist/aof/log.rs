@@ -2,9 +2,12 @@
 //! while it is under way the next one gathers. Knows what is durable. Never waits for a durable write: the driver does
 //! those.
 
+use crate::base::config::Fsync;
 use crate::persist::aof::block::{self, BUFFERED_ALIGN, DIRECT_ALIGN, Place};
 use crate::persist::aof::folder::{Folder, OpenSegment, SegmentId};
+use crate::persist::aof::manifest::Begin;
 use crate::runtime::aligned::AlignedBuf;
+use crate::runtime::files::preallocate;
 use crate::shard::journal::Journal;
 use std::fs::File;
 use std::io;
@@ -13,19 +16,12 @@ use std::sync::Arc;
 
 /// Bytes of a segment. A block that does not fit begins the next one, however large it is.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
-/// Milliseconds between two syncs under [`Fsync::EverySecond`].
+/// Bytes by which a segment's file grows ahead of what is written.
+const AHEAD_BYTES: u64 = 4 << 20;
+/// Bytes that a new segment has from the begin.
+const FIRST_BYTES: u64 = 256 << 10;
+/// Milliseconds between two syncs under `appendfsync everysec`.
 const SYNC_INTERVAL_MS: u64 = 1000;
-
-/// `appendfsync`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fsync {
-    /// Every commit is durable before its replies leave.
-    Always,
-    /// Commits are in the page cache before their replies leave, and durable within about a second.
-    EverySecond,
-    /// As every second, but the kernel decides when.
-    No,
-}
 
 /// A write for the driver; give what comes of it to [`Log::logged`].
 #[derive(Debug)]
@@ -45,6 +41,8 @@ pub struct Log {
     id: SegmentId,
     segment: OpenSegment,
     offset: u64,
+    /// Bytes that the file has.
+    allocated: u64,
     /// Number of the next block.
     sequence: u64,
     /// Blocks before this number are durable.
@@ -58,20 +56,25 @@ pub struct Log {
     syncing: Option<(u64, u64)>,
     synced_ms: u64,
     spare: AlignedBuf,
-    /// Bytes in this run's files.
+    /// Bytes in this run's files, since the last rewrite.
     bytes: u64,
+    /// What is written next begins a new segment.
+    switches: bool,
+    /// Where the log begins that follows the last [`Journal::split`], if nobody has asked yet.
+    begun: Option<Begin>,
 }
 
 impl Log {
     /// Begins a shard's log of a run. The run must be in the manifest already. `position` is the journal's end.
     pub fn begin(folder: Folder, set: u32, shard: u16, position: u64) -> io::Result<Log> {
         let id = SegmentId { set, shard, number: 0 };
-        let segment = folder.create_segment(id, SEGMENT_BYTES)?;
+        let segment = folder.create_segment(id, FIRST_BYTES)?;
         Ok(Log {
             folder,
             id,
             segment,
             offset: 0,
+            allocated: FIRST_BYTES,
             sequence: 0,
             synced: 0,
             written: position,
@@ -81,6 +84,8 @@ impl Log {
             synced_ms: 0,
             spare: AlignedBuf::default(),
             bytes: 0,
+            switches: false,
+            begun: None,
         })
     }
 
@@ -99,6 +104,16 @@ impl Log {
         self.bytes
     }
 
+    /// Whether a durable write is under way.
+    pub fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Whether a sync is under way.
+    pub fn is_syncing(&self) -> bool {
+        self.syncing.is_some()
+    }
+
     /// Whether a write or sync is under way.
     pub fn is_busy(&self) -> bool {
         self.writing.is_some() || self.syncing.is_some()
@@ -107,11 +122,45 @@ impl Log {
     /// Commits what `journal` gathered, if there is something and no commit is under way. Under [`Fsync::Always`] the
     /// answer is a write for the driver to make durable; otherwise the page cache has it when this returns.
     pub fn commit(&mut self, journal: &mut Journal, fsync: Fsync) -> io::Result<Option<Write>> {
-        if journal.is_empty() || self.writing.is_some() || (fsync == Fsync::Always && self.syncing.is_some()) {
+        let idle = journal.is_empty() && !self.switches;
+        if idle || self.writing.is_some() || (fsync == Fsync::Always && self.syncing.is_some()) {
+            return Ok(None);
+        }
+        if let Some((before, end)) = journal.take_before() {
+            self.switches = true;
+            if !before.is_empty() {
+                let write = self.write(before, end, fsync)?;
+                if write.is_some() {
+                    return Ok(write);
+                }
+            }
+        }
+        if self.switches {
+            self.switches = false;
+            self.next_segment()?;
+            self.offset = 0;
+            self.bytes = 0;
+            self.begun = Some(Begin { segment: self.id.number, sequence: self.sequence });
+        }
+        if journal.is_empty() {
             return Ok(None);
         }
         let end = journal.end();
-        let mut buffer = journal.take(std::mem::take(&mut self.spare));
+        let buffer = journal.take(std::mem::take(&mut self.spare));
+        self.write(buffer, end, fsync)
+    }
+
+    /// Where the log begins that follows the last [`Journal::split`]; said once.
+    pub fn take_begun(&mut self) -> Option<Begin> {
+        self.begun.take()
+    }
+
+    /// Whether the next commit has something to do even if nothing is gathered.
+    pub fn switches(&self) -> bool {
+        self.switches
+    }
+
+    fn write(&mut self, mut buffer: AlignedBuf, end: u64, fsync: Fsync) -> io::Result<Option<Write>> {
         let direct = self.segment.direct.as_ref().filter(|_| fsync == Fsync::Always).cloned();
         let align = if direct.is_some() { DIRECT_ALIGN } else { BUFFERED_ALIGN };
         let mut offset = self.offset.next_multiple_of(align as u64);
@@ -122,6 +171,7 @@ impl Log {
         let file = if align == DIRECT_ALIGN { self.segment.direct.clone() } else { None };
         let align = if file.is_some() { DIRECT_ALIGN } else { BUFFERED_ALIGN };
         let file = file.unwrap_or_else(|| self.segment.buffered.clone());
+        self.grow(offset + buffer.len() as u64)?;
         let place = Place { epoch: self.id.epoch(), shard: self.id.shard, sequence: self.sequence };
         let (header, bytes) = block::seal(place, self.synced, align, &buffer);
         if bytes > block::BLOCK_BYTES_MAX {
@@ -176,13 +226,38 @@ impl Log {
         Ok(())
     }
 
+    /// Commits and syncs what is left, waiting for the disk: at the end of the server. No write may be under way.
+    pub fn close(&mut self, journal: &mut Journal) -> io::Result<()> {
+        self.syncing = None;
+        self.commit(journal, Fsync::No)?;
+        if self.durable < self.written {
+            self.segment.buffered.sync_data()?;
+            self.durable = self.written;
+        }
+        // what was allocated ahead is given back; where that fails it is only space
+        let _ = self.segment.buffered.set_len(self.offset);
+        Ok(())
+    }
+
+    /// Has the file take `bytes`, and some more than that.
+    fn grow(&mut self, bytes: u64) -> io::Result<()> {
+        let bytes = bytes.next_multiple_of(DIRECT_ALIGN as u64);
+        if bytes > self.allocated {
+            let ahead = (self.allocated * 2).min(self.allocated + AHEAD_BYTES).min(SEGMENT_BYTES);
+            self.allocated = bytes.max(ahead);
+            preallocate(&self.segment.buffered, self.allocated)?;
+        }
+        Ok(())
+    }
+
     /// Goes on in a new file. What is in the old one becomes durable first, so that a sync of the new one covers it.
     fn next_segment(&mut self) -> io::Result<()> {
         if self.durable < self.written {
             self.segment.buffered.sync_data()?;
         }
         self.id.number += 1;
-        self.segment = self.folder.create_segment(self.id, SEGMENT_BYTES)?;
+        self.segment = self.folder.create_segment(self.id, FIRST_BYTES)?;
+        self.allocated = FIRST_BYTES;
         Ok(())
     }
 }

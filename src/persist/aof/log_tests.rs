@@ -1,7 +1,8 @@
 //! Logs written and read back through real files, whole, torn at every place, and damaged.
 
 use super::*;
-use crate::persist::aof::log::{Fsync, Log};
+use crate::base::config::Fsync;
+use crate::persist::aof::log::Log;
 use crate::persist::aof::manifest::Manifest;
 use crate::shard::journal::Journal;
 use std::os::unix::fs::FileExt;
@@ -26,7 +27,7 @@ impl Drop for Temporary {
     }
 }
 
-const SET: Set = Set { number: 9, shards: 2 };
+const SET: Set = Set { number: 9, shards: 2, begins: Vec::new() };
 
 /// Commits what was gathered, doing what a driver would.
 fn commit(log: &mut Log, journal: &mut Journal, fsync: Fsync) {
@@ -42,9 +43,9 @@ fn set(journal: &mut Journal, key: &str, value: &[u8]) {
 
 /// The commands of a shard's log, without SELECT, as "SET key length".
 fn read_back(folder: &Folder, shard: u16) -> Result<Vec<String>, Damage> {
-    let scanned = scan(folder, SET)?;
+    let scanned = scan(folder, &SET)?;
     let mut commands = Vec::new();
-    replay(folder, SET, shard, &scanned, &mut |words| {
+    replay(folder, &SET, shard, &scanned, &mut |words| {
         if words[0] != b"SELECT" {
             let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
             commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
@@ -82,7 +83,7 @@ fn commits_of_all_policies_read_back_over_segments() {
     for shard in 0..2 {
         assert_eq!(read_back(&temporary.0, shard).unwrap(), expected);
     }
-    assert!(scan(&temporary.0, SET).unwrap().torn.is_empty());
+    assert!(scan(&temporary.0, &SET).unwrap().torn.is_empty());
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn a_tail_torn_at_any_sector_is_cut_and_nothing_before_it() {
         torn[from..sector + 512].fill(0);
         fs::write(&file, &torn).unwrap();
         assert_eq!(read_back(&temporary.0, 0).unwrap(), expected[..3], "sector at {sector}");
-        let tails = scan(&temporary.0, SET).unwrap().torn;
+        let tails = scan(&temporary.0, &SET).unwrap().torn;
         assert_eq!(tails.len(), usize::from(from > last), "a block without a header is not there");
     }
 }
@@ -163,9 +164,10 @@ fn a_transaction_that_is_not_whole_is_left_out_on_every_shard() {
         .collect();
     let mut part = |shard: usize, id: u64, shards: &[u16], key: &str| {
         let (log, journal) = &mut logs[shard];
-        journal.begin(id, shards.iter().copied());
+        journal.enter(id);
         set(journal, key, b"v");
-        journal.finish(id);
+        journal.leave();
+        journal.release(id, shard as u16, shards);
         set(journal, &format!("after-{key}"), b"v");
         commit(log, journal, Fsync::Always);
     };
@@ -174,7 +176,7 @@ fn a_transaction_that_is_not_whole_is_left_out_on_every_shard() {
     part(0, 2, &[0, 1], "c");
     assert_eq!(read_back(&temporary.0, 0).unwrap(), ["SET a 1", "SET after-a 1"]);
     assert_eq!(read_back(&temporary.0, 1).unwrap(), ["SET b 1", "SET after-b 1"]);
-    assert_eq!(scan(&temporary.0, SET).unwrap().cut_parts, 1);
+    assert_eq!(scan(&temporary.0, &SET).unwrap().cut_parts, 1);
 }
 
 #[test]
@@ -187,7 +189,7 @@ fn the_manifest_is_replaced_whole_and_old_runs_are_swept() {
     folder.replace_manifest(&manifest).unwrap();
     folder.sweep(&manifest).unwrap();
     assert_eq!(read_back(folder, 0).unwrap().len(), 1);
-    let next = Manifest { base: None, sets: vec![Set { number: 10, shards: 1 }] };
+    let next = Manifest { base: None, sets: vec![Set { number: 10, shards: 1, begins: Vec::new() }] };
     folder.replace_manifest(&next).unwrap();
     assert_eq!(folder.manifest().unwrap(), Some(next.clone()));
     folder.sweep(&next).unwrap();

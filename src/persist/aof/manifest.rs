@@ -5,18 +5,42 @@
 //! pinion-aof 1
 //! base appendonly.aof.12.base.rdb        at most one: what the data was before the first set
 //! set 13 4                               run 13 of the server, with 4 shards: its files are *.13.SHARD.N.log
+//! from 13 2 5 1234                       shard 2 of run 13: segment 5 is the first one, block 1234 its first block
 //! end 0f3a9c41                           crc32c of everything above it
 //! ```
 
 use std::fmt::Write;
 
 /// What one run of the server logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
     /// Its number; names its files and their epochs.
     pub number: u32,
     /// How many shards it had.
     pub shards: u16,
+    /// Where each shard's log begins, if not with its first block: by shard, or empty.
+    pub begins: Vec<Begin>,
+}
+
+/// Where a shard's log begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Begin {
+    /// Number of the first segment.
+    pub segment: u32,
+    /// Number of its first block.
+    pub sequence: u64,
+}
+
+impl Set {
+    /// A run whose logs begin with their first blocks.
+    pub fn new(number: u32, shards: u16) -> Set {
+        Set { number, shards, begins: Vec::new() }
+    }
+
+    /// Where a shard's log begins.
+    pub fn begin(&self, shard: u16) -> Begin {
+        self.begins.get(usize::from(shard)).copied().unwrap_or_default()
+    }
 }
 
 /// See the module.
@@ -44,6 +68,9 @@ impl Manifest {
         }
         for set in &self.sets {
             let _ = writeln!(text, "set {} {}", set.number, set.shards);
+            for (shard, begin) in set.begins.iter().enumerate() {
+                let _ = writeln!(text, "from {} {shard} {} {}", set.number, begin.segment, begin.sequence);
+            }
         }
         let crc = crc32c::crc32c(text.as_bytes());
         let _ = writeln!(text, "end {crc:08x}");
@@ -76,6 +103,11 @@ impl Manifest {
                     }
                     manifest.sets.push(set);
                 }
+                "from" => {
+                    let last = manifest.sets.last_mut();
+                    let begin = last.and_then(|set| begin(rest, set).map(|begin| set.begins.push(begin)));
+                    begin.ok_or_else(|| wrong("not where a log of the set above begins"))?;
+                }
                 "end" => {
                     if u32::from_str_radix(rest, 16) != Ok(crc32c::crc32c(&text.as_bytes()[..at])) {
                         return Err(wrong("the checksum does not match"));
@@ -95,8 +127,16 @@ impl Manifest {
 
 fn set(text: &str) -> Option<Set> {
     let (number, shards) = text.split_once(' ')?;
-    let set = Set { number: number.parse().ok()?, shards: shards.parse().ok()? };
+    let set = Set::new(number.parse().ok()?, shards.parse().ok()?);
     (set.shards > 0 && set.number < u32::MAX).then_some(set)
+}
+
+/// Where the next shard's log of `set` begins.
+fn begin(text: &str, set: &Set) -> Option<Begin> {
+    let mut words = text.split(' ');
+    let names_it = words.next()?.parse() == Ok(set.number) && words.next()?.parse() == Ok(set.begins.len());
+    let begin = Begin { segment: words.next()?.parse().ok()?, sequence: words.next()?.parse().ok()? };
+    (names_it && set.begins.len() < usize::from(set.shards) && words.next().is_none()).then_some(begin)
 }
 
 /// A name that stays in its folder.
@@ -110,7 +150,8 @@ mod tests {
     use super::*;
 
     fn sample() -> Manifest {
-        let sets = vec![Set { number: 3, shards: 2 }, Set { number: 4, shards: 16 }];
+        let begins = vec![Begin { segment: 7, sequence: 100 }, Begin::default()];
+        let sets = vec![Set { begins, ..Set::new(3, 2) }, Set::new(4, 16)];
         Manifest { base: Some("base 12.rdb".into()), sets }
     }
 

@@ -16,6 +16,7 @@
 pub mod block;
 pub mod cut;
 pub mod folder;
+pub mod frontier;
 pub mod log;
 pub mod manifest;
 pub mod read;

@@ -41,11 +41,13 @@ pub struct Scanned {
     pub cut_parts: usize,
     /// Bytes of whole blocks.
     pub bytes: u64,
+    /// By shard: the last segment, and the end of its last whole block.
+    pub ends: Vec<(SegmentId, u64)>,
 }
 
 /// Looks through all logs of a run.
-pub fn scan(folder: &Folder, set: Set) -> Result<Scanned, Damage> {
-    let mut scanned = Scanned { cuts: Vec::new(), torn: Vec::new(), cut_parts: 0, bytes: 0 };
+pub fn scan(folder: &Folder, set: &Set) -> Result<Scanned, Damage> {
+    let mut scanned = Scanned { cuts: Vec::new(), torn: Vec::new(), cut_parts: 0, bytes: 0, ends: Vec::new() };
     let mut logs = Vec::new();
     let mut open_tails = Vec::new();
     for shard in 0..set.shards {
@@ -69,6 +71,7 @@ pub fn scan(folder: &Folder, set: Set) -> Result<Scanned, Damage> {
         })?;
         scanned.torn.extend(walked.torn);
         scanned.bytes += walked.bytes;
+        scanned.ends.push(walked.end);
         open_tails.push(open.is_some());
         logs.push(parts);
     }
@@ -86,7 +89,7 @@ pub fn scan(folder: &Folder, set: Set) -> Result<Scanned, Damage> {
 /// damage.
 pub fn replay(
     folder: &Folder,
-    set: Set,
+    set: &Set,
     shard: u16,
     scanned: &Scanned,
     run: &mut dyn FnMut(&Words<'_>) -> Result<(), &'static str>,
@@ -110,18 +113,21 @@ pub fn replay(
 struct Walked {
     torn: Option<Torn>,
     bytes: u64,
+    end: (SegmentId, u64),
 }
 
 type Visit<'v> = dyn FnMut(Record<'_>) -> Result<bool, &'static str> + 'v;
 
 /// Visits the records of all whole blocks of a shard's log in order, until `visit` answers false.
-fn walk(folder: &Folder, set: Set, shard: u16, visit: &mut Visit<'_>) -> Result<Walked, Damage> {
-    let mut sequence = 0;
-    let mut walked = Walked { torn: None, bytes: 0 };
-    let first = folder.segment_path(SegmentId { set: set.number, shard, number: 0 });
+fn walk(folder: &Folder, set: &Set, shard: u16, visit: &mut Visit<'_>) -> Result<Walked, Damage> {
+    let begin = set.begin(shard);
+    let mut sequence = begin.sequence;
+    let first = SegmentId { set: set.number, shard, number: begin.segment };
+    let mut walked = Walked { torn: None, bytes: 0, end: (first, 0) };
+    let first = folder.segment_path(first);
     let unreadable = |error: std::io::Error| Damage { file: first.clone(), offset: 0, why: error.to_string() };
     let mut bytes = fs::read(&first).map_err(unreadable)?;
-    for number in 0.. {
+    for number in begin.segment.. {
         let id = SegmentId { set: set.number, shard, number };
         let file = folder.segment_path(id);
         let damage = |offset: usize, why: String| Damage { file: file.clone(), offset: offset as u64, why };
@@ -132,7 +138,12 @@ fn walk(folder: &Folder, set: Set, shard: u16, visit: &mut Visit<'_>) -> Result<
                 Ok(found) => found,
                 Err(broken) => {
                     let next = SegmentId { number: number + 1, ..id };
-                    let following = fs::read(folder.segment_path(next)).unwrap_or_default();
+                    let path = folder.segment_path(next);
+                    let following = match fs::read(&path) {
+                        Ok(bytes) => bytes,
+                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                        Err(error) => return Err(Damage { file: path, offset: 0, why: error.to_string() }),
+                    };
                     let there = Place { epoch: next.epoch(), ..expected };
                     if block::read(&following, there).is_ok() {
                         break following;
@@ -158,6 +169,7 @@ fn walk(folder: &Folder, set: Set, shard: u16, visit: &mut Visit<'_>) -> Result<
             sequence += 1;
             walked.bytes += block.bytes as u64;
             at = from + block.bytes;
+            walked.end = (id, at as u64);
         };
     }
     Ok(walked)

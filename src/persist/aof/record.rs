@@ -77,8 +77,7 @@ mod tests {
     fn records_read_back() {
         let mut journal = Journal::default();
         journal.append(2, [&b"SET"[..], b"k\r\n", b""].into_iter());
-        journal.begin(12, [0, 300].into_iter());
-        journal.finish(12);
+        journal.release(12, 300, &[0, 300]);
         let out = journal.take(AlignedBuf::default());
         let mut rest = &out[HEAD_BYTES..];
         let select: Words<'_> = SmallVec::from_slice(&[&b"SELECT"[..], b"2"]);

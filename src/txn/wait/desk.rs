@@ -11,7 +11,7 @@ use crate::resp::reply::Reply;
 use crate::shard::events::EVERY_KEY;
 use crate::shard::keyspace::Shard;
 use crate::shard::waiters::{Waiters, Waiting};
-use crate::txn::hop::Terms;
+use crate::txn::hop::{self, Terms};
 use crate::txn::lock::{LockTable, Mode};
 use crate::txn::message::Manner;
 use crate::txn::plan;
@@ -322,7 +322,21 @@ impl Desk {
     }
 }
 
-/// Runs a command that a key can serve; its reply. What it did stands in the journal by itself.
+/// Has the key at argument `at` serve a command, and journals what it did.
+pub(super) fn serve_at(
+    blocking: &Blocking,
+    ctx: &mut Context<'_>,
+    args: &mut Args<'_>,
+    at: usize,
+    reply: &mut Reply<'_>,
+) {
+    if ctx.shard.events.journaled {
+        return hop::recorded(ctx, args, |ctx, args| (blocking.serve)(ctx, args, at, reply));
+    }
+    (blocking.serve)(ctx, args, at, reply);
+}
+
+/// Runs a command that a key can serve, and journals what it did; its reply.
 fn serve(
     shard: &mut Shard,
     means: Means<'_>,
@@ -330,12 +344,8 @@ fn serve(
     args: &mut Args<'_>,
     at: usize,
 ) -> OutBuf {
-    let before = shard.events.effects.take();
     let mut out = OutBuf::default();
     let mut reply = Reply::new(&mut out, manner.proto);
-    (means.blocking(id).serve)(&mut context(shard, manner, means.terms), args, at, &mut reply);
-    if let Some(effects) = std::mem::replace(&mut shard.events.effects, before) {
-        shard.events.followed.extend(effects);
-    }
+    serve_at(means.blocking(id), &mut context(shard, manner, means.terms), args, at, &mut reply);
     out
 }

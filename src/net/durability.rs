@@ -1,0 +1,276 @@
+//! The log of one core: commits what the shard has journaled, and holds replies back until what they saw is in the
+//! logs. Never looks into a reply, and never waits for the disk but to write to the page cache.
+//!
+//! Under `appendfsync always` a commit goes to the driver as one durable write; while that is under way the next one
+//! gathers. A reply leaves once every shard that it saw is durable up to where its journal ended when the reply was
+//! ready. Under the other policies a commit is in the page cache before the tick's replies leave, and what other cores
+//! are to hear of it is held back as long; a reply waits only if a transaction over several shards is not written on
+//! all of them yet.
+
+use crate::base::bytes::OutBuf;
+use crate::base::config::Fsync;
+use crate::net::connection::{Closing, Conn};
+use crate::net::worker::Worker;
+use crate::persist::aof::frontier::{Frontier, Participants};
+use crate::persist::aof::log::Log;
+use crate::resp::reply::Reply;
+use crate::runtime::aligned::AlignedBuf;
+use crate::shard::keyspace::Shard;
+use smallvec::SmallVec;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What the server answers to writes while the log cannot be written, as Redis does.
+const MISCONF: &str = "MISCONF Errors writing to the AOF file: ";
+
+/// Replies that wait.
+#[derive(Debug)]
+pub struct Gate {
+    /// The replies.
+    pub out: OutBuf,
+    /// Shards, and the positions up to which their logs must be safe.
+    needs: SmallVec<[(u16, u64); 2]>,
+    /// Transactions that must be safe.
+    wrote: Vec<Arc<Participants>>,
+}
+
+impl Gate {
+    fn is_open(&self, frontier: &Frontier) -> bool {
+        let safe = |(shard, need): &(u16, u64)| frontier.safe(usize::from(*shard)) >= *need;
+        !frontier.works() || (self.needs.iter().all(safe) && self.wrote.iter().all(|txn| txn.is_safe()))
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Keeper {
+    log: Log,
+    /// As it is kept now: after `always` was given up, the write under way still ends first.
+    fsync: Fsync,
+    /// Connections with a gate.
+    gated: Vec<u32>,
+    /// What the frontier was told last.
+    told: u64,
+}
+
+impl Worker {
+    /// Takes over a shard that was read back from disk, in the place of the empty one.
+    pub fn install(&mut self, shard: Shard) {
+        self.router.shard = shard;
+        self.apply_config();
+    }
+
+    /// From now on every write is journaled, and goes to `log`. All cores must do so before anything changes.
+    pub fn keep_log(&mut self, log: Log) {
+        let core = self.router.core;
+        self.router.frontier = self.shared.frontier.clone();
+        self.router.shard.journal.publish_to(self.router.frontier.end_counter(core));
+        self.router.shard.events.journaled = true;
+        let fsync = self.config.appendfsync;
+        self.keeper = Some(Box::new(Keeper { log, fsync, gated: Vec::new(), told: 0 }));
+        self.follow_log_settings();
+    }
+
+    /// Takes over `appendfsync`.
+    pub(super) fn follow_log_settings(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        keeper.fsync = if keeper.log.is_writing() { Fsync::Always } else { self.config.appendfsync };
+        self.router.log_first = keeper.fsync != Fsync::Always;
+    }
+
+    /// Commits what was journaled in this tick; to be called before its replies leave.
+    pub fn commit_journal(&mut self) {
+        if self.keeper.is_none() {
+            return;
+        }
+        self.follow_log_settings();
+        let Some(keeper) = &mut self.keeper else { return };
+        let shard = &mut self.router.shard;
+        shard.record_due();
+        let hurries = keeper.fsync == Fsync::No && self.shared.log_hurries.load(Ordering::Relaxed);
+        let sync = if hurries { Fsync::EverySecond } else { keeper.fsync };
+        let committed =
+            if self.shared.frontier.works() { keeper.log.commit(&mut shard.journal, keeper.fsync) } else { Ok(None) };
+        match committed {
+            Ok(Some(write)) => self.driver.write_log(write.file, write.buffer, write.offset, true),
+            Ok(None) => {}
+            Err(error) => return self.log_failed(&error),
+        }
+        if self.shared.frontier.works()
+            && let Some(file) = keeper.log.sync(sync, self.clock.unix_ms())
+        {
+            self.driver.sync_log(file);
+        }
+        let counters = &self.shared.cores[self.router.core];
+        counters.log_bytes.set(keeper.log.bytes());
+        counters.log_waiting.set(self.router.shard.journal.len() as u64);
+        counters.log_syncing.set(u64::from(keeper.log.is_syncing()));
+        self.tell_frontier();
+    }
+
+    fn tell_frontier(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        self.shared.frontier.synced(self.router.core, keeper.log.durable());
+        let safe = if keeper.fsync == Fsync::Always { keeper.log.durable() } else { keeper.log.written() };
+        if safe > keeper.told {
+            keeper.told = safe;
+            let driver = &mut self.driver;
+            self.shared.frontier.advance(self.router.core, safe, |core| driver.ring(core));
+        }
+    }
+
+    /// The driver has written.
+    pub fn on_logged(&mut self, buffer: AlignedBuf, result: io::Result<()>) {
+        let Some(keeper) = &mut self.keeper else { return };
+        match keeper.log.logged(buffer, result) {
+            Ok(()) => self.tell_frontier(),
+            Err(error) => self.log_failed(&error),
+        }
+    }
+
+    /// The driver has synced.
+    pub fn on_log_synced(&mut self, result: io::Result<()>) {
+        let Some(keeper) = &mut self.keeper else { return };
+        match keeper.log.log_synced(result) {
+            Ok(()) => self.tell_frontier(),
+            Err(error) => self.log_failed(&error),
+        }
+    }
+
+    /// The log cannot be written. What the disk has is not known any more, so nothing is tried again.
+    fn log_failed(&mut self, error: &io::Error) {
+        let Some(keeper) = &mut self.keeper else { return };
+        if keeper.fsync == Fsync::Always {
+            (self.handlers.fatal)(&format!(
+                "The append-only file cannot be written: {error}. With appendfsync always nothing more may be \
+                 acknowledged: exiting."
+            ));
+        }
+        let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        if self.shared.log_error.swap(i64::from(errno), Ordering::SeqCst) == 0 {
+            (self.handlers.warning)(&format!(
+                "The append-only file cannot be written: {error}. Writes are refused from now on; once the cause is \
+                 mended, CONFIG SET appendonly no and then yes begins a new file."
+            ));
+        }
+        self.stop_gates();
+    }
+
+    /// Lets go whoever waits for the logs: there will be nothing to wait for.
+    fn stop_gates(&mut self) {
+        let driver = &mut self.driver;
+        self.shared.frontier.set_working(false, |core| driver.ring(core));
+        self.router.log_first = false;
+    }
+
+    /// Answers MISCONF if the log cannot be written; true if it did.
+    pub(super) fn refuses_writes(&mut self, conn: &Conn, out: &mut OutBuf) -> bool {
+        let errno = self.shared.log_error.load(Ordering::Relaxed);
+        if errno == 0 {
+            return false;
+        }
+        let why = crate::runtime::sockets::errno_text(&io::Error::from_raw_os_error(errno as i32));
+        Reply::new(out, conn.session.proto).error(&format!("{MISCONF}{why}"));
+        true
+    }
+
+    // ---- replies ----
+
+    /// The replies of a connection that may leave now.
+    pub(super) fn next_output(&mut self, conn: &mut Conn) -> Option<OutBuf> {
+        if let Some(gate) = conn.gate.take() {
+            if gate.is_open(&self.shared.frontier) {
+                return Some(gate.out);
+            }
+            conn.gate = Some(gate);
+            return None;
+        }
+        let ending = conn.ended || conn.closing != Closing::No;
+        if conn.out.is_empty() || (!ending && conn.holds_output()) {
+            return None;
+        }
+        let out = std::mem::take(&mut conn.out);
+        let seen = std::mem::take(&mut conn.seen);
+        let Some(keeper) = &mut self.keeper else { return Some(out) };
+        let wrote = std::mem::take(&mut conn.wrote);
+        if seen.is_empty() && wrote.is_empty() {
+            return Some(out);
+        }
+        let (frontier, always) = (&self.shared.frontier, keeper.fsync == Fsync::Always);
+        let needs = (0..self.router.cores)
+            .filter(|core| seen.contains(*core) && (always || frontier.is_capped(*core)))
+            .map(|core| (core as u16, frontier.end(core)))
+            .filter(|(core, end)| frontier.safe(usize::from(*core)) < *end)
+            .collect();
+        let gate = Gate { out, needs, wrote };
+        if gate.is_open(frontier) {
+            return Some(gate.out);
+        }
+        conn.gate = Some(Box::new(gate));
+        keeper.gated.push(conn.id.index);
+        None
+    }
+
+    /// Looks again at connections whose replies wait; those that may leave are sent with the next outputs.
+    pub fn open_gates(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        if keeper.gated.is_empty() {
+            return;
+        }
+        let (frontier, places, touched) = (&self.shared.frontier, &mut self.places, &mut self.touched);
+        keeper.gated.retain(|index| {
+            let Some(conn) = places[*index as usize].conn.as_deref_mut() else { return false };
+            let Some(gate) = &conn.gate else { return false };
+            let opens = gate.is_open(frontier);
+            if opens && !conn.touched {
+                conn.touched = true;
+                touched.push(*index);
+            }
+            !opens
+        });
+    }
+
+    /// Before the core sleeps: has others wake it if replies wait. False if some may leave now.
+    pub fn waits_for_logs(&self) -> bool {
+        let Some(keeper) = self.keeper.as_ref().filter(|keeper| !keeper.gated.is_empty()) else { return true };
+        let frontier = &self.shared.frontier;
+        frontier.wait(self.router.core);
+        let open = |index: &u32| {
+            let conn = self.places[*index as usize].conn.as_deref();
+            conn.is_none_or(|conn| conn.gate.as_ref().is_none_or(|gate| gate.is_open(frontier)))
+        };
+        !keeper.gated.iter().any(open)
+    }
+
+    // ---- the end ----
+
+    /// Writes what is left, waiting for the disk, and lets go of the log. To be called when the core has ended.
+    pub fn close_log(&mut self) {
+        while self.keeper.as_ref().is_some_and(|keeper| keeper.log.is_busy()) {
+            let wait = crate::runtime::driver::Wait { timeout: None, spin: std::time::Duration::ZERO };
+            if self.driver.submit_and_reap(wait, &|| false).is_err() {
+                break;
+            }
+            while let Some(event) = self.driver.next_event() {
+                match event {
+                    crate::runtime::driver::Event::Logged { buffer, result } => self.on_logged(buffer, result),
+                    crate::runtime::driver::Event::LogSynced { result } => self.on_log_synced(result),
+                    _ => {}
+                }
+            }
+        }
+        let Some(mut keeper) = self.keeper.take() else { return };
+        if !self.shared.frontier.works() && self.shared.log_error.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        self.router.shard.record_due();
+        if let Err(error) = keeper.log.close(&mut self.router.shard.journal) {
+            (self.handlers.warning)(&format!("The append-only file could not be completed: {error}"));
+            self.shared.exit_code.store(1, Ordering::Relaxed);
+        }
+        let driver = &mut self.driver;
+        self.shared.frontier.advance(self.router.core, keeper.log.durable(), |core| driver.ring(core));
+        self.router.shard.events.journaled = false;
+    }
+}

@@ -1,0 +1,380 @@
+//! What was logged before this start, read back: each shard's log is run by a thread of its own, as the shard that
+//! wrote it was cut; then, if there are more or fewer shards now, keys move to where they belong. Opens the logs of this
+//! run. Never talks to a client.
+
+use crate::admin;
+use crate::base::bytes::OutBuf;
+use crate::base::clock;
+use crate::base::config::Config;
+use crate::base::hash;
+use crate::base::text;
+use crate::commands::args::Args;
+use crate::commands::context::Context;
+use crate::commands::keys::value_limits;
+use crate::commands::table::{CommandTable, Resolved};
+use crate::net::settings::apply_to_shard;
+use crate::net::shared::Shared;
+use crate::persist::aof::folder::Folder;
+use crate::persist::aof::log::Log;
+use crate::persist::aof::manifest::{Manifest, Set};
+use crate::persist::aof::read::{self, Damage, Scanned, Torn};
+use crate::persist::aof::record::Words;
+use crate::persist::rdb::{FileReader, Found};
+use crate::resp::parse::Span;
+use crate::resp::reply::{Proto, Reply};
+use crate::shard::access;
+use crate::shard::keyspace::{Shard, ShardStats};
+use crate::txn::hop;
+use crate::txn::message::Phase;
+use crate::txn::router::{owner, slots_of};
+use crate::types::rdb::read::Bad;
+use crate::types::table::{Expire, Key};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Commands after which what was removed is freed.
+const FREE_EVERY: u64 = 64;
+/// How often it is looked whether the logs are synced.
+const SYNC_LOOK: Duration = Duration::from_millis(5);
+/// Bytes of a base that are looked at together, at least.
+const WINDOW_BYTES: usize = 1 << 20;
+/// Objects freed then.
+const FREE_OBJECTS: usize = 1024;
+
+/// What one core begins with.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Its data; `None` for none.
+    pub shard: Option<Shard>,
+    /// Where it logs; `None` if it does not.
+    pub log: Option<Log>,
+}
+
+/// What [`open`] found and began.
+#[derive(Debug)]
+pub struct Opened {
+    /// By core.
+    pub kept: Vec<Kept>,
+    /// Bytes of the logs and the base that were there.
+    pub bytes: u64,
+    /// Whether there was a manifest: then no other file counts.
+    pub is_known: bool,
+    /// What the manifest is to be; `None` if nothing is logged.
+    pub manifest: Option<Manifest>,
+}
+
+/// Where the logs are.
+pub fn folder(config: &Config) -> Folder {
+    let path = Path::new(&config.dir).join(&config.appenddirname);
+    Folder { path, name: config.appendfilename.clone() }
+}
+
+/// Reads the logs back, if there are to be any, and begins new ones for `cores` cores. They count once the manifest that
+/// is answered was published.
+///
+/// # Errors
+/// One line that says what is wrong, where, and what may help.
+pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
+    let mut kept: Vec<Kept> = (0..cores).map(|_| Kept::default()).collect();
+    if !config.appendonly {
+        return Ok(Opened { kept, bytes: 0, is_known: false, manifest: None });
+    }
+    let folder = folder(config);
+    let wrong = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", folder.path.display());
+    let found = folder
+        .manifest()
+        .map_err(|error| format!("Cannot read the manifest {}: {error}", folder.manifest_path().display()))?;
+    let is_known = found.is_some();
+    let mut manifest = found.unwrap_or_default();
+    let started = clock::unix_ms_now();
+    let mut shards: Vec<Shard> = Vec::new();
+    let (mut used, mut bytes) = (Vec::new(), 0);
+    if let Some(base) = &manifest.base {
+        let count = manifest.sets.first().map_or(cores, |set| usize::from(set.shards));
+        let path = folder.base_path(base);
+        shards = empty(config, count);
+        bytes += load_base(&path, &mut shards)
+            .map_err(|why| format!("Cannot read the base {}: {why}. Restore the file from a backup", path.display()))?;
+    }
+    for set in &manifest.sets {
+        let scanned = read::scan(&folder, set).map_err(|damage| remedy(&damage))?;
+        tell(config, &scanned)?;
+        if scanned.bytes == 0 {
+            continue;
+        }
+        used.push(set.clone());
+        bytes += scanned.bytes;
+        let from = if shards.is_empty() { empty(config, usize::from(set.shards)) } else { shards };
+        let from = cut_anew(config, from, usize::from(set.shards));
+        shards = replay_all(&folder, set, &scanned, from)?;
+        trim(&folder, &scanned);
+    }
+    manifest.sets = used;
+    if !shards.is_empty() {
+        shards = cut_anew(config, shards, cores);
+        let keys: usize = shards.iter().map(|shard| shard.tables.iter().map(|table| table.len()).sum::<usize>()).sum();
+        let seconds = (clock::unix_ms_now() - started) as f64 / 1000.0;
+        admin::log::notice(&format!("DB loaded from append only file: {seconds:.3} seconds, {keys} keys"));
+        for (kept, mut shard) in kept.iter_mut().zip(shards) {
+            settle(&mut shard);
+            kept.shard = Some(shard);
+        }
+    }
+    let set = Set::new(next_number(&folder, &manifest), cores as u16);
+    manifest.sets.push(set.clone());
+    std::fs::create_dir_all(&folder.path).map_err(|error| wrong("Cannot create", &error))?;
+    for (core, kept) in kept.iter_mut().enumerate() {
+        let log = Log::begin(folder.clone(), set.number, core as u16, 0);
+        kept.log = Some(log.map_err(|error| wrong("Cannot begin a log in", &error))?);
+    }
+    Ok(Opened { kept, bytes, is_known, manifest: Some(manifest) })
+}
+
+/// Has the logs that were begun count, and removes files that no longer do.
+///
+/// # Errors
+/// One line.
+pub fn publish(folder: &Folder, manifest: &Manifest) -> Result<(), String> {
+    let wrong = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", folder.path.display());
+    folder.replace_manifest(manifest).map_err(|error| wrong("Cannot write the manifest in", &error))?;
+    folder.sweep(manifest).map_err(|error| wrong("Cannot remove old files from", &error))
+}
+
+/// As [`publish`], once all that the shards have journaled by now is durable. Blocks.
+///
+/// # Errors
+/// One line.
+pub fn publish_when_synced(manifest: &Manifest, shared: &Shared) -> Result<(), String> {
+    let ends = shared.frontier.ends();
+    while !shared.frontier.is_synced_to(&ends) {
+        if shared.is_ending() || !shared.frontier.works() {
+            return Err("what was loaded could not be written to the append only file".to_string());
+        }
+        std::thread::sleep(SYNC_LOOK);
+    }
+    shared.log_hurries.store(false, Ordering::Relaxed);
+    publish(&folder(&shared.config()), manifest)
+}
+
+/// A number that no set has, nor a file that a set left which is no longer named.
+fn next_number(folder: &Folder, manifest: &Manifest) -> u32 {
+    let own = format!("{}.", folder.name);
+    let of_file = |entry: std::fs::DirEntry| {
+        let name = entry.file_name();
+        name.to_str()?.strip_prefix(&own)?.split('.').next()?.parse::<u32>().ok()
+    };
+    let there = std::fs::read_dir(&folder.path).into_iter().flatten().flatten().filter_map(of_file).max();
+    manifest.next_number().max(there.map_or(1, |number| number.saturating_add(1)))
+}
+
+fn remedy(damage: &Damage) -> String {
+    format!(
+        "Bad file format reading the append only file: {damage}. Restore the file from a backup, or see `pinion check \
+         {}`, which can cut the log there",
+        damage.file.display()
+    )
+}
+
+/// Says what is left out, or refuses to.
+fn tell(config: &Config, scanned: &Scanned) -> Result<(), String> {
+    for Torn { file, offset } in &scanned.torn {
+        let where_ = format!("{} at byte {offset}", file.display());
+        if !config.aof_load_truncated {
+            return Err(format!(
+                "Unexpected end of the append only file: {where_}. Set aof-load-truncated yes to start without what \
+                 was being written there when the server stopped"
+            ));
+        }
+        admin::log::warning(&format!("The append only file ends in the middle of a write: {where_}; it is cut there"));
+    }
+    if scanned.cut_parts > 0 {
+        admin::log::warning(&format!(
+            "{} parts of transactions over several shards are left out, and what follows them: other parts were not \
+             written when the server stopped, and none of it was acknowledged as durable",
+            scanned.cut_parts
+        ));
+    }
+    Ok(())
+}
+
+/// Cuts files off behind their last whole block: what was allocated ahead, or torn.
+fn trim(folder: &Folder, scanned: &Scanned) {
+    for (id, end) in &scanned.ends {
+        let file = OpenOptions::new().write(true).open(folder.segment_path(*id));
+        // where that fails it is found torn again next time
+        let _ = file.and_then(|file| file.set_len(*end));
+    }
+}
+
+/// Reads a snapshot into shards; its bytes.
+fn load_base(path: &Path, shards: &mut [Shard]) -> Result<u64, String> {
+    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let (mut reader, mut unread, mut at) = (FileReader::new(), Vec::new(), 0);
+    let (mut wanted, mut ended) = (WINDOW_BYTES, false);
+    let limits = value_limits(&shards[0]);
+    loop {
+        if !ended && unread.len() - at < wanted {
+            unread.drain(..at);
+            at = 0;
+            let missing = (wanted * 2 - unread.len()) as u64;
+            let got = (&mut file).take(missing).read_to_end(&mut unread).map_err(|error| error.to_string())?;
+            ended = (got as u64) < missing;
+        }
+        let (found, taken) = match reader.step(&unread[at..], &limits) {
+            Err(Bad::Short) if !ended => {
+                wanted *= 2;
+                continue;
+            }
+            Err(bad) => return Err(format!("at byte {}: {bad}", reader.position())),
+            Ok(step) => step,
+        };
+        at += taken;
+        wanted = WINDOW_BYTES;
+        match found {
+            Found::Entry { db, key, value: Some(value), attributes } => {
+                let count = shards.len();
+                let shard = &mut shards[owner(hash::slot(&key), count)];
+                let db = usize::try_from(db).ok().filter(|db| *db < shard.tables.len());
+                let db = db.ok_or_else(|| format!("at byte {}: a database beyond `databases`", reader.position()))?;
+                shard.put(db, Key::new(&key), value, attributes.expire_ms.map_or(Expire::Clear, Expire::At));
+            }
+            Found::End => return Ok(reader.position()),
+            _ => {}
+        }
+    }
+}
+
+fn empty(config: &Config, shards: usize) -> Vec<Shard> {
+    (0..shards)
+        .map(|core| {
+            let mut shard = Shard::new(config.databases, slots_of(core, shards), clock::ticks() ^ core as u64);
+            apply_to_shard(config, &mut shard.settings);
+            shard
+        })
+        .collect()
+}
+
+/// The same keys over `count` shards.
+fn cut_anew(config: &Config, shards: Vec<Shard>, count: usize) -> Vec<Shard> {
+    if shards.len() == count {
+        return shards;
+    }
+    let mut cut = empty(config, count);
+    for mut shard in shards {
+        for db in 0..shard.tables.len() {
+            let mut names = Vec::with_capacity(shard.len(db));
+            shard.for_each(db, |entry| {
+                names.push(entry.key.to_vec());
+                true
+            });
+            for name in names {
+                let key = Key::new(&name);
+                if let Some((value, expire_ms)) = shard.take(db, key) {
+                    let to = &mut cut[owner(hash::slot(&name), count)];
+                    to.put(db, key, value, expire_ms.map_or(Expire::Clear, Expire::At));
+                }
+            }
+        }
+    }
+    cut
+}
+
+/// After the last command: the shard is as if it had always been there.
+fn settle(shard: &mut Shard) {
+    shard.now_ms = clock::unix_ms_now();
+    shard.dirty = 0;
+    shard.stats = ShardStats::default();
+    let (settings, now) = (&shard.settings, shard.now_ms);
+    let mut dice = 0;
+    for table in &mut shard.tables {
+        while !table.sweep_access(usize::MAX, |_| access::stamp(settings, &mut dice, None, now)) {}
+    }
+    while !shard.free_step(FREE_OBJECTS) {}
+}
+
+/// Runs the logs of a set, each on its shard.
+fn replay_all(folder: &Folder, set: &Set, scanned: &Scanned, shards: Vec<Shard>) -> Result<Vec<Shard>, String> {
+    std::thread::scope(|scope| {
+        let players: Vec<_> = shards
+            .into_iter()
+            .enumerate()
+            .map(|(number, shard)| scope.spawn(move || Player::new(shard).play(folder, set, number as u16, scanned)))
+            .collect();
+        players.into_iter().map(|player| player.join().expect("a log is replayed without a panic")).collect()
+    })
+}
+
+/// Runs one log.
+struct Player {
+    shard: Shard,
+    /// Every command under its own name.
+    table: CommandTable,
+    db: usize,
+    data: Vec<u8>,
+    spans: Vec<Span>,
+    reply: OutBuf,
+    commands: u64,
+    refused: u64,
+}
+
+impl Player {
+    fn new(mut shard: Shard) -> Player {
+        // nothing is due while a log is run: what expired meanwhile had not when the commands ran
+        shard.now_ms = 0;
+        let table = CommandTable::new();
+        let reply = OutBuf::default();
+        Player { shard, table, db: 0, data: Vec::new(), spans: Vec::new(), reply, commands: 0, refused: 0 }
+    }
+
+    fn play(mut self, folder: &Folder, set: &Set, number: u16, scanned: &Scanned) -> Result<Shard, String> {
+        read::replay(folder, set, number, scanned, &mut |words| self.run(words)).map_err(|damage| remedy(&damage))?;
+        if self.refused > 0 {
+            admin::log::warning(&format!(
+                "{} of {} commands of shard {number}'s log were refused when they ran again",
+                self.refused, self.commands
+            ));
+        }
+        Ok(self.shard)
+    }
+
+    fn run(&mut self, words: &Words<'_>) -> Result<(), &'static str> {
+        if words[0] == b"SELECT" {
+            let db = words.get(1).and_then(|word| text::parse_u64(word)).and_then(|db| usize::try_from(db).ok());
+            self.db = db.filter(|db| *db < self.shard.tables.len()).ok_or("a database beyond `databases`")?;
+            return Ok(());
+        }
+        self.data.clear();
+        self.spans.clear();
+        for word in words {
+            self.spans.push(Span { start: self.data.len() as u32, len: word.len() as u32 });
+            self.data.extend_from_slice(word);
+        }
+        let mut args = Args::new(&self.data, &self.spans);
+        let Resolved::Command(id) = self.table.resolve(&args) else { return Err("a command that is not known") };
+        let spec = self.table.get(id);
+        if !spec.accepts(args.len()) {
+            return Err("a command with too few words");
+        }
+        let phase = if words[0].eq_ignore_ascii_case(b"debug") { Phase::Debug } else { Phase::Run };
+        let mut ctx = Context {
+            shard: &mut self.shard,
+            db: self.db,
+            no_touch: false,
+            hint: None,
+            bulk_bytes_max: usize::MAX,
+            foreign: &mut [],
+        };
+        let mut reply = Reply { out: &mut self.reply, proto: Proto::Resp2 };
+        hop::run_phase(&spec.plan, phase, &mut ctx, &mut args, &mut reply);
+        self.refused += u64::from(self.reply.bytes.first() == Some(&b'-'));
+        self.reply.clear();
+        self.commands += 1;
+        if self.commands.is_multiple_of(FREE_EVERY) {
+            self.shard.free_step(FREE_OBJECTS);
+        }
+        Ok(())
+    }
+}
