@@ -3,8 +3,14 @@
 
 /// Whether all of `text` matches `pattern`; ASCII letters match without regard to case if `nocase`.
 ///
+/// Nothing but the empty pattern matches an empty text, `*` does not either: so it is in Redis and Valkey, whose users
+/// meet it where a pattern is not compared with `*` first (PSUBSCRIBE, KEYS `**`).
+///
 /// Only the last `*` seen can still change what it swallowed, so one saved position replaces recursion.
 pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     loop {
@@ -91,7 +97,7 @@ mod tests {
         let cases: &[(&str, &str, bool)] = &[
             ("", "", true),
             ("", "a", false),
-            ("*", "", true),
+            ("*", "", false),
             ("a*", "a", true),
             ("a*", "b", false),
             ("**c", "abc", true),

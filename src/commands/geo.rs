@@ -7,6 +7,7 @@ pub(crate) mod search;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
+use crate::commands::key_args::KeyArg;
 use crate::commands::spec::flag::{DENYOOM, READONLY, WRITE};
 use crate::commands::spec::{BeginSearch, CommandSpec, FindKeys, Group, HOME_IS_LAST_KEY, KeySpec, Plan, key};
 use crate::commands::zsets::add::zadd_pairs;
@@ -134,6 +135,21 @@ pub(crate) fn geopos(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
     each(ctx, args, reply, some, |reply| reply.null_array());
 }
 
+/// The source of GEORADIUS and its destinations, the last of which counts; the options begin at argument `options`.
+fn radius_keys(args: &Args<'_>, options: usize) -> Vec<KeyArg> {
+    let mut keys = vec![KeyArg { index: 1, flags: key::RO | key::ACCESS }];
+    let mut at = options;
+    while at + 1 < args.len() {
+        let is = |name: &[u8]| args[at].eq_ignore_ascii_case(name);
+        if is(b"store") || is(b"storedist") {
+            keys.push(KeyArg { index: at + 1, flags: key::OW | key::UPDATE });
+            at += 1;
+        }
+        at += 1;
+    }
+    keys
+}
+
 /// The key behind a keyword.
 const fn behind(word: &'static str, from: i16) -> KeySpec {
     KeySpec {
@@ -169,6 +185,7 @@ pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("georadius", -6, Group::Geo, "3.2.0", Plan::TwoPhase { run: georadius, home: HOME_IS_LAST_KEY })
         .flags(WRITE | DENYOOM)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1), behind("STORE", 6), behind("STOREDIST", 6)])
+        .keys_by(|args| radius_keys(args, 6))
         .docs(
             "Finds the members within a distance of a point and may store them.",
             "O(N+log(M)) with N the members near the area and M those inside",
@@ -196,6 +213,7 @@ pub static COMMANDS: &[CommandSpec] = &[
     )
     .flags(WRITE | DENYOOM)
     .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1), behind("STORE", 5), behind("STOREDIST", 5)])
+    .keys_by(|args| radius_keys(args, 5))
     .docs(
         "Finds the members within a distance of another and may store them.",
         "O(N+log(M)) with N the members near the area and M those inside",

@@ -30,8 +30,8 @@ struct Options {
     noloop: bool,
 }
 
-fn parse(args: &Args<'_>) -> Result<Options, String> {
-    let mut options = Options::default();
+/// Reads the options into `options`, up to the first that is wrong.
+fn parse(args: &Args<'_>, options: &mut Options) -> Result<(), String> {
     let mut i = 3;
     while i < args.len() {
         let (is, more) = (|word: &str| args[i].eq_ignore_ascii_case(word.as_bytes()), i + 1 < args.len());
@@ -64,7 +64,7 @@ fn parse(args: &Args<'_>) -> Result<Options, String> {
         () if args[2].eq_ignore_ascii_case(b"off") => false,
         () => return Err(errors::SYNTAX.into()),
     };
-    Ok(options)
+    Ok(())
 }
 
 /// Checks options that turn tracking on, beside what is on already.
@@ -118,19 +118,14 @@ fn check_prefixes(prefixes: &[Vec<u8>], now: Option<&Tracking>) -> Result<(), St
 
 /// CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]
 pub fn tracking(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut OutBuf) -> Outcome {
-    let checked = parse(args).and_then(|options| {
-        if options.on {
-            check(&options, conn.session.tracking.as_deref())?;
-        }
-        Ok(options)
+    let mut options = Options::default();
+    let checked = parse(args, &mut options).and_then(|()| match options.on {
+        true => check(&options, conn.session.tracking.as_deref()),
+        false => Ok(()),
     });
-    let options = match checked {
-        Ok(options) => options,
-        Err(error) => {
-            Reply::new(out, conn.session.proto).error_bytes(error.as_bytes());
-            return Outcome::Done;
-        }
-    };
+    if let Err(error) = checked {
+        return refuse(worker, conn, &options, error, out);
+    }
     if !options.on && options.redirect.is_none() {
         worker.untrack(conn);
         Reply::new(out, conn.session.proto).ok();
@@ -168,6 +163,22 @@ pub fn tracking(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut
             worker.untrack(conn);
         }
         Reply::new(out, conn.session.proto).ok();
+    });
+    worker.ask_all(conn, &request, finish)
+}
+
+/// Refuses wrong options; whether a connection named before them is there is said first, as in Redis.
+fn refuse(worker: &mut Worker, conn: &mut Conn, options: &Options, error: String, out: &mut OutBuf) -> Outcome {
+    if options.redirect.is_none() {
+        Reply::new(out, conn.session.proto).error_bytes(error.as_bytes());
+        return Outcome::Done;
+    }
+    let tracker = tracker_of(worker, conn, options);
+    let request = Request::Track { find: options.redirect, tracker, prefixes: Vec::new() };
+    let finish = Box::new(move |_: &mut Worker, conn: &mut Conn, answers: Vec<Answer>, out: &mut OutBuf| {
+        let is_there = answers.iter().any(|answer| matches!(answer, Answer::Client(..)));
+        let error = if is_there { error.as_str() } else { NO_REDIRECT };
+        Reply::new(out, conn.session.proto).error_bytes(error.as_bytes());
     });
     worker.ask_all(conn, &request, finish)
 }

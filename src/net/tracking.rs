@@ -139,6 +139,9 @@ pub struct TrackingTable {
     pending: BTreeSet<Vec<u8>>,
     /// Connections of this core with tracking on.
     pub clients: BTreeSet<ConnId>,
+    /// How often each shard was flushed, and the flushes that this core's clients have been told of.
+    flushes: Vec<u64>,
+    flushes_told: u64,
     /// Those of them that redirect.
     redirects: HashMap<ConnId, Redirect>,
 }
@@ -255,26 +258,35 @@ impl Worker {
         for (core, clients) in by_core {
             let invalidation = Invalidation { clients, keys: keys.clone() };
             if core == own {
-                self.on_invalidate(invalidation);
+                self.invalidate_here(invalidation.clients, &invalidation.keys);
             } else {
                 self.router.tell(core, Message::Invalidate(Box::new(invalidation)));
             }
         }
     }
 
-    /// A database of this shard was emptied. The first shard tells everyone, as Redis does; the others those who may
-    /// have cached a key of theirs since.
+    /// A database of this shard was emptied: tells every core, behind the replies to those who read from it before.
     fn tell_flushed(&mut self) {
-        let entries = std::mem::take(&mut self.tracking.table).entries;
-        if self.router.core == 0 {
-            for core in 1..self.router.cores {
-                let all = Invalidation { clients: Vec::new(), keys: None };
-                self.router.tell(core, Message::Invalidate(Box::new(all)));
-            }
-            return self.on_invalidate(Invalidation { clients: Vec::new(), keys: None });
+        self.tracking.table = Table::default();
+        let own = self.router.core;
+        for core in (0..self.router.cores).filter(|core| *core != own) {
+            self.router.tell(core, Message::Invalidate(Box::new(Invalidation { clients: Vec::new(), keys: None })));
         }
-        let clients: BTreeSet<Client> = entries.into_iter().flat_map(|entry| entry.clients).collect();
-        self.send_invalidation(clients.into_iter().collect(), &None);
+        self.on_flushed(own);
+    }
+
+    /// A shard was flushed. All are, each flush in the same order: once all have said so, this core's clients can no
+    /// longer get a reply from before, and hear of it, once.
+    fn on_flushed(&mut self, shard: usize) {
+        let flushes = &mut self.tracking.flushes;
+        flushes.resize(self.router.cores, 0);
+        flushes[shard] += 1;
+        let everywhere = flushes.iter().copied().min().unwrap_or(0);
+        if everywhere > self.tracking.flushes_told {
+            self.tracking.flushes_told = everywhere;
+            let clients = self.tracking.clients.iter().copied().collect();
+            self.invalidate_here(clients, &None);
+        }
     }
 
     /// Tells broadcasting clients which keys changed since the last time; to be called once a tick.
@@ -309,12 +321,16 @@ impl Worker {
         }
     }
 
-    /// Tells clients of this core.
-    pub(super) fn on_invalidate(&mut self, invalidation: Invalidation) {
-        let Invalidation { mut clients, keys } = invalidation;
-        if clients.is_empty() {
-            clients = self.tracking.clients.iter().copied().collect();
+    /// A shard says what is to be forgotten.
+    pub(super) fn on_invalidate(&mut self, shard: usize, invalidation: Invalidation) {
+        match invalidation {
+            Invalidation { keys: None, .. } => self.on_flushed(shard),
+            Invalidation { clients, keys } => self.invalidate_here(clients, &keys),
         }
+    }
+
+    /// Tells clients of this core.
+    fn invalidate_here(&mut self, clients: Vec<ConnId>, keys: &Option<Arc<Vec<u8>>>) {
         for conn in clients {
             if !self.tracking.clients.contains(&conn) {
                 continue;

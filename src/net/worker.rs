@@ -441,7 +441,7 @@ impl Worker {
             }
             Message::Publish { pending, publication } => self.on_publish(from, pending, &publication),
             Message::Published { pending, receivers } => self.on_published(pending, receivers),
-            Message::Invalidate(invalidation) => self.on_invalidate(*invalidation),
+            Message::Invalidate(invalidation) => self.on_invalidate(from, *invalidation),
             Message::Redirected { to, from, keys } => self.on_redirected(to, from, keys),
             Message::RedirectGone(conn) => self.on_redirect_gone(conn),
             Message::WatchedChanged(conn) => self.on_watched_changed(conn),

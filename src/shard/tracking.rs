@@ -54,11 +54,8 @@ impl TrackLog {
         }
     }
 
-    /// Notes that a database was emptied.
-    #[inline]
+    /// Notes that a database was emptied, even if nobody tracks: flushes are counted.
     pub fn flushed(&mut self) {
-        if self.active {
-            self.noted.push(Noted::Flushed);
-        }
+        self.noted.push(Noted::Flushed);
     }
 }

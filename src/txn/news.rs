@@ -56,8 +56,9 @@ pub struct Publication {
 /// Keys that are to be forgotten by clients of one core.
 #[derive(Debug)]
 pub struct Invalidation {
-    /// The clients; none for all that track.
+    /// The clients.
     pub clients: Vec<ConnId>,
-    /// An encoded array of keys, the same in both dialects; `None` for everything.
+    /// An encoded array of keys, the same in both dialects; `None` says that the shard was flushed: everything, by all
+    /// who track.
     pub keys: Option<Arc<Vec<u8>>>,
 }

@@ -2,7 +2,8 @@
 //! the state that is left. A failing history is cut down to its shortest form and printed with its seed.
 //!
 //! `PINION_DIFF_SECONDS` and `PINION_DIFF_CASES` bound the run (60 seconds by default), `PINION_DIFF_SEED` is the
-//! first seed, or `random`, `PINION_DIFF_WITHOUT` names commands to leave out (comma-separated), and
+//! first seed, or `random`, `PINION_DIFF_WITHOUT` names commands to leave out (comma-separated), `PINION_DIFF_ONLY` the
+//! only ones to draw (the final state is read back all the same), and
 //! `PINION_DIFF_FAILURES` says after how many different failures to stop. `PINION_PEERS` is a root folder that holds
 //! newer valkey-server and redis-server; without it, what only those answer is not compared.
 
@@ -15,6 +16,7 @@ mod compare;
 mod grammar;
 mod pair;
 mod pools;
+mod talk;
 
 use case::{Case, Menu, shown};
 use common::Setup;
@@ -36,6 +38,13 @@ struct Budget {
     failures: usize,
     /// Names of commands to leave out, in lower case.
     without: Vec<String>,
+    /// Names of commands to leave in, in lower case; none: all.
+    only: Vec<String>,
+}
+
+/// The names of a list with commas between them.
+fn words(list: &str) -> Vec<String> {
+    list.to_lowercase().split(',').filter(|word| !word.is_empty()).map(str::to_string).collect()
 }
 
 /// Cases of one run, unless `PINION_DIFF_CASES` says otherwise: the same ones on every machine that has the time.
@@ -43,12 +52,6 @@ const CASES: u64 = 4000;
 
 /// Commands of the menu that Pinion does not have yet.
 const STILL_TO_COME: &str = "role,lastsave";
-
-/// Commands with differences in corner cases (which of two errors comes first, the cursor 0 of several shards inside
-/// EXEC, positions outside the map) that are neither mended nor listed with their reason yet.
-/// `PINION_DIFF_UNSETTLED=1` compares them as well. It only shrinks.
-const UNSETTLED: &str = "multi,exec,discard,watch,unwatch,hscan,sscan,zscan,zrange,zrangestore,georadius,\
-     georadius_ro,georadiusbymember,georadiusbymember_ro,geosearch,geosearchstore";
 
 impl Budget {
     fn from_env(seconds: u64) -> Budget {
@@ -62,14 +65,13 @@ impl Budget {
         };
         let time = Duration::from_secs(number("PINION_DIFF_SECONDS", seconds));
         let without = std::env::var("PINION_DIFF_WITHOUT").unwrap_or_default() + "," + STILL_TO_COME;
-        let unsettled = if std::env::var("PINION_DIFF_UNSETTLED").is_ok() { "" } else { UNSETTLED };
-        let without = without + "," + unsettled;
         Budget {
             seed,
             cases: number("PINION_DIFF_CASES", CASES),
             time,
             failures: number("PINION_DIFF_FAILURES", 12) as usize,
-            without: without.to_lowercase().split(',').map(str::to_string).collect(),
+            without: words(&without),
+            only: words(&std::env::var("PINION_DIFF_ONLY").unwrap_or_default()),
         }
     }
 }
@@ -132,8 +134,21 @@ fn describe(pair: &mut Pair, case: &Case, mismatch: &Mismatch) -> String {
 
 #[test]
 fn replies_are_those_of_redis() {
-    let menu = Menu::new(commands::EVERYWHERE.iter().chain(commands::RARELY).copied());
-    compare_with(&Setup::oracle(), &Setup::all(), &menu, &Budget::from_env(60));
+    let budget = Budget::from_env(60);
+    let wanted = |line: &str| {
+        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        budget.only.is_empty() || words.any(|word| budget.only.contains(&word.to_lowercase()))
+    };
+    let lines = commands::EVERYWHERE.iter().chain(commands::RARELY).copied();
+    let menu = Menu::new(lines.filter(|(_, line)| wanted(line)));
+    compare_with(&Setup::oracle(), &Setup::all(), &menu, &budget);
+}
+
+#[test]
+fn what_reaches_another_connection_is_that_of_redis() {
+    let budget = Budget::from_env(30);
+    let found = talk::compare(&Setup::oracle(), &Setup::all(), budget.seed, budget.time, budget.failures);
+    assert!(found.is_empty(), "{} kinds of difference:\n\n{}", found.len(), found.join("\n"));
 }
 
 #[test]

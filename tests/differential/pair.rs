@@ -80,7 +80,8 @@ impl Pair {
 /// As `difference`, but looks into the reply of an EXEC: each element is compared as a reply to its command.
 fn differ(command: &Command, queued: &mut Vec<Command>, theirs: &Value, ours: &Value) -> Option<String> {
     let is = |name: &[u8]| command[0].eq_ignore_ascii_case(name);
-    if is(b"MULTI") || is(b"DISCARD") {
+    // A MULTI inside another one is an error that changes nothing.
+    if (is(b"MULTI") && !theirs.is_error()) || is(b"DISCARD") {
         queued.clear();
     }
     if *theirs == Value::Simple(b"QUEUED".to_vec()) {

@@ -3,7 +3,6 @@
 
 use super::hash::{self, Area, Point};
 use super::{distance_text, human, point_at, unit};
-use crate::base::hash::slot;
 use crate::base::text::{parse_f64, parse_i64};
 use crate::commands::args::Args;
 use crate::commands::context::Context;
@@ -12,8 +11,6 @@ use crate::commands::zsets::{limits, source, store};
 use crate::resp::reply::Reply;
 use crate::types::hash::PackLimits;
 use crate::types::zset::{ScoreRange, Zset};
-
-const TWO_STORES: &str = "ERR STORE and STOREDIST exclude each other";
 
 /// A refusal whose text may quote the client.
 pub(super) type Refused = String;
@@ -443,8 +440,6 @@ fn search(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, form: F
     match result {
         Err(refusal) => reply.error(&refusal),
         Ok(None) => {}
-        // Only with both STORE and STOREDIST, the first of which Redis forgets.
-        Ok(Some((to, _))) if !ctx.shard.slots.contains(&slot(to)) => reply.error(TWO_STORES),
         Ok(Some((to, zset))) => {
             let event = if form == Form::Store { "geosearchstore" } else { "georadiusstore" };
             reply.integer(store(ctx, to, zset, event));

@@ -62,11 +62,11 @@ impl<'a> Wanted<'a> {
                 let number = |at: usize| parse_i64(&args[at]).ok_or(errors::NOT_INTEGER);
                 limit = Some((number(at + 1)?, number(at + 2)?));
                 at += 2;
-            } else if form.reverse.is_none() && is("rev") {
+            } else if reverse.is_none() && is("rev") {
                 reverse = Some(true);
-            } else if form.by.is_none() && is("bylex") {
+            } else if by.is_none() && is("bylex") {
                 by = Some(By::Lex);
-            } else if form.by.is_none() && is("byscore") {
+            } else if by.is_none() && is("byscore") {
                 by = Some(By::Score);
             } else {
                 return Err(errors::SYNTAX);

@@ -6,6 +6,7 @@ use crate::base::{glob, text};
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
+use crate::commands::keys::scan::parse_cursor;
 use crate::commands::zsets::{Refusal, answer, bounds, member, read};
 use crate::resp::reply::Reply;
 
@@ -104,7 +105,6 @@ pub(crate) fn zlexcount(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut 
 
 /// The options of ZSCAN.
 struct Scan<'a> {
-    cursor: u64,
     count: usize,
     pattern: Option<&'a [u8]>,
     scores: bool,
@@ -112,8 +112,7 @@ struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     fn parse(args: &'a Args<'_>) -> Result<Self, Refusal> {
-        let cursor = text::parse_u64(&args[2]).ok_or("ERR invalid cursor")?;
-        let mut scan = Scan { cursor, count: COUNT_DEFAULT, pattern: None, scores: true };
+        let mut scan = Scan { count: COUNT_DEFAULT, pattern: None, scores: true };
         let mut at = 3;
         while let Some(option) = args.get(at) {
             let value = args.get(at + 1);
@@ -142,25 +141,26 @@ pub(crate) fn zscan(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Repl
     let mut found = OutBuf::default();
     let mut elements = Reply::new(&mut found, reply.proto);
     let mut count = 0;
-    let result = Scan::parse(args).and_then(|scan| {
-        read(ctx, &args[1], |zset| {
-            zset.scan(scan.cursor, scan.count, |item, score| {
-                if scan.pattern.is_some_and(|pattern| !item.with_bytes(|own| glob::matches(pattern, own, false))) {
-                    return;
-                }
-                member(&mut elements, item);
+    let Some(cursor) = parse_cursor(&args[2]) else { return reply.error("ERR invalid cursor") };
+    // The options count only where there is something to walk through, as in Redis.
+    let walked = read(ctx, &args[1], |zset| {
+        let scan = Scan::parse(args)?;
+        Ok(zset.scan(cursor, scan.count, |item, score| {
+            if scan.pattern.is_some_and(|pattern| !item.with_bytes(|own| glob::matches(pattern, own, false))) {
+                return;
+            }
+            member(&mut elements, item);
+            count += 1;
+            if scan.scores {
+                elements.bulk(&text::double(score));
                 count += 1;
-                if scan.scores {
-                    elements.bulk(&text::double(score));
-                    count += 1;
-                }
-            })
-        })
+            }
+        }))
     });
-    match result {
+    match walked.and_then(|walked| walked.unwrap_or(Ok(0))) {
         Ok(next) => {
             reply.array(2);
-            reply.bulk_fmt(format_args!("{}", next.unwrap_or(0)));
+            reply.bulk_fmt(format_args!("{next}"));
             reply.array(count);
             reply.out.append(&mut found);
         }
