@@ -368,7 +368,11 @@ fn hand_over_noted(worker: &mut Worker) {
             NotedKind::LargeReply => (LogKind::LargeReply, worker.config.commandlog_large_reply_max_len),
         };
         let args = noted.args.iter().map(Vec::as_slice);
-        logs.push(kind, Record::new(time_s, noted.amount, args, noted.addr.into(), noted.name.into()), max);
+        logs.push(
+            kind,
+            Record::new(time_s, noted.amount, args, noted.args_count, noted.addr.into(), noted.name.into()),
+            max,
+        );
         let ms = noted.amount / 1000;
         let threshold = worker.config.latency_monitor_threshold_ms;
         if noted.kind == NotedKind::Slow && threshold > 0 && ms >= threshold {

@@ -56,16 +56,16 @@ pub struct Record {
 }
 
 impl Record {
-    /// Keeps what fits of `args`: 31 of them and a note about the others, 128 bytes of each and a note about the rest.
+    /// Keeps what fits of `args`, the first of `count`: 31 of them and a note about the others, 128 bytes of each and a note about the rest.
     /// Secrets among them are the caller's to replace by `(redacted)`.
     pub fn new<'a>(
         time_s: u64,
         amount: u64,
-        args: impl ExactSizeIterator<Item = &'a [u8]>,
+        args: impl Iterator<Item = &'a [u8]>,
+        count: usize,
         address: String,
         client: Vec<u8>,
     ) -> Self {
-        let count = args.len();
         let kept = if count > ARGS_MAX { ARGS_MAX - 1 } else { count };
         let mut short: Vec<Vec<u8>> = args.take(kept).map(shortened).collect();
         if count > kept {

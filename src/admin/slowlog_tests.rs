@@ -4,7 +4,14 @@ use super::*;
 use crate::admin::testing::ask;
 
 fn record(amount: u64, args: &[&str]) -> Record {
-    Record::new(1_700_000_000, amount, args.iter().map(|arg| arg.as_bytes()), "127.0.0.1:5".into(), b"me".to_vec())
+    Record::new(
+        1_700_000_000,
+        amount,
+        args.iter().map(|arg| arg.as_bytes()),
+        args.len(),
+        "127.0.0.1:5".into(),
+        b"me".to_vec(),
+    )
 }
 
 fn logs() -> CommandLogs {

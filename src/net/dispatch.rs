@@ -577,8 +577,10 @@ impl Worker {
         let command = conn.last_command.map_or("", |id| self.router.table.get(id).name);
         let secrets = redact::secrets(command, args);
         let shown = args.from(0).enumerate().map(|(i, arg)| if secrets.contains(&i) { REDACTED } else { arg });
+        let shown_of = args.len();
         let args = shown.take(limits::NOTED_ARGS_MAX).map(<[u8]>::to_vec).collect();
-        self.noted.push(Noted { kind, amount, args, addr: conn.addr.clone(), name: conn.session.name.clone() });
+        let (addr, name) = (conn.addr.clone(), conn.session.name.clone());
+        self.noted.push(Noted { kind, amount, args, args_count: shown_of, addr, name });
     }
 
     #[inline]

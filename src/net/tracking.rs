@@ -137,8 +137,8 @@ pub struct TrackingTable {
     lengths: BTreeMap<usize, usize>,
     /// Prefixes with a key that changed.
     pending: BTreeSet<Vec<u8>>,
-    /// Connections of this core with tracking on.
-    pub clients: BTreeSet<ConnId>,
+    /// Connections of this core with tracking on, and whether in BCAST mode.
+    pub clients: BTreeMap<ConnId, bool>,
     /// How often each shard was flushed, and the flushes that this core's clients have been told of.
     flushes: Vec<u64>,
     flushes_told: u64,
@@ -245,20 +245,20 @@ impl Worker {
     fn tell_to_forget(&mut self, entry: &Entry, spared: Option<Client>) {
         let keys = encode([&*entry.key].into_iter());
         let clients = entry.clients.iter().filter(|client| Some(**client) != spared).copied();
-        self.send_invalidation(clients.collect(), &Some(keys));
+        self.send_invalidation(clients.collect(), &Some(keys), false);
     }
 
     /// To clients of any core.
-    fn send_invalidation(&mut self, clients: SmallVec<[Client; 2]>, keys: &Option<Arc<Vec<u8>>>) {
+    fn send_invalidation(&mut self, clients: SmallVec<[Client; 2]>, keys: &Option<Arc<Vec<u8>>>, broadcast: bool) {
         let own = self.router.core;
         let mut by_core: BTreeMap<usize, Vec<ConnId>> = BTreeMap::new();
         for (core, conn) in clients {
             by_core.entry(usize::from(core)).or_default().push(conn);
         }
         for (core, clients) in by_core {
-            let invalidation = Invalidation { clients, keys: keys.clone() };
+            let invalidation = Invalidation { clients, keys: keys.clone(), broadcast };
             if core == own {
-                self.invalidate_here(invalidation.clients, &invalidation.keys);
+                self.invalidate_here(invalidation);
             } else {
                 self.router.tell(core, Message::Invalidate(Box::new(invalidation)));
             }
@@ -270,7 +270,10 @@ impl Worker {
         self.tracking.table = Table::default();
         let own = self.router.core;
         for core in (0..self.router.cores).filter(|core| *core != own) {
-            self.router.tell(core, Message::Invalidate(Box::new(Invalidation { clients: Vec::new(), keys: None })));
+            self.router.tell(
+                core,
+                Message::Invalidate(Box::new(Invalidation { clients: Vec::new(), keys: None, broadcast: false })),
+            );
         }
         self.on_flushed(own);
     }
@@ -284,8 +287,8 @@ impl Worker {
         let everywhere = flushes.iter().copied().min().unwrap_or(0);
         if everywhere > self.tracking.flushes_told {
             self.tracking.flushes_told = everywhere;
-            let clients = self.tracking.clients.iter().copied().collect();
-            self.invalidate_here(clients, &None);
+            let clients = self.tracking.clients.keys().copied().collect();
+            self.invalidate_here(Invalidation { clients, keys: None, broadcast: false });
         }
     }
 
@@ -316,7 +319,7 @@ impl Worker {
                 } else {
                     all.clone()
                 };
-                self.send_invalidation([client].into_iter().collect(), &Some(keys));
+                self.send_invalidation([client].into_iter().collect(), &Some(keys), true);
             }
         }
     }
@@ -325,14 +328,18 @@ impl Worker {
     pub(super) fn on_invalidate(&mut self, shard: usize, invalidation: Invalidation) {
         match invalidation {
             Invalidation { keys: None, .. } => self.on_flushed(shard),
-            Invalidation { clients, keys } => self.invalidate_here(clients, &keys),
+            keys => self.invalidate_here(keys),
         }
     }
 
     /// Tells clients of this core.
-    fn invalidate_here(&mut self, clients: Vec<ConnId>, keys: &Option<Arc<Vec<u8>>>) {
+    fn invalidate_here(&mut self, invalidation: Invalidation) {
+        let Invalidation { clients, keys, broadcast } = invalidation;
         for conn in clients {
-            if !self.tracking.clients.contains(&conn) {
+            // One that broadcasts now does not care for what it read before.
+            let cares =
+                self.tracking.clients.get(&conn).map(|is_broadcast| broadcast || !is_broadcast || keys.is_none());
+            if cares != Some(true) {
                 continue;
             }
             match self.tracking.redirects.get(&conn) {
@@ -372,7 +379,7 @@ impl Worker {
 
     /// Turns tracking on; the options have been checked.
     pub(super) fn track(&mut self, conn: &mut Conn, tracking: Tracking) {
-        self.tracking.clients.insert(conn.id);
+        self.tracking.clients.insert(conn.id, tracking.broadcast);
         match tracking.redirect {
             Some(redirect) => drop(self.tracking.redirects.insert(conn.id, redirect)),
             None => drop(self.tracking.redirects.remove(&conn.id)),

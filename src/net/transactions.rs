@@ -247,7 +247,8 @@ impl Worker {
                 Some(conn) => (conn.addr.clone(), conn.session.name.clone()),
                 None => Default::default(),
             };
-            self.noted.push(Noted { kind: NotedKind::Slow, amount: micros, args, addr, name });
+            let args_count = args.len();
+            self.noted.push(Noted { kind: NotedKind::Slow, amount: micros, args, args_count, addr, name });
         }
     }
 }

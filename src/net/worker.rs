@@ -60,6 +60,8 @@ pub struct Noted {
     pub amount: u64,
     /// Arguments, cut to what the log keeps.
     pub args: Vec<Vec<u8>>,
+    /// How many arguments there were.
+    pub args_count: usize,
     /// Where the client is.
     pub addr: Box<str>,
     /// Its name.

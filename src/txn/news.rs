@@ -61,4 +61,6 @@ pub struct Invalidation {
     /// An encoded array of keys, the same in both dialects; `None` says that the shard was flushed: everything, by all
     /// who track.
     pub keys: Option<Arc<Vec<u8>>>,
+    /// Whether it is for clients in BCAST mode, or for those that read the keys.
+    pub broadcast: bool,
 }

@@ -9,6 +9,7 @@ use crate::commands::context::Foreign;
 use crate::commands::spec::{Gather, Relay, RelayFn, flag};
 use crate::commands::table::CommandId;
 use crate::resp::reply::{Proto, Reply};
+use crate::shard::tracking::Tracker;
 use crate::txn::gather;
 use crate::txn::hop::Outboxes;
 use crate::txn::message::{CommandBatch, ConnId, HomeRun, Manner, Message, Phase, RemoteCommand, Share, Ticket, Work};
@@ -372,6 +373,8 @@ impl Router {
             return;
         }
         t.slots.clear();
+        let outer = t.commands.commands[t.next - 1].id;
+        let reads = self.table.get(outer).has(flag::READONLY);
         for words in &commands {
             let slot = t.slots.len() as u32;
             t.slots.push(OutBuf::default());
@@ -382,7 +385,9 @@ impl Router {
             let args = Args::new(&data, &spans);
             let core =
                 self.table.get(id).first_key(&args).map_or(self.core, |at| owner(hash::slot(&args[at]), self.cores));
-            let manner = Manner { proto: Proto::Resp2, ..t.manner };
+            // A client caches what it asked to read, not what a write looks at on its way.
+            let tracker = t.manner.tracker.map(|tracker| Tracker { remembers: tracker.remembers && reads, ..tracker });
+            let manner = Manner { proto: Proto::Resp2, tracker, ..t.manner };
             batch_for(works, core, &mut self.outboxes).push_args(remote(id, Phase::Run, manner, ticket), &args);
         }
         t.step = Step::Relay(rounds);

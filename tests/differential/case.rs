@@ -180,8 +180,8 @@ fn races_the_clock(command: &Command) -> bool {
 }
 
 /// Starts in the middle of a SCAN, or lists every setting, or leaves a HELLO half done: Redis 7.0 sets the name before
-/// it finds that the rest is wrong. Or has as many arguments as newer servers take (ZRANK with WITHSCORE, COMMAND GETKEYS
-/// of a lone name): where Redis 7.0 does not queue such a command it drops the whole transaction.
+/// it finds that the rest is wrong. Or has as many arguments as newer servers take (ZRANK with WITHSCORE, COMMAND
+/// GETKEYS of a lone name): where Redis 7.0 does not queue such a command it drops the whole transaction.
 fn is_each_servers_own(command: &Command) -> bool {
     let cursor = command.get(1).and_then(|arg| std::str::from_utf8(arg).ok()).and_then(|t| t.parse::<u64>().ok());
     match command[0].to_ascii_lowercase().as_slice() {

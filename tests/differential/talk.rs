@@ -38,7 +38,7 @@ const SAID: &[(usize, &str)] = &[
     (1, "CLIENT TRACKING onoff [BCAST] [OPTIN] [OPTOUT] [NOLOOP] [PREFIX chprefix]"),
     (4, "CLIENT CACHING (YES|NO|Maybe)"),
     (3, "CLIENT (TRACKINGINFO|GETREDIR)"),
-    (8, "CONFIG SET notify-keyspace-events (KEA|KEA|KEA|Kg|E$l|Ehsz|KEx|Kt|KEAmn|K)"),
+    (8, "CONFIG SET notify-keyspace-events (KEA|KEA|KEA|Kg|E$l|Ehsz|KEx|Kt|KEAm|K)"),
     (1, "CONFIG GET notify-keyspace-events"),
     (10, "GET key"),
     (4, "MGET key+"),
@@ -169,7 +169,10 @@ impl Side {
         loop {
             match client.try_recv() {
                 Ok(Some(value)) if is_sign(&value, &sign) => break,
-                Ok(Some(value)) => heard.push(named(format!("{value:?}"), self.ids, &self.version)),
+                Ok(Some(value)) => {
+                    let texts = one_by_one(value).into_iter();
+                    heard.extend(texts.map(|value| named(format!("{value:?}"), self.ids, &self.version)));
+                }
                 _ => {
                     heard.push("(closed)".into());
                     break;
@@ -187,6 +190,22 @@ fn is_sign(value: &Value, sign: &str) -> bool {
         Value::Array(parts) => parts.len() == 2 && is_sign(&parts[1], sign),
         _ => false,
     }
+}
+
+/// A message that several keys are no longer what they were as one for each: keys of several shards are told apart.
+fn one_by_one(value: Value) -> Vec<Value> {
+    let (Value::Push(parts) | Value::Array(parts)) = &value else { return vec![value] };
+    let Some((Value::Array(keys), head)) = parts.split_last() else { return vec![value] };
+    let is_told = head.last().is_some_and(|word| [&b"invalidate"[..], b"__redis__:invalidate"].contains(&bytes(word)));
+    if !is_told {
+        return vec![value];
+    }
+    let one = |key: &Value| Value::Push([head, &[key.clone()]].concat());
+    keys.iter().map(one).collect()
+}
+
+fn bytes(word: &Value) -> &[u8] {
+    if let Value::Bulk(bytes) = word { bytes } else { b"" }
 }
 
 /// Puts names in the place of the connections' numbers and of the server's version, and takes from the end of a
