@@ -56,8 +56,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// Keeps what fits of `args`, the first of `count`: 31 of them and a note about the others, 128 bytes of each and a note about the rest.
-    /// Secrets among them are the caller's to replace by `(redacted)`.
+    /// Keeps what fits of `args`, the first of `count`: 31 of them and a note about the others, 128 bytes of each and a
+    /// note about the rest. Secrets among them are the caller's to replace by `(redacted)`.
     pub fn new<'a>(
         time_s: u64,
         amount: u64,

@@ -13,10 +13,10 @@ use crate::commands::spec::{KeyShape, Plan};
 use crate::commands::table::{CommandId, Resolved};
 use crate::net::connection::{Big, Closing, Conn};
 use crate::net::loading::LOADING;
-use crate::net::redact::{self, REDACTED};
+use crate::net::noted::NotedKind;
 use crate::net::session::ReplyMode;
 use crate::net::subscribe;
-use crate::net::worker::{Noted, NotedKind, Pause, Source, Worker, note_run};
+use crate::net::worker::{Pause, Source, Worker, note_run};
 use crate::resp::big::BigCollector;
 use crate::resp::parse::{Batch, Limits, Parser, Source as At, Stop};
 use crate::resp::reply::{Proto, Reply};
@@ -570,27 +570,6 @@ impl Worker {
             Pause::No => false,
             Pause::Writes => has(spec_flags, flag::WRITE) || has(spec_flags, flag::MAY_REPLICATE),
             Pause::All => true,
-        }
-    }
-
-    fn note(&mut self, conn: &Conn, kind: NotedKind, amount: u64, args: &Args<'_>) {
-        let command = conn.last_command.map_or("", |id| self.router.table.get(id).name);
-        let secrets = redact::secrets(command, args);
-        let shown = args.from(0).enumerate().map(|(i, arg)| if secrets.contains(&i) { REDACTED } else { arg });
-        let shown_of = args.len();
-        let args = shown.take(limits::NOTED_ARGS_MAX).map(<[u8]>::to_vec).collect();
-        let (addr, name) = (conn.addr.clone(), conn.session.name.clone());
-        self.noted.push(Noted { kind, amount, args, args_count: shown_of, addr, name });
-    }
-
-    #[inline]
-    fn note_sizes(&mut self, conn: &Conn, args: &Args<'_>, request: usize, reply: usize) {
-        let over = |bytes: usize, limit: i64| limit >= 0 && bytes as u64 > limit as u64;
-        if over(request, self.config.commandlog_request_larger_than) {
-            self.note(conn, NotedKind::LargeRequest, request as u64, args);
-        }
-        if over(reply, self.config.commandlog_reply_larger_than) {
-            self.note(conn, NotedKind::LargeReply, reply as u64, args);
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod listener;
 mod loading;
 pub mod memory;
 mod monitors;
+pub mod noted;
 pub mod output;
 mod pipeline;
 pub mod pubsub;

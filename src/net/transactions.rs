@@ -10,7 +10,7 @@ use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::dispatch::OUT_OF_MEMORY;
 use crate::net::session::Multi;
-use crate::net::worker::{Noted, NotedKind, Worker, note_run};
+use crate::net::worker::{Worker, note_run};
 use crate::resp::reply::Reply;
 use crate::txn::message::{ConnId, Phase, RemoteCommand, Ticket};
 use crate::txn::router::Outcome;
@@ -238,18 +238,6 @@ impl Worker {
             note_run(&mut self.histograms, counters, self.config.latency_tracking, id, ticks, failed);
         }
         self.router.ran = ran;
-    }
-
-    /// Hands slow commands of transactions to the log.
-    pub(super) fn deliver_slow(&mut self) {
-        for (id, micros, args) in std::mem::take(&mut self.router.slow) {
-            let (addr, name) = match self.conn_mut(id) {
-                Some(conn) => (conn.addr.clone(), conn.session.name.clone()),
-                None => Default::default(),
-            };
-            let args_count = args.len();
-            self.noted.push(Noted { kind: NotedKind::Slow, amount: micros, args, args_count, addr, name });
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::net::dispatch::Work;
 use crate::net::durability::Keeper;
 use crate::net::loading::LoadWatch;
 use crate::net::memory::MemoryWatch;
+use crate::net::noted::Noted;
 use crate::net::pubsub::Book;
 use crate::net::push::Held;
 use crate::net::shared::{CoreCounters, Shared};
@@ -49,34 +50,6 @@ impl std::fmt::Debug for Handlers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Handlers({})", self.session.iter().flatten().count())
     }
-}
-
-/// What a log of commands gets to see of a command that was slow or large.
-#[derive(Debug)]
-pub struct Noted {
-    /// Which log.
-    pub kind: NotedKind,
-    /// Microseconds, or bytes.
-    pub amount: u64,
-    /// Arguments, cut to what the log keeps.
-    pub args: Vec<Vec<u8>>,
-    /// How many arguments there were.
-    pub args_count: usize,
-    /// Where the client is.
-    pub addr: Box<str>,
-    /// Its name.
-    pub name: Box<[u8]>,
-}
-
-/// See [`Noted::kind`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotedKind {
-    /// Ran long.
-    Slow,
-    /// Large request.
-    LargeRequest,
-    /// Large reply.
-    LargeReply,
 }
 
 /// Where received bytes are.

@@ -1,0 +1,77 @@
+//! Commands that were slow or large, as the logs of them get to see: noted by the core of the client, without secrets.
+//! Never decides which log keeps what.
+
+use crate::base::limits;
+use crate::commands::args::Args;
+use crate::net::connection::Conn;
+use crate::net::redact::{self, REDACTED};
+use crate::net::worker::Worker;
+
+/// What a log of commands gets to see of a command that was slow or large.
+#[derive(Debug)]
+pub struct Noted {
+    /// Which log.
+    pub kind: NotedKind,
+    /// Microseconds, or bytes.
+    pub amount: u64,
+    /// Arguments, cut to what the log keeps.
+    pub args: Vec<Vec<u8>>,
+    /// How many arguments there were.
+    pub args_count: usize,
+    /// Where the client is.
+    pub addr: Box<str>,
+    /// Its name.
+    pub name: Box<[u8]>,
+}
+
+/// See [`Noted::kind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotedKind {
+    /// Ran long.
+    Slow,
+    /// Large request.
+    LargeRequest,
+    /// Large reply.
+    LargeReply,
+}
+
+impl Worker {
+    /// Notes a command for one of the logs, without its secrets.
+    pub(super) fn note(&mut self, conn: &Conn, kind: NotedKind, amount: u64, args: &Args<'_>) {
+        let command = conn.last_command.map_or("", |id| self.router.table.get(id).name);
+        let secrets = redact::secrets(command, args);
+        let shown = args.from(0).enumerate().map(|(i, arg)| if secrets.contains(&i) { REDACTED } else { arg });
+        self.noted.push(Noted {
+            kind,
+            amount,
+            args: shown.take(limits::NOTED_ARGS_MAX).map(<[u8]>::to_vec).collect(),
+            args_count: args.len(),
+            addr: conn.addr.clone(),
+            name: conn.session.name.clone(),
+        });
+    }
+
+    /// Notes a command whose request or reply was large.
+    #[inline]
+    pub(super) fn note_sizes(&mut self, conn: &Conn, args: &Args<'_>, request: usize, reply: usize) {
+        let over = |bytes: usize, limit: i64| limit >= 0 && bytes as u64 > limit as u64;
+        if over(request, self.config.commandlog_request_larger_than) {
+            self.note(conn, NotedKind::LargeRequest, request as u64, args);
+        }
+        if over(reply, self.config.commandlog_reply_larger_than) {
+            self.note(conn, NotedKind::LargeReply, reply as u64, args);
+        }
+    }
+
+    /// Hands slow commands of transactions to the log.
+    pub(super) fn deliver_slow(&mut self) {
+        for (id, micros, args) in std::mem::take(&mut self.router.slow) {
+            let (addr, name) = match self.conn_mut(id) {
+                Some(conn) => (conn.addr.clone(), conn.session.name.clone()),
+                None => Default::default(),
+            };
+            let args_count = args.len();
+            self.noted.push(Noted { kind: NotedKind::Slow, amount: micros, args, args_count, addr, name });
+        }
+    }
+}
