@@ -104,7 +104,14 @@ pub fn info(worker: &Worker, state: &AdminState, mut figures: Vec<Figures>, comm
     (info.persistence.loaded_keys, info.persistence.loaded_keys_expired) = worker.shared.loading.counted();
     info.persistence.changes_since_save = figures.iter().map(|f| f.dirty).sum();
     log_figures(worker, &mut info.persistence);
-    info.persistence.last_save_time_s = worker.shared.started_ms / 1000;
+    let saves = state.saves().figures(worker.clock.unix_ms());
+    info.persistence.saving = saves.saving;
+    info.persistence.save_keys = saves.keys;
+    info.persistence.last_save_time_s = saves.last_save_s;
+    info.persistence.last_save_failed = saves.last_failed;
+    info.persistence.last_save_s = saves.last_took_s;
+    info.persistence.current_save_s = saves.current_s;
+    info.persistence.saves = saves.saves;
     info.replication.replid = state.replication_id();
     info.replication.backlog_size = 10 * 1024 * 1024;
     if commands {

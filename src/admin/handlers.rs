@@ -3,6 +3,7 @@
 
 use crate::admin::info::Sections;
 use crate::admin::latency::LatencyFacts;
+use crate::admin::save::{self, ShutdownHow};
 use crate::admin::slowlog::{CommandLogs, LogKind, Record};
 use crate::admin::state::AdminState;
 use crate::admin::{collect, command as command_replies, log};
@@ -91,12 +92,13 @@ pub fn time(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut Ou
 /// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]
 pub fn shutdown(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
     let mut reply = Reply::new(out, conn.session.proto);
-    let (mut save, mut nosave, mut others, mut abort) = (false, false, false, false);
+    let (mut save, mut nosave, mut force, mut others, mut abort) = (false, false, false, false, false);
     for arg in args.from(1) {
         match arg.to_ascii_lowercase().as_slice() {
             b"save" => save = true,
             b"nosave" => nosave = true,
-            b"now" | b"force" | b"failover" | b"safe" => others = true,
+            b"force" => (force, others) = (true, true),
+            b"now" | b"failover" | b"safe" => others = true,
             b"abort" => abort = true,
             _ => {
                 reply.error(errors::SYNTAX);
@@ -106,17 +108,20 @@ pub fn shutdown(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: 
     }
     if save && nosave || abort && (save || nosave || others) {
         reply.error(errors::SYNTAX);
-    } else if abort {
-        reply.error("ERR No shutdown in progress.");
-    } else if save {
-        reply.error("ERR Errors trying to SHUTDOWN: nothing can be saved, this server keeps data in memory only.");
-    } else {
-        log::notice("User requested shutdown...");
-        worker.shared.shut_down();
-        crate::runtime::signals::raise_term();
-        worker.close(conn, crate::net::connection::Closing::AfterReplies);
+        return Outcome::Done;
     }
-    Outcome::Done
+    if abort {
+        reply.error("ERR No shutdown in progress.");
+        return Outcome::Done;
+    }
+    log::notice("User requested shutdown...");
+    let whose = Some((conn.id, conn.next_seq()));
+    let outcome = save::shut_down(worker, whose, ShutdownHow { save, nosave, force });
+    if worker.shared.is_ending() {
+        worker.close(conn, crate::net::connection::Closing::AfterReplies);
+        return Outcome::Done;
+    }
+    outcome
 }
 
 /// Answers another core's (or this one's) question about this core.
@@ -179,6 +184,7 @@ fn describe(worker: &Worker) -> String {
 /// After the commands of a tick.
 pub fn after_run(worker: &mut Worker) {
     hand_over_noted(worker);
+    save::after_run(worker);
 }
 
 /// As often as `hz` says: the first core takes the samples that INFO's rates and peaks are made of.
@@ -186,7 +192,7 @@ pub fn cron(worker: &mut Worker) {
     if worker.router.core != 0 {
         return;
     }
-    let shared = &worker.shared;
+    let shared = worker.shared.clone();
     let state: &AdminState = shared.admin();
     let now_us = worker.clock.mono_us();
     let mut rates = state.rates();
@@ -195,7 +201,9 @@ pub fn cron(worker: &mut Worker) {
     }
     rates.input.sample(now_us, shared.total(|c| &c.bytes_in));
     rates.output.sample(now_us, shared.total(|c| &c.bytes_out));
+    drop(rates);
     state.memory().sample(worker.clock.unix_ms() / 1000);
+    save::cron(worker);
 }
 
 /// INFO [section ...]

@@ -4,6 +4,7 @@
 use crate::admin::config::ConfigStore;
 use crate::admin::latency::LatencyMonitor;
 use crate::admin::metrics::{MemoryWatch, Process, hex_id};
+use crate::admin::save::SaveState;
 use crate::admin::slowlog::CommandLogs;
 use crate::base::clock;
 use crate::base::stats::{Random, Rate};
@@ -28,6 +29,7 @@ pub struct AdminState {
     latency: Mutex<LatencyMonitor>,
     memory: Mutex<MemoryWatch>,
     rates: Mutex<Rates>,
+    saves: Mutex<SaveState>,
     replication_id: Mutex<String>,
     process: Process,
 }
@@ -45,6 +47,7 @@ impl AdminState {
             logs: Mutex::default(),
             latency: Mutex::default(),
             memory: Mutex::new(MemoryWatch::start(clock::unix_ms_now() / 1000)),
+            saves: Mutex::new(SaveState::new(clock::unix_ms_now() / 1000)),
             rates: Mutex::new(Rates { ops: vec![Rate::default(); cores], ..Rates::default() }),
             replication_id: Mutex::new(hex_id(&mut Random::new(seed.rotate_left(32)))),
             process,
@@ -74,6 +77,11 @@ impl AdminState {
     /// See [`Rates`].
     pub fn rates(&self) -> MutexGuard<'_, Rates> {
         lock(&self.rates)
+    }
+
+    /// Snapshots.
+    pub fn saves(&self) -> MutexGuard<'_, SaveState> {
+        lock(&self.saves)
     }
 
     /// 40 hex digits.

@@ -165,6 +165,16 @@ words_of_a_setting! {
     }
 }
 
+words_of_a_setting! {
+    /// Whose form snapshots take where Redis and Valkey differ: hash fields that expire.
+    RdbFlavor {
+        /// Redis 7.4 and later.
+        Redis = "redis",
+        /// Valkey 9 and later.
+        Valkey = "valkey",
+    }
+}
+
 /// How a SIGINT or SIGTERM ends the server; all false is `default`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ShutdownOn {
@@ -306,8 +316,18 @@ pub struct Config {
     pub dir: String,
     /// Name of the snapshot.
     pub dbfilename: String,
-    /// When to snapshot; none by default.
+    /// When to snapshot.
     pub save: Vec<SavePoint>,
+    /// Compress strings in snapshots.
+    pub rdb_compression: bool,
+    /// End snapshots with a checksum.
+    pub rdb_checksum: bool,
+    /// Have the kernel write a snapshot while it grows.
+    pub rdb_incremental_fsync: bool,
+    /// See [`RdbFlavor`].
+    pub rdb_flavor: RdbFlavor,
+    /// Refuse writes while the last snapshot that a save point asked for failed.
+    pub stop_writes_on_bgsave_error: bool,
     /// Log every write.
     pub appendonly: bool,
     /// Its directory, inside `dir`.
@@ -448,6 +468,11 @@ impl Default for Config {
             dir: ".".into(),
             dbfilename: "dump.rdb".into(),
             save: Vec::new(),
+            rdb_compression: true,
+            rdb_checksum: true,
+            rdb_incremental_fsync: true,
+            rdb_flavor: RdbFlavor::Redis,
+            stop_writes_on_bgsave_error: true,
             appendonly: false,
             appenddirname: "appendonlydir".into(),
             appendfilename: "appendonly.aof".into(),

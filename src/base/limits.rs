@@ -76,6 +76,18 @@ pub const FEED_PARCELS_MAX: usize = 16;
 pub const FEED_PARCELS_PER_TICK: usize = 4;
 /// Objects freed lazily in one tick.
 pub const FREE_STEP_OBJECTS: usize = 64;
+/// How long a shard writes a snapshot in one tick, microseconds.
+pub const SNAPSHOT_TICK_US: u64 = 200;
+/// Bytes of a snapshot that are written between two looks at the clock, and the places looked at for them.
+pub const SNAPSHOT_STEP_BYTES: usize = 8 * 1024;
+/// See [`SNAPSHOT_STEP_BYTES`].
+pub const SNAPSHOT_STEP_LOOKS: usize = 1024;
+/// Bytes of a snapshot that a shard hands to the writer at once.
+pub const SNAPSHOT_PART_BYTES: usize = 64 * 1024;
+/// Bytes of a snapshot that a shard keeps while the writer's queue is full; with more it waits for the writer.
+pub const SNAPSHOT_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long a shard waits for the writer in one tick, microseconds.
+pub const SNAPSHOT_WAIT_US: u64 = 10_000;
 /// Entries that one step of active expiry looks at.
 pub const EXPIRE_STEP_ENTRIES: usize = 4096;
 /// Replies of one connection that may be outstanding on other cores, or wait for one that is; its next command waits.

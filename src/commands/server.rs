@@ -272,6 +272,18 @@ pub static COMMANDS: &[CommandSpec] = &[
         .acl(acl::KEYSPACE)
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
         .docs("Counts the keys of the database.", "O(1)", ""),
+    CommandSpec::new("bgsave", -1, Group::Server, "1.0.0", Plan::Session)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING)
+        .docs("Saves the data set to disk while commands go on.", "O(1)", "[operation=(SCHEDULE|CANCEL)]")
+        .history(&[("3.2.2", "SCHEDULE."), ("8.1.0", "CANCEL.")]),
+    CommandSpec::new("lastsave", 1, Group::Server, "1.0.0", Plan::Session)
+        .flags(LOADING | STALE | FAST)
+        .acl(acl::ADMIN | acl::DANGEROUS)
+        .tips(&["nondeterministic_output"])
+        .docs("Tells when the data set was last saved.", "O(1)", ""),
+    CommandSpec::new("save", 1, Group::Server, "1.0.0", Plan::Session)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI)
+        .docs("Saves the data set to disk and answers when that is done.", "O(N) with N the keys", ""),
     CommandSpec::new("debug", -2, Group::Server, "1.0.0", Plan::Session)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE)
         .docs("Container: for tests and for developers of the server.", "", "")

@@ -14,9 +14,12 @@ use crate::commands::table::{CommandId, Resolved};
 use crate::net::connection::{Big, Closing, Conn};
 use crate::net::loading::LOADING;
 use crate::net::noted::NotedKind;
+use crate::net::output::truncate;
+use crate::net::saving;
 use crate::net::session::ReplyMode;
+use crate::net::source::Source;
 use crate::net::subscribe;
-use crate::net::worker::{Pause, Source, Worker, note_run};
+use crate::net::worker::{Pause, Worker, note_run};
 use crate::resp::big::BigCollector;
 use crate::resp::parse::{Batch, Limits, Parser, Source as At, Stop};
 use crate::resp::reply::{Proto, Reply};
@@ -415,6 +418,10 @@ impl Worker {
             Reply::new(out, conn.session.proto).error(OUT_OF_MEMORY);
             return self.rejected(conn, Some(id), out, mark);
         }
+        if self.saving.stops_writes && (has(spec_flags, flag::WRITE) || spec.name == "ping") {
+            Reply::new(out, conn.session.proto).error(saving::CANNOT_SAVE);
+            return self.rejected(conn, Some(id), out, mark);
+        }
         if has(spec_flags, flag::WRITE) && self.refuses_writes(conn, out) {
             return self.rejected(conn, Some(id), out, mark);
         }
@@ -577,11 +584,4 @@ impl Worker {
 /// The begin of an HTTP request, which Redis takes for an attack.
 fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
-}
-
-/// Takes back a reply that was written from `mark` on.
-fn truncate(out: &mut OutBuf, mark: usize) {
-    out.bytes.truncate(mark);
-    let keep = out.bigs.partition_point(|(at, _)| *at < mark);
-    out.bigs.truncate(keep);
 }

@@ -110,3 +110,10 @@ impl Worker {
         over
     }
 }
+
+/// Takes back a reply that was written from `mark` on.
+pub(super) fn truncate(out: &mut OutBuf, mark: usize) {
+    out.bytes.truncate(mark);
+    let keep = out.bigs.partition_point(|(at, _)| *at < mark);
+    out.bigs.truncate(keep);
+}

@@ -33,8 +33,11 @@ impl Worker {
         self.follow_log_settings();
     }
 
-    /// Takes over CLIENT PAUSE as it stands now; wakes what waited for its end.
+    /// Takes over CLIENT PAUSE as it stands now, and whether snapshots fail; wakes what waited for the pause's end.
     pub fn refresh_pause(&mut self) {
+        self.saving.stops_writes = self.shared.save_failed.load(Ordering::Relaxed)
+            && self.config.stop_writes_on_bgsave_error
+            && !self.config.save.is_empty();
         let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
         self.pause = if until <= self.clock.unix_ms() {
             Pause::No

@@ -1,10 +1,11 @@
 //! What the cores of one process share: published settings, counters that each core writes for itself and others only
 //! read, and a few flags. Nothing here is locked on the way of a command.
 
-use crate::base::config::Config;
+use crate::base::config::{Config, ShutdownOn};
 use crate::commands::table::{CommandId, CommandTable};
 use crate::net::pubsub::Interest;
 use crate::persist::aof::frontier::Frontier;
+use crate::persist::rdb_save::SaveJob;
 use crate::runtime::driver::Doorbells;
 use crate::txn::loading::Loading;
 use crate::txn::scheduling::TxnClock;
@@ -99,6 +100,8 @@ pub struct CoreCounters {
     pub log_waiting: Counter,
     /// Whether a sync of the log is under way.
     pub log_syncing: Counter,
+    /// Changes since the last save.
+    pub dirty: Counter,
     /// Connections now.
     pub clients: AtomicUsize,
     /// Per command, by [`CommandId`].
@@ -136,6 +139,14 @@ pub struct Shared {
     pub pause_writes_only: AtomicBool,
     /// See [`Shutdown`].
     pub shutdown: AtomicU8,
+    /// The snapshot under way.
+    save_job: Mutex<Option<Arc<SaveJob>>>,
+    /// Number of the last snapshot that is over.
+    pub save_over: AtomicU64,
+    /// Whether the last snapshot failed.
+    pub save_failed: AtomicBool,
+    /// A signal to end that no core has seen yet, as a [`ShutdownOn`] in bits.
+    signal: AtomicU8,
     /// Exit code of the process.
     pub exit_code: AtomicI64,
     /// What is being loaded.
@@ -202,6 +213,10 @@ impl Shared {
             monitors: AtomicUsize::new(0),
             pause_until_ms: AtomicU64::new(0),
             pause_writes_only: AtomicBool::new(false),
+            save_job: Mutex::new(None),
+            save_over: AtomicU64::new(0),
+            save_failed: AtomicBool::new(false),
+            signal: AtomicU8::new(0),
             shutdown: AtomicU8::new(Shutdown::No as u8),
             exit_code: AtomicI64::new(0),
             loading: Arc::default(),
@@ -241,6 +256,40 @@ impl Shared {
         let mut libraries = self.libraries.lock().unwrap_or_else(PoisonError::into_inner);
         libraries.retain(|other| title(other) != title(text));
         libraries.push(text.to_vec());
+    }
+
+    /// The snapshot under way, or the last one until it was looked after.
+    pub fn save_job(&self) -> Option<Arc<SaveJob>> {
+        self.save_job.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets it, before its cut.
+    pub fn set_save_job(&self, job: Option<Arc<SaveJob>>) {
+        *self.save_job.lock().unwrap_or_else(PoisonError::into_inner) = job;
+    }
+
+    /// Has the first core end the server, after a last save if there is to be one.
+    pub fn signal(&self, how: ShutdownOn) {
+        let bits = [true, how.save, how.nosave, how.force].iter().rev().fold(0, |bits, bit| bits << 1 | u8::from(*bit));
+        self.signal.store(bits, Ordering::Relaxed);
+        self.doorbells.ring(0);
+    }
+
+    /// Takes what [`Shared::signal`] left.
+    #[inline]
+    pub fn take_signal(&self) -> Option<ShutdownOn> {
+        if self.signal.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let bits = self.signal.swap(0, Ordering::Relaxed);
+        Some(ShutdownOn { save: bits & 2 != 0, nosave: bits & 4 != 0, now: false, force: bits & 8 != 0 })
+    }
+
+    /// Wakes every core.
+    pub fn ring_all(&self) {
+        for core in 0..self.cores.len() {
+            self.doorbells.ring(core);
+        }
     }
 
     /// The administration layer's state.

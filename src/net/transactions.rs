@@ -89,6 +89,12 @@ pub fn exec(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut Ou
         Reply::new(out, conn.session.proto).error(&text);
         return Outcome::Done;
     }
+    if multi.writes && worker.saving.stops_writes {
+        forget_watched(worker, conn);
+        let text = format!("EXECABORT Transaction discarded because of: {}", crate::net::saving::CANNOT_SAVE);
+        Reply::new(out, conn.session.proto).error(&text);
+        return Outcome::Done;
+    }
     if worker.shared.monitors.load(Ordering::Relaxed) > 0 {
         for index in 0..multi.commands.commands.len() {
             let (command, args) = multi.commands.args(index);

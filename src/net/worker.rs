@@ -15,7 +15,9 @@ use crate::net::memory::MemoryWatch;
 use crate::net::noted::Noted;
 use crate::net::pubsub::Book;
 use crate::net::push::Held;
+use crate::net::saving::Saving;
 use crate::net::shared::{CoreCounters, Shared};
+use crate::net::source::Source;
 use crate::net::tracking::TrackingTable;
 use crate::resp::reply::Reply;
 use crate::runtime::driver::{Driver, RecvBuf, Token};
@@ -49,25 +51,6 @@ pub struct Handlers {
 impl std::fmt::Debug for Handlers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Handlers({})", self.session.iter().flatten().count())
-    }
-}
-
-/// Where received bytes are.
-#[derive(Debug)]
-pub enum Source {
-    /// In a buffer of the driver's pool.
-    Received(RecvBuf),
-    /// In the connection's own buffer.
-    Kept(Vec<u8>),
-}
-
-impl std::ops::Deref for Source {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        match self {
-            Source::Received(buffer) => buffer,
-            Source::Kept(bytes) => bytes,
-        }
     }
 }
 
@@ -113,6 +96,8 @@ pub struct Worker {
     pub tracking: TrackingTable,
     /// This core's log, while there is one.
     pub keeper: Option<Box<Keeper>>,
+    /// See [`Saving`].
+    pub saving: Saving,
     /// Messages being handled; kept for its memory.
     pub messages: Vec<(usize, Message)>,
     pub(crate) touched: Vec<u32>,
@@ -180,6 +165,7 @@ impl Worker {
             book: Book::default(),
             tracking: TrackingTable::default(),
             keeper: None,
+            saving: Saving::default(),
             messages: Vec::new(),
             touched: Vec::new(),
             ready: VecDeque::new(),
@@ -209,7 +195,6 @@ impl Worker {
     }
 
     // ---- connections ----
-
     /// The connection at a place, if it is still the same and not being run.
     pub fn conn_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
         let place = self.places.get_mut(id.index as usize)?;
@@ -528,6 +513,7 @@ impl Worker {
         counters.ticks.add(1);
         counters.hops_out.set(self.router.hops_out);
         counters.hops_in.set(self.router.hops_in);
+        counters.dirty.set(self.router.shard.dirty);
     }
 
     /// Accepting failed, mostly for want of descriptors; the driver tries again by itself.

@@ -4,3 +4,4 @@
 pub mod aof;
 pub mod load;
 pub mod rdb;
+pub mod rdb_save;

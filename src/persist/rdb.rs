@@ -13,22 +13,19 @@
 use crate::types::rdb::crc64::crc64;
 use crate::types::rdb::read::{Bad, Limits, Reader};
 use crate::types::rdb::write::Writer;
-use crate::types::rdb::{Flavor, VERSION_REDIS, VERSION_VALKEY};
+use crate::types::rdb::{Attributes, Flavor, VERSION_REDIS, VERSION_VALKEY};
 use crate::types::value::{Owned, View};
 use std::borrow::Cow;
 
 /// What may stand where a value's type would.
 mod opcode {
+    pub(super) use crate::types::rdb::opcode::{DATABASE, EXPIRE_MS, FREQUENCY, IDLE};
     pub(super) const SLOT: u8 = 0xf4;
     pub(super) const FUNCTION: u8 = 0xf5;
     pub(super) const MODULE_REMARK: u8 = 0xf7;
-    pub(super) const IDLE: u8 = 0xf8;
-    pub(super) const FREQUENCY: u8 = 0xf9;
     pub(super) const REMARK: u8 = 0xfa;
     pub(super) const SIZES: u8 = 0xfb;
-    pub(super) const EXPIRE_MS: u8 = 0xfc;
     pub(super) const EXPIRE_S: u8 = 0xfd;
-    pub(super) const DATABASE: u8 = 0xfe;
     pub(super) const END: u8 = 0xff;
 }
 
@@ -36,17 +33,6 @@ mod opcode {
 const HEADER_BYTES: usize = 9;
 /// The first version that ends in a checksum.
 const CHECKSUM_SINCE: u16 = 5;
-
-/// What a key has beside its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Attributes {
-    /// When it expires, Unix milliseconds.
-    pub expire_ms: Option<u64>,
-    /// Seconds since it was used (eviction by recency).
-    pub idle_s: Option<u64>,
-    /// How often it is used (eviction by frequency).
-    pub frequency: Option<u8>,
-}
 
 /// Writes a file, part by part.
 #[derive(Debug)]
@@ -82,8 +68,7 @@ impl FileWriter {
 
     /// What follows is of this database, which holds about so many keys.
     pub fn database(&mut self, db: usize, keys: usize, expiring: usize) {
-        self.writer.bytes.push(opcode::DATABASE);
-        self.writer.length(db as u64);
+        self.writer.database(db);
         self.writer.bytes.push(opcode::SIZES);
         self.writer.length(keys as u64);
         self.writer.length(expiring as u64);
@@ -91,22 +76,7 @@ impl FileWriter {
 
     /// A key.
     pub fn entry(&mut self, key: &[u8], value: View<'_>, attributes: Attributes) {
-        let writer = &mut self.writer;
-        if let Some(at) = attributes.expire_ms {
-            writer.bytes.push(opcode::EXPIRE_MS);
-            writer.bytes.extend_from_slice(&at.to_le_bytes());
-        }
-        if let Some(idle_s) = attributes.idle_s {
-            writer.bytes.push(opcode::IDLE);
-            writer.length(idle_s);
-        }
-        if let Some(frequency) = attributes.frequency {
-            writer.bytes.extend_from_slice(&[opcode::FREQUENCY, frequency]);
-        }
-        let kind = writer.kind(value);
-        writer.bytes.push(kind);
-        writer.string(key);
-        writer.body(value, kind);
+        self.writer.entry(key, value, attributes);
     }
 
     /// Bytes that wait to be taken.
@@ -120,6 +90,11 @@ impl FileWriter {
             self.crc = crc64(self.crc, &self.writer.bytes);
         }
         std::mem::take(&mut self.writer.bytes)
+    }
+
+    /// What stands behind the last key, in front of the checksum.
+    pub fn end_mark() -> [u8; 1] {
+        [opcode::END]
     }
 
     /// The rest of the file.

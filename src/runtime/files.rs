@@ -15,3 +15,17 @@ pub fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
         error => Err(error),
     }
 }
+
+/// Has the kernel begin to write a part of a file to the disk, without waiting for more than what it was told before.
+/// Only a hint: where it fails, the next sync has more to do.
+pub fn write_behind(file: &File, offset: u64, bytes: u64) {
+    let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE;
+    // SAFETY: no memory is involved.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), offset as libc::off64_t, bytes as libc::off64_t, flags) };
+}
+
+/// Tells the kernel that nobody will read a file soon: what is on the disk need not stay in memory. Only a hint.
+pub fn drop_cached(file: &File) {
+    // SAFETY: no memory is involved.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+}

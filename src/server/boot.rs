@@ -343,13 +343,22 @@ pub fn compose(
     Core::new(worker, hooks, spin)
 }
 
-/// Waits for a signal, or for SHUTDOWN, which sends one; tells the cores to end.
+/// Waits for a signal, or for SHUTDOWN, which sends one when it is done. After a signal the first core saves if it is
+/// to and ends the server; where that fails the server goes on. A second SIGINT meanwhile ends it at once.
 fn wait_for_end(shared: &Shared) -> &'static str {
-    let why = signals::wait().unwrap_or("signal");
-    if shared.is_ending() {
-        return "SHUTDOWN";
+    let mut asked = None;
+    loop {
+        let why = signals::wait().unwrap_or("signal");
+        if shared.is_ending() {
+            return asked.unwrap_or("SHUTDOWN");
+        }
+        if asked == Some("SIGINT") && why == "SIGINT" && shared.save_job().is_some() {
+            admin::log::warning("You insist... exiting now.");
+            std::process::exit(1);
+        }
+        admin::log::notice(&format!("Received {why} scheduling shutdown..."));
+        let config = shared.config();
+        shared.signal(if why == "SIGINT" { config.shutdown_on_sigint } else { config.shutdown_on_sigterm });
+        asked = Some(why);
     }
-    admin::log::notice(&format!("Received {why} scheduling shutdown..."));
-    shared.shut_down();
-    why
 }

@@ -11,6 +11,7 @@
 //! commit             what was journaled goes to the log; replies whose log is durable are let go
 //! send               every touched connection's output is queued
 //! expire, free       budgeted
+//! snapshot           budgeted, while one is under way
 //! flush mesh         one message batch per other core; a bell for those that sleep
 //! ```
 //!
@@ -85,6 +86,7 @@ impl Core {
         worker.open_gates();
         worker.send_outputs();
         worker.router.shard.free_step(limits::FREE_STEP_OBJECTS);
+        worker.save_step();
         self.cron();
         let worker = &mut self.worker;
         let driver = &mut worker.driver;
@@ -99,13 +101,17 @@ impl Core {
     /// How long the next tick may wait for something to happen.
     pub fn next_wait(&self) -> Wait {
         let worker = &self.worker;
-        let busy = worker.has_ready() || worker.memory.is_unfinished() || !worker.router.shard.lazy.is_empty();
+        let busy = worker.has_ready()
+            || worker.memory.is_unfinished()
+            || !worker.router.shard.lazy.is_empty()
+            || worker.saving.walks();
         let left_ms = self.next_cron_ms.saturating_sub(worker.clock.unix_ms());
         if busy || !worker.waits_for_logs() {
             Wait::POLL
         } else {
             let ends =
                 worker.router.next_wait_end_ms().map_or(u64::MAX, |at| at.saturating_sub(worker.clock.unix_ms()));
+            let left_ms = if worker.saving.waits_for_writer() { 1 } else { left_ms };
             Wait { timeout: Some(Duration::from_millis(left_ms.min(ends).clamp(1, 1000))), spin: self.spin }
         }
     }

@@ -41,6 +41,9 @@ const SESSION: &[(&str, SessionFn)] = &[
     ("memory", admin::handlers::memory),
     ("debug", admin::handlers::debug),
     ("lolwut", admin::handlers::lolwut),
+    ("save", admin::save::save),
+    ("bgsave", admin::save::bgsave),
+    ("lastsave", admin::save::lastsave),
     ("shutdown", admin::handlers::shutdown),
     ("time", admin::handlers::time),
 ];

@@ -10,6 +10,7 @@ use crate::shard::field_expiry::FieldExpiry;
 use crate::shard::journal::Journal;
 use crate::shard::lazyfree::LazyFree;
 use crate::shard::settings::ShardSettings;
+use crate::shard::snapshot::Snapshot;
 use crate::shard::watch::{Watcher, Watches};
 use crate::types::table::{Current, EntryView, Expire, Inserted, Key, Live, Table};
 use crate::types::value::{NewValue, Owned, Value, View};
@@ -72,6 +73,8 @@ pub struct Shard {
     pub journal: Journal,
     /// Who watches which keys.
     pub watches: Watches,
+    /// The snapshot under way.
+    pub snapshot: Snapshot,
     pub(super) random: u64,
 }
 
@@ -95,6 +98,7 @@ impl Shard {
             events: Events::default(),
             journal: Journal::default(),
             watches: Watches::default(),
+            snapshot: Snapshot::default(),
             random: seed,
         }
     }
@@ -373,8 +377,8 @@ impl Shard {
         for (db, table) in range.clone().zip(&mut self.tables[range]) {
             self.field_expiry.clear(db);
             removed += table.len();
-            let old = std::mem::take(table);
-            if later {
+            let old = self.snapshot.adopt(std::mem::take(table));
+            if later && let Some(old) = old {
                 self.lazy.table(old);
             }
         }

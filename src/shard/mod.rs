@@ -11,6 +11,7 @@ pub mod keyspace;
 pub mod lazyfree;
 pub mod load;
 pub mod settings;
+pub mod snapshot;
 pub mod tracking;
 pub mod waiters;
 pub mod watch;

@@ -111,6 +111,10 @@ pub(super) fn recorded(ctx: &mut Context<'_>, args: &mut Args<'_>, run: impl FnO
 /// DEBUG's subcommands are not in the table: their function is found here.
 #[inline]
 fn execute(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
+    if let Phase::Cut(order) = phase {
+        ctx.shard.begin_snapshot(order);
+        return reply.simple(order.reply);
+    }
     if phase == Phase::Debug {
         let databases = ctx.shard.tables.len();
         if let DebugCall::OnKey(_, run) | DebugCall::OnKeys(run, _) | DebugCall::OnShards(run, _) =

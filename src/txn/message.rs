@@ -12,6 +12,7 @@ use crate::resp::parse::Span;
 use crate::resp::reply::Proto;
 use crate::runtime::usage::CpuTime;
 use crate::shard::keyspace::ShardStats;
+use crate::shard::snapshot::CutOrder;
 use crate::shard::tracking::Tracker;
 use crate::txn::lock::{Claim, TxnId, Verdict};
 use crate::txn::news::{ChannelKind, Invalidation, Publication};
@@ -27,6 +28,11 @@ pub struct ConnId {
     pub index: u32,
     /// Counts the connections that had this index.
     pub generation: u32,
+}
+
+impl ConnId {
+    /// No connection: what the server does by itself.
+    pub const NOBODY: ConnId = ConnId { index: u32::MAX, generation: u32::MAX };
 }
 
 /// Where a reply that comes from another shard goes.
@@ -70,6 +76,8 @@ pub enum Phase {
     Debug,
     /// A command that waits if its keys on this shard cannot serve it.
     Wait(Visit),
+    /// The cut of a snapshot.
+    Cut(CutOrder),
 }
 
 /// How the connection of a command wants it run.

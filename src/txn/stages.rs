@@ -64,11 +64,15 @@ impl Router {
                     self.turns.push((t.conn, index));
                     self.put_transaction(index, t);
                 }
+                Step::Flat if t.planned.is_empty() && t.holds => {
+                    self.kept_cut = Some((index, true));
+                    self.put_transaction(index, t);
+                }
                 Step::Flat if t.planned.is_empty() => self.finish(index, t),
                 _ => self.stage_done(index, t),
             };
         }
-        let last = matches!(t.step, Step::Flat) && t.next == t.commands.commands.len();
+        let last = matches!(t.step, Step::Flat) && t.next == t.commands.commands.len() && !t.holds;
         self.send_works(index, t, works, last);
     }
 

@@ -22,7 +22,8 @@ use crate::commands::spec::Gather;
 use crate::commands::table::CommandId;
 use crate::persist::aof::frontier::Participants;
 use crate::resp::parse::Span;
-use crate::resp::reply::Reply;
+use crate::resp::reply::{Proto, Reply};
+use crate::shard::snapshot::CutOrder;
 use crate::txn::lock::{Mode, Refusal, TxnId, Verdict};
 use crate::txn::message::{CommandBatch, ConnId, Manner, Message, Phase, RemoteCommand, Share, Ticket, Work};
 use crate::txn::plan::{self, Claims, Form};
@@ -68,6 +69,8 @@ pub(super) struct Transaction {
     pub(super) took: Vec<u64>,
     /// How long the earlier stages of the command under way ran, clock ticks.
     pub(super) spent: u64,
+    /// Its locks stay when it has run: [`Router::release_cut`].
+    pub(super) holds: bool,
     /// The last stage: shards release as they run it.
     pub(super) released: bool,
     /// Something was sent that may write.
@@ -222,9 +225,32 @@ impl Router {
         commands.push_args(command, args);
         let transaction = Transaction {
             debug: Some((cut, gather)),
+            holds: matches!(command.phase, Phase::Cut(CutOrder { last: true, .. })),
             ..Transaction::new(call.0, call.1, command.manner, commands, claims)
         };
         self.start(transaction);
+    }
+
+    /// The cut of a snapshot: one moment on all shards, with nothing half done. `whose` gets the order's reply.
+    pub fn cut(&mut self, whose: Option<(ConnId, u32)>, order: CutOrder) {
+        let (conn, seq) = whose.unwrap_or((ConnId::NOBODY, 0));
+        let Some(id) = self.table.lookup_any(b"bgsave") else { return };
+        let manner = Manner { db: 0, proto: Proto::Resp2, no_touch: false, tracker: None };
+        let command = remote(id, Phase::Cut(order), manner, Ticket::Nobody);
+        let (data, spans) = join(&[b"BGSAVE".to_vec()]);
+        self.begin_debug(command, (conn, seq), &Args::new(&data, &spans), None, Gather::AllOk);
+    }
+
+    /// Lets go of the locks that the last cut keeps, or will keep, if this core's router made one.
+    pub fn release_cut(&mut self) {
+        let Some((index, made)) = self.kept_cut.take() else { return };
+        let Some(mut t) = self.take_transaction(index) else { return };
+        t.holds = false;
+        if made {
+            self.finish(index, t);
+            return self.settle();
+        }
+        self.put_transaction(index, t);
     }
 
     fn start(&mut self, mut transaction: Transaction) {
@@ -234,7 +260,11 @@ impl Router {
         if Router::is_barrier(&transaction.claims, self.cores) {
             self.txn_stats.barriers += 1;
         }
+        let holds = transaction.holds;
         let index = self.pend(Pending::Transaction(Box::new(transaction)));
+        if holds {
+            self.kept_cut = Some((index, false));
+        }
         self.attempt(index);
         self.settle();
     }
@@ -457,6 +487,7 @@ impl Transaction {
             slots: Vec::new(),
             took: Vec::new(),
             spent: 0,
+            holds: false,
             released: false,
             wrote: false,
             participants: None,

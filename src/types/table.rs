@@ -31,12 +31,14 @@ mod pool;
 mod scan;
 mod segment;
 mod sweep;
+mod walk;
 
 pub use entry::EXPIRE_MS_MAX;
 pub use members::Members;
 pub use occupied::{Current, Occupied};
 pub use scan::{cursor_at_slot, cursor_slot};
 pub use sweep::Swept;
+pub use walk::{Describe, WalkTerms, Written};
 
 use crate::base::hash::Position;
 use crate::types::value::{NewValue, Owned, Value, View};
@@ -46,6 +48,7 @@ use pool::Pool;
 use segment::{Found, Segment, Tally, access};
 use std::fmt;
 use sweep::Sweeps;
+use walk::Walk;
 
 /// Key and value together live in the entry up to this; beyond, the value lives out of line.
 pub const INLINE_BYTES_MAX: usize = 1024;
@@ -168,6 +171,7 @@ pub struct Table {
     lent: Option<Lent>,
     sweeps: Sweeps,
     placing: Placing,
+    walk: Option<Box<Walk>>,
 }
 
 impl fmt::Debug for Table {
@@ -243,7 +247,7 @@ impl Table {
         let Some((number, found)) = self.locate(key) else { return Live::Missing };
         // SAFETY: the entry is live.
         if unsafe { found.entry.expire_ms() }.is_some_and(|at| at <= now_ms) {
-            return Live::Expired(self.remove_found(number, &found));
+            return Live::Expired(self.remove_found(number, &found, key.pos));
         }
         let old = access(found.word);
         let new = stamp(old);
@@ -257,7 +261,8 @@ impl Table {
     /// The out-of-line value of an entry, for an edit in place; `None` if absent or inline.
     pub fn boxed_mut(&mut self, key: Key<'_>) -> Option<&mut Value> {
         self.settle();
-        let (_, found) = self.locate(key)?;
+        let (number, found) = self.locate(key)?;
+        self.keep_old(number, key.pos.0);
         let boxed = found.entry.boxed()?;
         // SAFETY: the value belongs to the entry, and what is returned borrows the table.
         Some(unsafe { self.lend(boxed) })
@@ -293,6 +298,7 @@ impl Table {
     ) -> Inserted {
         self.settle();
         let number = self.make_room(key.pos);
+        self.keep_old(number, key.pos.0);
         let Table { segments, pool, tally, sweeps, .. } = self;
         let segment = &mut segments[number];
         if let Expire::At(at) = expire {
@@ -364,6 +370,9 @@ impl Table {
         let depth = common + 1;
         let left_start = prefix(first, common);
         let right = self.place(None, left_start | bit(depth), depth);
+        if let Some(walk) = &mut self.walk {
+            walk.split(number, right as usize);
+        }
         let left = Segment::new(left_start, depth);
         let old = std::mem::replace(&mut self.segments[number], left);
         self.place(Some(number as u32), left_start, depth);
@@ -443,6 +452,7 @@ impl Table {
     pub fn set_expire(&mut self, key: Key<'_>, at_ms: Option<u64>) -> bool {
         self.settle();
         let Some((number, found)) = self.locate(key) else { return false };
+        self.keep_old(number, key.pos.0);
         self.segments[number].set_expire(&mut self.pool, &mut self.tally, &found, at_ms);
         if let Some(at) = at_ms {
             self.sweeps.note_expiry(at);
@@ -461,22 +471,23 @@ impl Table {
     pub fn remove(&mut self, key: Key<'_>) -> Option<(Owned, Option<u64>)> {
         let (number, found) = self.locate(key)?;
         let (inline, expire_ms) = self.segments[number].copy_out(&found);
-        let boxed = self.remove_found(number, &found).map(Owned::Boxed);
+        let boxed = self.remove_found(number, &found, key.pos).map(Owned::Boxed);
         Some((inline.or(boxed)?, expire_ms))
     }
 
     /// Removes an entry without copying it; `Some(out-of-line value)` if it was there.
     pub fn discard(&mut self, key: Key<'_>) -> Option<Option<Box<Value>>> {
         let (number, found) = self.locate(key)?;
-        Some(self.remove_found(number, &found))
+        Some(self.remove_found(number, &found, key.pos))
     }
 
-    fn remove_found(&mut self, number: usize, found: &Found) -> Option<Box<Value>> {
+    fn remove_found(&mut self, number: usize, found: &Found, pos: Position) -> Option<Box<Value>> {
         self.settle();
+        self.keep_old(number, pos.0);
         let segment = &mut self.segments[number];
         let boxed = segment.remove(&mut self.pool, &mut self.tally, found);
         let len = segment.len();
-        if len.is_multiple_of(128) && len < segment::SPLIT_LEN / 2 {
+        if len.is_multiple_of(128) && len < segment::SPLIT_LEN / 2 && self.walk.is_none() {
             self.merge(number);
         }
         boxed

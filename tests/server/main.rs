@@ -19,6 +19,7 @@ mod life;
 mod monitor;
 mod pipelines;
 mod pubsub;
+mod saving;
 mod sockets;
 mod tracking;
 mod transactions;

@@ -183,7 +183,6 @@ fn what_is_not_there_yet_is_refused_with_its_line() {
     assert_eq!(fault(&[&file]), expected);
     config(&[&file, "--log-format", "legacy"]);
     for args in [
-        ["--save", "900 1"],
         ["--cluster-enabled", "yes"],
         ["--replicaof", "127.0.0.1 6379"],
         ["--slaveof", "127.0.0.1 6379"],

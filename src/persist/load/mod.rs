@@ -8,7 +8,7 @@ mod window;
 
 pub use window::Window;
 
-use crate::persist::rdb::Attributes;
+use crate::types::rdb::Attributes;
 use std::path::{Path, PathBuf};
 
 /// A key as a snapshot holds it.

@@ -45,6 +45,29 @@ pub fn crc64(crc: u64, bytes: &[u8]) -> u64 {
     tail.iter().fold(crc, |crc, byte| crc >> 8 ^ TABLES[0][(crc as u8 ^ byte) as usize])
 }
 
+/// A linear map on checksums: what each bit becomes.
+type Map = [u64; 64];
+
+fn apply(map: &Map, crc: u64) -> u64 {
+    (0..64).filter(|bit| crc >> bit & 1 != 0).fold(0, |sum, bit| sum ^ map[bit])
+}
+
+/// The checksum of two pieces in a row, from their own and the bytes of the second: `len` zero bytes behind the first
+/// are a map that squaring makes from that of one.
+pub fn combine(first: u64, second: u64, len: u64) -> u64 {
+    let mut map: Map = std::array::from_fn(|bit| crc64(1 << bit, &[0]));
+    let mut moved = first;
+    let mut left = len;
+    while left > 0 {
+        if left & 1 != 0 {
+            moved = apply(&map, moved);
+        }
+        map = std::array::from_fn(|bit| apply(&map, map[bit]));
+        left >>= 1;
+    }
+    moved ^ second
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +79,8 @@ mod tests {
         for len in 0..bytes.len() {
             let one_by_one = bytes[..len].iter().fold(0, |crc, byte| crc64(crc, &[*byte]));
             assert_eq!(crc64(0, &bytes[..len]), one_by_one);
+            let (first, second) = bytes.split_at(len);
+            assert_eq!(combine(crc64(0, first), crc64(0, second), second.len() as u64), crc64(0, &bytes));
         }
     }
 }

@@ -49,6 +49,25 @@ pub mod kind {
     pub const HASH_TIMED_LISTPACK: u8 = 25;
 }
 
+/// What may stand before a key's type byte.
+pub(crate) mod opcode {
+    pub(crate) const IDLE: u8 = 0xf8;
+    pub(crate) const FREQUENCY: u8 = 0xf9;
+    pub(crate) const EXPIRE_MS: u8 = 0xfc;
+    pub(crate) const DATABASE: u8 = 0xfe;
+}
+
+/// What a key has beside its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attributes {
+    /// When it expires, Unix milliseconds.
+    pub expire_ms: Option<u64>,
+    /// Seconds since it was used (eviction by recency).
+    pub idle_s: Option<u64>,
+    /// How often it is used (eviction by frequency).
+    pub frequency: Option<u8>,
+}
+
 /// The version that every value can have.
 pub const VERSION_MIN: u16 = 10;
 /// Adds the times at which stream consumers were last active.

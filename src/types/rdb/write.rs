@@ -1,7 +1,8 @@
 //! Values to bytes. Never fails and never waits.
 
 use super::length::{BITS_14, BITS_32, BITS_64, INT_8, INT_16, INT_32, LZF};
-use super::{Flavor, VERSION_MIN, VERSION_REDIS, VERSION_STREAM_3, VERSION_VALKEY, crc64::crc64, kind, lzf};
+use super::{Attributes, Flavor, VERSION_MIN, VERSION_REDIS, VERSION_STREAM_3, VERSION_VALKEY, opcode};
+use super::{crc64::crc64, kind, lzf};
 use crate::base::text::parse_i64;
 use crate::types::hash::{Hash, Pair};
 use crate::types::list::List;
@@ -58,7 +59,43 @@ fn needs_active_times(stream: &Stream) -> bool {
     stream.groups().any(|(_, group)| group.consumers().any(|c| c.active_ms != Some(c.seen_ms)))
 }
 
+/// The version that a value of this type needs, 10 at least.
+fn version_of_kind(kind: u8) -> u16 {
+    match kind {
+        kind::HASH_VALKEY => VERSION_VALKEY,
+        kind::HASH_TIMED | kind::HASH_TIMED_LISTPACK => VERSION_REDIS,
+        kind::STREAM_3 => VERSION_STREAM_3,
+        _ => VERSION_MIN,
+    }
+}
+
 impl Writer {
+    /// A key as it stands in a file; answers the version that its value needs.
+    pub fn entry(&mut self, key: &[u8], value: View<'_>, attributes: Attributes) -> u16 {
+        if let Some(at) = attributes.expire_ms {
+            self.bytes.push(opcode::EXPIRE_MS);
+            self.bytes.extend_from_slice(&at.to_le_bytes());
+        }
+        if let Some(idle_s) = attributes.idle_s {
+            self.bytes.push(opcode::IDLE);
+            self.length(idle_s);
+        }
+        if let Some(frequency) = attributes.frequency {
+            self.bytes.extend_from_slice(&[opcode::FREQUENCY, frequency]);
+        }
+        let kind = self.kind(value);
+        self.bytes.push(kind);
+        self.string(key);
+        self.body(value, kind);
+        version_of_kind(kind)
+    }
+
+    /// What follows in the file is of this database.
+    pub fn database(&mut self, db: usize) {
+        self.bytes.push(opcode::DATABASE);
+        self.length(db as u64);
+    }
+
     /// Type and body of a value.
     pub fn value(&mut self, value: View<'_>) {
         let kind = self.kind(value);

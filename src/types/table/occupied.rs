@@ -61,7 +61,10 @@ impl Table {
         let number = self.make_room(key.pos);
         let found = self.segments[number].find(&self.pool, key)?;
         // SAFETY: the entry is live.
-        let due = unsafe { found.entry.expire_ms() }.is_some_and(|at| at <= now_ms);
-        if due { None } else { Some(Occupied { table: self, number, found }) }
+        if unsafe { found.entry.expire_ms() }.is_some_and(|at| at <= now_ms) {
+            return None;
+        }
+        self.keep_old(number, key.pos.0);
+        Some(Occupied { table: self, number, found })
     }
 }

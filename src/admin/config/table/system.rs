@@ -37,11 +37,9 @@ pub(super) const ROWS: &[Setting] = &[
         .no_effect("keys and values are never logged"),
     yes_no("always-show-logo", "no").no_effect("there is no logo").at_start(),
     Setting::new("shutdown-on-sigint", Kind::Several(special::SHUTDOWN_OPTIONS), "default")
-        .fill(|c, v| c.shutdown_on_sigint = v.shutdown_on())
-        .no_effect(super::NO_SNAPSHOT),
+        .fill(|c, v| c.shutdown_on_sigint = v.shutdown_on()),
     Setting::new("shutdown-on-sigterm", Kind::Several(special::SHUTDOWN_OPTIONS), "default")
-        .fill(|c, v| c.shutdown_on_sigterm = v.shutdown_on())
-        .no_effect(super::NO_SNAPSHOT),
+        .fill(|c, v| c.shutdown_on_sigterm = v.shutdown_on()),
     count("shutdown-timeout", "10").fill(|c, v| c.shutdown_timeout_s = v.int()).no_effect(super::NO_REPLICATION),
     yes_no("set-proc-title", "yes").no_effect(NO_TITLE).at_start(),
     Setting::new("proc-title-template", Kind::Text(special::title_template), "{title} {listen-addr} {server-mode}")

@@ -1,0 +1,194 @@
+//! A core's part in the snapshot under way: has its shard write in budgeted steps, and hands what is written to the
+//! writer's thread. Never opens a file and never decides when to save.
+//!
+//! The writer's queue is bounded. While it is full the shard does not walk on; what commands make it write ahead of the
+//! walk it keeps, up to a bound, and beyond that waits for the writer a moment in each tick: writes cannot outrun the
+//! disk for long, and memory stays flat.
+
+use crate::base::{clock, limits};
+use crate::net::worker::Worker;
+use crate::persist::rdb_save::{Part, SaveJob};
+use crate::txn::message::ConnId;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What writes get while snapshots fail.
+pub(super) const CANNOT_SAVE: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to \
+persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report \
+errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for \
+details about the RDB error.";
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Saving {
+    job: Option<Arc<SaveJob>>,
+    /// How far this shard has come.
+    stage: Stage,
+    /// What the queue did not take.
+    refused: Option<Part>,
+    /// Whether the queue was full.
+    full: bool,
+    /// The last snapshot whose end was looked after here.
+    pub seen_over: u64,
+    /// Whether writes are refused because snapshots fail, as of this tick.
+    pub stops_writes: bool,
+    /// Clients of this core that wait for the end of a snapshot.
+    pub waiters: Vec<SaveWaiter>,
+}
+
+/// Somebody who waits for the end of a snapshot.
+#[derive(Debug)]
+pub struct SaveWaiter {
+    /// Which.
+    pub job: Arc<SaveJob>,
+    /// The client, or [`ConnId::NOBODY`].
+    pub conn: ConnId,
+    /// The reply's place.
+    pub seq: u32,
+    /// For what.
+    pub waits: Waits,
+}
+
+/// See [`SaveWaiter::waits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// SAVE.
+    Save,
+    /// The server ends when the data is safe, or whatever comes of it if `force`.
+    Shutdown {
+        /// See above.
+        force: bool,
+    },
+    /// The last save before a shutdown begins when this one is over.
+    Turn {
+        /// See [`Waits::Shutdown`].
+        force: bool,
+    },
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The cut is to be told.
+    #[default]
+    Cut,
+    /// Entries are being written.
+    Walk,
+    /// All of them are; the rest is to be handed over.
+    Written,
+    /// Nothing is left to do here.
+    Handed,
+}
+
+impl Saving {
+    /// Whether the next tick should come at once.
+    pub fn walks(&self) -> bool {
+        self.job.is_some() && self.stage != Stage::Handed && !self.full
+    }
+
+    /// Whether the next tick should come soon.
+    pub fn waits_for_writer(&self) -> bool {
+        self.job.is_some() && self.full
+    }
+
+    /// Turns to another job, or to none.
+    fn turn_to(&mut self, job: Option<Arc<SaveJob>>) {
+        self.job = job;
+        self.stage = Stage::Cut;
+        self.refused = None;
+        self.full = false;
+    }
+
+    fn offer(&mut self, job: &SaveJob, part: Part) -> bool {
+        match job.offer(part) {
+            Ok(()) => true,
+            Err(part) => {
+                self.refused = Some(part);
+                self.full = true;
+                false
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// Once a tick: goes on with the snapshot under way, if there is one.
+    #[inline]
+    pub fn save_step(&mut self) {
+        if self.router.shard.snapshot.id().is_some() {
+            self.save_some();
+        }
+    }
+
+    #[cold]
+    fn save_some(&mut self) {
+        let id = self.router.shard.snapshot.id();
+        if self.saving.job.as_ref().map(|job| job.id) != id {
+            let job = self.shared.save_job().filter(|job| Some(job.id) == id);
+            self.saving.turn_to(job);
+        }
+        let Some(job) = self.saving.job.clone() else {
+            // it failed before its cut came here
+            return self.router.shard.end_snapshot(false);
+        };
+        if job.is_over() {
+            self.router.shard.end_snapshot(matches!(job.result(), Some(Ok(_))));
+            return self.saving.turn_to(None);
+        }
+        self.write_some(&job, clock::us_to_ticks(limits::SNAPSHOT_TICK_US));
+        let mut waited_us = 0;
+        while self.saving.full
+            && self.router.shard.snapshot_bytes() > limits::SNAPSHOT_KEPT_BYTES_MAX
+            && waited_us < limits::SNAPSHOT_WAIT_US
+        {
+            std::thread::sleep(Duration::from_micros(200));
+            waited_us += 200;
+            self.write_some(&job, 0);
+        }
+    }
+
+    /// Writes for at most `ticks` of the clock, and hands over what there is.
+    fn write_some(&mut self, job: &SaveJob, ticks: u64) {
+        let (saving, shard) = (&mut self.saving, &mut self.router.shard);
+        saving.full = false;
+        if let Some(part) = saving.refused.take()
+            && !saving.offer(job, part)
+        {
+            return;
+        }
+        if saving.stage == Stage::Cut {
+            saving.stage = Stage::Walk;
+            let sizes = shard.snapshot.sizes().cloned().unwrap_or_default();
+            if !saving.offer(job, Part::Cut(sizes)) {
+                return;
+            }
+        }
+        let begin = clock::ticks();
+        loop {
+            let least = if saving.stage == Stage::Walk { limits::SNAPSHOT_PART_BYTES } else { 1 };
+            while let Some(written) = shard.take_snapshot(least) {
+                if !saving.offer(job, Part::Entries(written)) {
+                    return;
+                }
+            }
+            match saving.stage {
+                Stage::Walk if job.is_full() => {
+                    saving.full = true;
+                    return;
+                }
+                Stage::Walk if clock::ticks().wrapping_sub(begin) >= ticks => return,
+                Stage::Walk => {
+                    if shard.snapshot_step(limits::SNAPSHOT_STEP_BYTES, limits::SNAPSHOT_STEP_LOOKS) {
+                        saving.stage = Stage::Written;
+                    }
+                }
+                Stage::Written => {
+                    saving.stage = Stage::Handed;
+                    if !saving.offer(job, Part::End) {
+                        return;
+                    }
+                }
+                Stage::Cut | Stage::Handed => return,
+            }
+        }
+    }
+}

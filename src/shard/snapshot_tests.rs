@@ -1,0 +1,232 @@
+//! Snapshots against what the shard held at the cut, whatever happens meanwhile.
+
+use super::*;
+use crate::base::stats::Random;
+use crate::shard::settings::ShardSettings;
+use crate::types::rdb::read::{Limits, Reader};
+use crate::types::rdb::write::Writer;
+use crate::types::table::{Expire, Key};
+use crate::types::value::NewValue;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// Entries as a file holds them, by database and key.
+type Entries = BTreeMap<(usize, Vec<u8>), Vec<u8>>;
+
+const ORDER: CutOrder = CutOrder { id: 1, compress: true, flavor: Flavor::Redis, last: false, reply: "OK" };
+
+fn shard(databases: usize) -> Shard {
+    let mut shard = Shard::new(databases, 0..16384, 7);
+    shard.now_ms = 1_700_000_000_000;
+    shard
+}
+
+fn held(shard: &Shard) -> Entries {
+    let mut entries = Entries::new();
+    for (db, table) in shard.tables.iter().enumerate() {
+        table.for_each(|entry| {
+            let mut writer = Writer { compress: true, ..Writer::default() };
+            let attributes = Attributes { expire_ms: entry.expire_ms, ..Attributes::default() };
+            writer.entry(entry.key, entry.value, attributes);
+            entries.insert((db, entry.key.to_vec()), writer.bytes);
+            true
+        });
+    }
+    entries
+}
+
+/// Adds what was written; nothing may come twice.
+fn read(written: &Written, entries: &mut Entries) {
+    let settings = ShardSettings::default();
+    let limits = Limits {
+        set: crate::types::set::SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },
+        hash: settings.hash_limits,
+        zset: settings.zset_pack,
+        list: settings.list_fill,
+        now_ms: 0,
+    };
+    let mut reader = Reader::new(&written.bytes, 12);
+    let (mut db, mut count) = (usize::MAX, 0);
+    while reader.position() < written.bytes.len() {
+        let start = reader.position();
+        let mut kind = reader.byte().unwrap();
+        if kind == 0xfe {
+            db = reader.length().unwrap() as usize;
+            continue;
+        }
+        if kind == 0xfc {
+            reader.take(8).unwrap();
+            kind = reader.byte().unwrap();
+        }
+        let key = reader.string().unwrap().into_owned();
+        reader.value(kind, &limits).unwrap();
+        let bytes = written.bytes[start..reader.position()].to_vec();
+        assert!(entries.insert((db, key), bytes).is_none(), "written twice");
+        count += 1;
+    }
+    assert_eq!(count, written.entries);
+}
+
+#[derive(Debug, Clone)]
+enum Change {
+    Set { db: usize, keys: u32, bytes: usize, ttl: Option<u64> },
+    Append { db: usize, keys: u32 },
+    Remove { db: usize, keys: u32 },
+    Expire { db: usize, keys: u32, ttl: Option<u64> },
+    Pass { ms: u64 },
+    Swap,
+    Flush { db: Option<usize>, later: bool },
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let ttl = || proptest::option::of(0..200u64);
+    prop_oneof![
+        8 => (0..2usize, 1..3000u32, prop_oneof![0..40usize, 1000..1100usize], ttl())
+            .prop_map(|(db, keys, bytes, ttl)| Change::Set { db, keys, bytes, ttl }),
+        4 => (0..2usize, 1..500u32).prop_map(|(db, keys)| Change::Append { db, keys }),
+        4 => (0..2usize, 1..3000u32).prop_map(|(db, keys)| Change::Remove { db, keys }),
+        2 => (0..2usize, 1..500u32, ttl()).prop_map(|(db, keys, ttl)| Change::Expire { db, keys, ttl }),
+        2 => (1..100u64).prop_map(|ms| Change::Pass { ms }),
+        1 => Just(Change::Swap),
+        1 => (proptest::option::of(0..2usize), any::<bool>()).prop_map(|(db, later)| Change::Flush { db, later }),
+    ]
+}
+
+fn name(random: &mut Random) -> Vec<u8> {
+    format!("key:{}", random.next_u64() % 8_000).into_bytes()
+}
+
+fn apply(shard: &mut Shard, change: &Change, random: &mut Random) {
+    match *change {
+        Change::Set { db, keys, bytes, ttl } => {
+            for _ in 0..keys {
+                let (name, value) = (name(random), vec![random.next_u64() as u8; bytes]);
+                let expire = ttl.map_or(Expire::Clear, |ttl| Expire::At(shard.now_ms + ttl));
+                shard.set(db, Key::new(&name), NewValue::Str { bytes: &value, raw: false }, expire);
+            }
+        }
+        Change::Append { db, keys } => {
+            for _ in 0..keys {
+                let name = name(random);
+                if let Some(big) = shard.boxed_mut(db, Key::new(&name)).and_then(|value| value.as_string_mut()) {
+                    std::sync::Arc::make_mut(big).push(b'+');
+                }
+            }
+        }
+        Change::Remove { db, keys } => {
+            for _ in 0..keys {
+                let name = name(random);
+                if random.next_u64().is_multiple_of(2) {
+                    shard.remove(db, Key::new(&name));
+                } else {
+                    shard.take(db, Key::new(&name));
+                }
+            }
+        }
+        Change::Expire { db, keys, ttl } => {
+            for _ in 0..keys {
+                let (name, now) = (name(random), shard.now_ms);
+                shard.set_expire(db, Key::new(&name), ttl.map(|ttl| now + ttl));
+            }
+        }
+        Change::Pass { ms } => {
+            shard.now_ms += ms;
+            shard.expire_step(2000);
+            shard.free_step(2000);
+        }
+        Change::Swap => shard.swap_db(0, 1),
+        Change::Flush { db, later } => {
+            shard.flush(db, later);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_what_was_there_at_the_cut(
+        before in proptest::collection::vec(change(), 0..12),
+        after in proptest::collection::vec((change(), 0..4usize, 1..40_000usize), 0..16),
+        seed in any::<u64>(),
+    ) {
+        let (mut shard, mut random) = (shard(2), Random::new(seed));
+        before.iter().for_each(|change| apply(&mut shard, change, &mut random));
+        let expected = held(&shard);
+        shard.begin_snapshot(ORDER);
+        let mut found = Entries::new();
+        for (change, steps, bytes) in after {
+            apply(&mut shard, &change, &mut random);
+            for _ in 0..steps {
+                shard.snapshot_step(bytes, 500);
+            }
+            while let Some(written) = shard.take_snapshot(bytes) {
+                read(&written, &mut found);
+            }
+        }
+        while !shard.snapshot_step(10_000, 1000) {}
+        prop_assert!(shard.snapshot_bytes() > 0 || found == expected);
+        while let Some(written) = shard.take_snapshot(1) {
+            read(&written, &mut found);
+        }
+        prop_assert_eq!(found.len(), expected.len());
+        prop_assert!(found == expected);
+        shard.end_snapshot(true);
+        prop_assert!(shard.tables.iter().all(|table| !table.is_walked()));
+    }
+}
+
+#[test]
+fn steps_are_bounded_and_add_up() {
+    let mut shard = shard(1);
+    for i in 0..20_000u32 {
+        let (key, value) = (format!("k{i}"), vec![b'x'; 100]);
+        shard.set(0, Key::new(key.as_bytes()), NewValue::Str { bytes: &value, raw: false }, Expire::Clear);
+    }
+    shard.begin_snapshot(CutOrder { compress: false, ..ORDER });
+    let mut entries = 0;
+    let mut most = 0;
+    loop {
+        let done = shard.snapshot_step(4096, 10_000);
+        while let Some(written) = shard.take_snapshot(1) {
+            most = most.max(written.bytes.len());
+            entries += written.entries;
+        }
+        if done {
+            break;
+        }
+    }
+    assert_eq!(entries, 20_000);
+    assert!(most < 8192, "{most}");
+}
+
+#[test]
+fn changes_up_to_the_cut_count_as_saved() {
+    let mut shard = shard(1);
+    let set = |shard: &mut Shard, key: &str| {
+        shard.set(0, Key::new(key.as_bytes()), NewValue::Int(1), Expire::Clear);
+    };
+    set(&mut shard, "a");
+    set(&mut shard, "b");
+    shard.begin_snapshot(ORDER);
+    assert_eq!(shard.snapshot.sizes(), Some(&CutSizes { databases: vec![(2, 0)] }));
+    set(&mut shard, "c");
+    shard.end_snapshot(false);
+    assert_eq!(shard.dirty, 3);
+    shard.begin_snapshot(ORDER);
+    set(&mut shard, "d");
+    shard.end_snapshot(true);
+    assert_eq!((shard.dirty, shard.snapshot.id()), (1, None));
+}
+
+#[test]
+fn uses_are_written_where_eviction_goes_by_them() {
+    let mut shard = shard(1);
+    shard.settings.eviction = Policy::AllkeysLru;
+    shard.set(0, Key::new(b"k"), NewValue::Int(1), Expire::Clear);
+    shard.set_idle(0, Key::new(b"k"), 20);
+    shard.begin_snapshot(ORDER);
+    while !shard.snapshot_step(100, 3000) {}
+    let written = shard.take_snapshot(1).unwrap();
+    assert_eq!(written.bytes, [0xfe, 0, 0xf8, 20, 0, 1, b'k', 0xc0, 1]);
+}

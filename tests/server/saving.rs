@@ -1,0 +1,301 @@
+//! Snapshots: what they hold, who may load them, what happens where they cannot be written, and the last one at the
+//! end. The real Redis 7 reads what Pinion wrote.
+
+use crate::common::{Client, Launch, Random, Server, Setup, Value, each_setup, wait_until};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn persistence(client: &mut Client, field: &str) -> String {
+    let info = client.run("INFO persistence").text();
+    let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {field} in {info}")).to_string()
+}
+
+/// BGSAVE, and waits for its end.
+fn bgsave(client: &mut Client) {
+    assert_eq!(client.run("BGSAVE"), Value::Simple(b"Background saving started".to_vec()));
+    wait_for_save(client);
+}
+
+fn save_points(client: &mut Client, points: &str) {
+    assert_eq!(client.call(&["CONFIG", "SET", "save", points]), Value::ok());
+}
+
+fn wait_for_save(client: &mut Client) {
+    wait_until("the snapshot", || persistence(client, "rdb_bgsave_in_progress") == "0");
+}
+
+/// A real Redis that has loaded the snapshot in this folder.
+fn redis_on(folder: &Path) -> Server {
+    let launch = Launch::new(&Setup::oracle()).args("--enable-debug-command yes --dir");
+    launch.args(folder.to_str().expect("UTF-8")).start()
+}
+
+fn check_rdb(path: &Path) {
+    let output = Command::new("redis-check-rdb").arg(path).output().expect("redis-check-rdb");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("RDB looks OK"), "{text}");
+}
+
+/// A folder of the server's own, to be moved out of the way.
+fn folder(server: &Server) -> PathBuf {
+    let path = server.dir.join("data");
+    fs::create_dir(&path).expect("a folder");
+    path
+}
+
+fn start(setup: &Setup) -> Server {
+    Launch::new(setup).args("--enable-debug-command yes --enable-protected-configs yes").start()
+}
+
+/// Every type in its encodings, with and without a time to live, in three databases.
+fn fill(client: &mut Client, random: &mut Random) {
+    for db in [0, 1, 9] {
+        client.ok(&format!("SELECT {db}"));
+        for i in 0..150 {
+            client.ok(&format!("SET int:{i} {}", random.next() as i64 >> random.below(64)));
+            client.ok(&format!("SET short:{i} {}", "ab".repeat(1 + random.below(30))));
+            client.ok(&format!("SET long:{i} {:0>width$}", i, width = 1000 + random.below(9000)));
+        }
+        for i in 0..20 {
+            let many = [5, 200][i % 2];
+            for n in 0..many {
+                let member = random.next() >> random.below(64);
+                client.run(&format!("RPUSH list:{i} {member} text:{member}"));
+                client.run(&format!("SADD set:{i} text:{member}"));
+                client.run(&format!("SADD ints:{i} {n}"));
+                client.run(&format!("HSET hash:{i} field:{n} {member}"));
+                client.run(&format!("ZADD zset:{i} {}.25 {member}", n as i64 - 50));
+                client.run(&format!("XADD stream:{i} {}-1 field {member}", n + 1));
+            }
+            client.ok(&format!("XGROUP CREATE stream:{i} group 0"));
+            client.run(&format!("XREADGROUP GROUP group consumer COUNT 3 STREAMS stream:{i} >"));
+        }
+        for kind in ["int", "short", "long", "list", "set", "hash", "zset", "stream"] {
+            client.run(&format!("PEXPIREAT {kind}:3 {}", 4_000_000_000_000_u64 + random.below(1000) as u64));
+        }
+    }
+    client.ok("SELECT 0");
+}
+
+/// The same keys with the same values and times.
+fn compare(ours: &mut Client, theirs: &mut Client) {
+    for db in [0, 1, 9] {
+        ours.ok(&format!("SELECT {db}"));
+        theirs.ok(&format!("SELECT {db}"));
+        let keys = ours.run("KEYS *");
+        assert_eq!(theirs.run("DBSIZE").int() as usize, keys.items().len());
+        for key in keys.items() {
+            let key = key.text();
+            for command in ["TYPE", "PEXPIRETIME", "DEBUG DIGEST-VALUE"] {
+                let command = format!("{command} {key}");
+                assert_eq!(ours.run(&command), theirs.run(&command), "{command}");
+            }
+            if key.starts_with("stream:") {
+                for command in [format!("XPENDING {key} group"), format!("XINFO GROUPS {key}")] {
+                    assert_eq!(ours.run(&command), theirs.run(&command), "{command}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn redis_loads_what_was_saved() {
+    for setup in Setup::all() {
+        let server = start(&setup);
+        let mut client = server.client();
+        fill(&mut client, &mut Random(7));
+        bgsave(&mut client);
+        let path = server.dir.join("dump.rdb");
+        check_rdb(&path);
+        let background = fs::read(&path).expect("a snapshot");
+        compare(&mut client, &mut redis_on(&server.dir).client());
+        client.ok("CONFIG SET rdbcompression no");
+        client.ok("SAVE");
+        check_rdb(&path);
+        assert!(fs::read(&path).expect("a snapshot").len() > background.len() * 3 / 2, "compression shows");
+        compare(&mut client, &mut redis_on(&server.dir).client());
+        assert_eq!(persistence(&mut client, "rdb_changes_since_last_save"), "0");
+        assert_eq!(persistence(&mut client, "rdb_saves"), "2");
+    }
+}
+
+#[test]
+fn a_snapshot_is_one_moment() {
+    const GROUPS: usize = 8;
+    const KEYS: usize = 6;
+    for setup in Setup::all() {
+        let server = start(&setup);
+        let mut client = server.client();
+        client.ok("DEBUG POPULATE 40000 filler 100");
+        let ends = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..GROUPS)
+            .map(|group| {
+                let (ends, mut client) = (ends.clone(), server.client());
+                std::thread::spawn(move || {
+                    let mut rounds = 0;
+                    while !ends.load(Ordering::Relaxed) {
+                        rounds += 1;
+                        let pairs: Vec<String> = (0..KEYS).map(|key| format!("g{group}:{key} {rounds}")).collect();
+                        client.ok(&format!("MSET {}", pairs.join(" ")));
+                        // Removed and made again, they must not come twice or get lost.
+                        client.run(&format!("DEL filler:{}", (rounds * 31 + group) % 40_000));
+                        client.ok(&format!("SET own:{group} {rounds}"));
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..3 {
+            let before: Vec<u64> = (0..GROUPS).map(|group| number(&mut client, &format!("own:{group}"))).collect();
+            assert_eq!(client.run("BGSAVE"), Value::Simple(b"Background saving started".to_vec()));
+            let after: Vec<u64> = (0..GROUPS).map(|group| number(&mut client, &format!("own:{group}"))).collect();
+            wait_for_save(&mut client);
+            check_rdb(&server.dir.join("dump.rdb"));
+            let redis = redis_on(&server.dir);
+            let mut redis = redis.client();
+            for group in 0..GROUPS {
+                let keys: Vec<String> = (0..KEYS).map(|key| format!("g{group}:{key}")).collect();
+                let values = redis.run(&format!("MGET {}", keys.join(" ")));
+                let first = &values.items()[0];
+                assert!(values.items().iter().all(|value| value == first), "a torn MSET: {values:?}");
+                let own = number(&mut redis, &format!("own:{group}"));
+                assert!((before[group]..=after[group]).contains(&own), "{own} of {before:?}..{after:?}");
+            }
+        }
+        ends.store(true, Ordering::Relaxed);
+        writers.into_iter().for_each(|writer| writer.join().expect("a writer"));
+    }
+}
+
+fn number(client: &mut Client, key: &str) -> u64 {
+    match client.run(&format!("GET {key}")) {
+        Value::NullBulk => 0,
+        value => value.text().parse().expect("a number"),
+    }
+}
+
+#[test]
+fn replies_are_those_of_redis() {
+    each_setup(|setup| {
+        let server = start(setup);
+        let mut client = server.client();
+        let error = |text: &str| Value::Error(text.as_bytes().to_vec());
+        assert_eq!(client.run("BGSAVE NOW"), error("ERR syntax error"));
+        assert_eq!(client.run("BGSAVE SCHEDULE x"), error("ERR syntax error"));
+        assert_eq!(client.run("SAVE x"), error("ERR wrong number of arguments for 'save' command"));
+        let last = client.run("LASTSAVE").int();
+        assert_eq!(client.run("BGSAVE schedule"), Value::Simple(b"Background saving started".to_vec()));
+        wait_for_save(&mut client);
+        assert!(client.run("LASTSAVE").int() >= last);
+        client.ok("MULTI");
+        assert_eq!(client.run("SAVE"), error("ERR Command not allowed inside a transaction"));
+        client.run("DISCARD");
+        client.ok("MULTI");
+        client.run("SET k v");
+        client.run("BGSAVE");
+        let replies = client.run("EXEC");
+        assert_eq!(replies.items()[1], Value::Simple(b"Background saving scheduled".to_vec()));
+        wait_until("the scheduled snapshot", || persistence(&mut client, "rdb_saves") == "2");
+    });
+}
+
+#[test]
+fn where_nothing_can_be_written_writes_stop() {
+    each_setup(|setup| {
+        let server = start(setup);
+        let mut client = server.client();
+        let data = folder(&server);
+        client.ok(&format!("CONFIG SET dir {}", data.display()));
+        client.ok("SET k v");
+        client.ok("SAVE");
+        fs::remove_dir_all(&data).expect("a folder");
+        assert_eq!(client.run("SAVE"), Value::Error(b"ERR".to_vec()));
+        assert_eq!(client.run("SET k v"), Value::ok(), "SAVE says it itself");
+        bgsave(&mut client);
+        assert_eq!(persistence(&mut client, "rdb_last_bgsave_status"), "err");
+        client.ok("SET k w");
+        save_points(&mut client, "3600 1");
+        let refused = |value: Value| value.text().starts_with("MISCONF Redis is configured to save RDB snapshots");
+        wait_until("writes to stop", || refused(client.run("SET k x")));
+        assert!(refused(client.run("PING")) && refused(client.run("DEL k")));
+        assert_eq!(client.run("GET k"), Value::bulk("w"));
+        client.ok("CONFIG SET stop-writes-on-bgsave-error no");
+        wait_until("writes to go on", || client.run("SET k x") == Value::ok());
+        client.ok("CONFIG SET stop-writes-on-bgsave-error yes");
+        wait_until("writes to stop", || refused(client.run("SET k x")));
+        fs::create_dir(&data).expect("a folder");
+        bgsave(&mut client);
+        assert_eq!(persistence(&mut client, "rdb_last_bgsave_status"), "ok");
+        wait_until("writes to go on", || client.run("SET k x") == Value::ok());
+        check_rdb(&data.join("dump.rdb"));
+    });
+}
+
+#[test]
+fn save_points_save() {
+    each_setup(|setup| {
+        let server = start(setup);
+        let mut client = server.client();
+        client.ok("SET a 1");
+        assert_eq!(persistence(&mut client, "rdb_changes_since_last_save"), "1");
+        save_points(&mut client, "1 2");
+        client.ok("SET b 1");
+        wait_until("the snapshot", || persistence(&mut client, "rdb_saves") == "1");
+        wait_until("changes to count as saved", || persistence(&mut client, "rdb_changes_since_last_save") == "0");
+        check_rdb(&server.dir.join("dump.rdb"));
+    });
+}
+
+#[test]
+fn a_shutdown_saves_where_it_is_to() {
+    each_setup(|setup| {
+        for (points, line, saves) in [
+            ("", "SHUTDOWN", false),
+            ("", "SHUTDOWN SAVE", true),
+            ("3600 1", "SHUTDOWN", true),
+            ("3600 1", "SHUTDOWN NOSAVE", false),
+            ("", "SIGTERM", false),
+            ("3600 1", "SIGTERM", true),
+        ] {
+            let mut server = start(setup);
+            let mut client = server.client();
+            save_points(&mut client, points);
+            for i in 0..100 {
+                client.ok(&format!("SET k{i} {i}"));
+            }
+            match line {
+                "SIGTERM" => server.signal(libc::SIGTERM),
+                line => client.send(&line.split(' ').collect::<Vec<_>>()),
+            }
+            client.expect_closed();
+            assert_eq!(server.wait_exit().code(), Some(0), "{points} {line}");
+            let path = server.dir.join("dump.rdb");
+            assert_eq!(path.exists(), saves, "{points} {line}");
+            if saves {
+                assert_eq!(redis_on(&server.dir).client().run("DBSIZE"), Value::Int(100));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_shutdown_that_cannot_save_does_not_happen() {
+    each_setup(|setup| {
+        let mut server = start(setup);
+        let mut client = server.client();
+        let data = folder(&server);
+        client.ok(&format!("CONFIG SET dir {}", data.display()));
+        fs::remove_dir_all(&data).expect("a folder");
+        let refused = Value::Error(b"ERR Errors trying to SHUTDOWN. Check logs.".to_vec());
+        assert_eq!(client.run("SHUTDOWN SAVE"), refused);
+        client.ok("SET k v");
+        assert_eq!(server.client().run("GET k"), Value::bulk("v"), "nothing stays locked");
+        client.send(&["SHUTDOWN", "SAVE", "FORCE"]);
+        client.expect_closed();
+        assert_eq!(server.wait_exit().code(), Some(0));
+    });
+}
