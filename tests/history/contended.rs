@@ -2,7 +2,7 @@
 //! for, by itself.
 
 use super::live;
-use crate::common::Value;
+use crate::common::{Random, Value};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ fn fifty_clients_set_the_same_keys_and_all_get_through() {
                     let key = |n: usize| if number % 2 == 0 { n } else { KEYS - 1 - n };
                     words.extend((0..KEYS).flat_map(|n| [format!("k{}", key(n)), format!("{number}-{round}")]));
                     let start = Instant::now();
-                    assert_eq!(client.call(&words), Value::ok());
+                    assert_eq!(live::call(server, &mut client, &words), Value::ok());
                     longest = longest.max(start.elapsed());
                     let seen = client.run("MGET k0 k1 k2 k3 k4 k5 k6 k7 k8 k9");
                     let same = seen.items().iter().all(|value| *value == seen.items()[0]);
@@ -52,7 +52,49 @@ fn fifty_clients_set_the_same_keys_and_all_get_through() {
         waits.iter().max().expect("clients")
     );
     assert!(retries < (CLIENTS * ROUNDS * 2 * 4) as u64, "a storm of retries: {info}");
-    assert_eq!((field(&info, "locks_held"), field(&info, "locks_waiting")), (0, 0));
+    live::assert_nothing_is_held(&server);
+}
+
+/// Cores that stop for a moment with claims in their hands: others overtake them, they are refused and come again, up to
+/// priority. `PINION_HISTORY_SECONDS` prolongs it.
+#[test]
+fn claims_that_come_late_are_refused_and_get_through() {
+    let server = live::server(8);
+    let time = Duration::from_secs(super::number("PINION_HISTORY_SECONDS", 20)) / 10;
+    let seed = super::number("PINION_HISTORY_SEED", 1);
+    let end = Instant::now() + time;
+    thread::scope(|scope| {
+        for number in 0..16 {
+            let server = &server;
+            scope.spawn(move || {
+                let (mut client, mut random) = (server.client(), Random(seed + number));
+                let mut round = 0;
+                while Instant::now() < end {
+                    round += 1;
+                    let keys = (0..2 + random.below(6)).map(|_| format!("k{}", random.below(KEYS)));
+                    let mut words = vec!["MSET".to_string()];
+                    words.extend(keys.flat_map(|key| [key, format!("{number}-{round}")]));
+                    match random.below(40) {
+                        0 if number < 4 => words = vec!["DEBUG".into(), "SLEEP".into(), "0.002".into()],
+                        1 => words = vec!["KEYS".into(), "*".into()],
+                        _ => {}
+                    }
+                    assert!(!live::call(server, &mut client, &words).is_error());
+                }
+            });
+        }
+    });
+    let info = server.client().run("INFO shards").text();
+    let count = |name| field(&info, name);
+    println!(
+        "{} transactions: {} retries, at most {} of one, {} with priority",
+        count("transactions"),
+        count("transaction_retries"),
+        count("transaction_retries_max"),
+        count("transaction_priorities")
+    );
+    assert!(count("transaction_retries") > 0, "nobody was late: {info}");
+    live::assert_nothing_is_held(&server);
 }
 
 /// One client increments k0, then k1, which are on different shards: whoever reads both sees no k1 ahead of k0.

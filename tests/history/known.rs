@@ -1,6 +1,6 @@
 //! The checkers, checked: histories that are right by construction pass, and each known anomaly is called by its name.
 
-use super::check::op::{Anomaly, Call, Op, Outcome, op, serial, token};
+use super::check::op::{Anomaly, Call, Line, Op, Outcome, Side, op, serial, token};
 use super::check::wgl::Verdict;
 use super::check::workload::{Kind, Menu, Session};
 use super::check::{list, register, wgl};
@@ -198,6 +198,50 @@ fn a_read_from_the_past_is_rejected() {
 }
 
 #[test]
+fn pipelines_out_of_order_are_rejected() {
+    let in_line = |strict: bool, places: [usize; 2], calls: [Call; 2], replies: [Value; 2]| {
+        let [mut one, mut two] = [0, 1].map(|n| op(0, 10, 50, &calls[n..=n], &replies[n..=n]));
+        let line = |place| Some(Line { number: 1, place, strict });
+        (one.line, two.line) = (line(places[0]), line(places[1]));
+        vec![one, two]
+    };
+    // a read sees the write that was sent behind it
+    let late = |places| in_line(false, places, [Get(0), Set(0, 1)], [bulk(1), Value::ok()]);
+    assert_linearizable(&late([0, 1]), false);
+    assert_linearizable(&late([1, 0]), true);
+    rejects(register::check(&late([0, 1])), "G1c-realtime");
+    assert!(matches!(wgl::check_each_key(&late([0, 1]), 1), Verdict::Not(_)));
+    // somebody sees the second write without the first, on another key
+    let skipped = |strict: bool| {
+        let mut history = in_line(strict, [0, 1], [Set(0, 1), Set(1, 2)], [Value::ok(), Value::ok()]);
+        history.push(op(1, 20, 30, &[MGet(vec![0, 1])], &[both(nil(), bulk(2))]));
+        history
+    };
+    assert_linearizable(&skipped(true), false);
+    assert_linearizable(&skipped(false), true);
+    rejects(register::check(&skipped(true)), "G-single-realtime");
+    accepts(register::check(&skipped(false)));
+}
+
+#[test]
+fn a_wait_in_vain_past_an_element_is_rejected() {
+    let wait = |call: Call, reply: Value, at: u64| {
+        let push = op(0, at, at + 10, &[Call::Push(Side::Left, 0, 7)], &[Value::Int(1)]);
+        [push, op(1, 30, 90, &[call], &[reply])]
+    };
+    let pop = || Call::PopFirst(Side::Left, vec![1, 0]);
+    let took = |value| Value::Array(vec![Value::bulk("k0"), value]);
+    for (call, reply) in [(pop(), Value::NullArray), (Call::Move(0, 1, Side::Left, Side::Left, true), nil())] {
+        assert_linearizable(&wait(call.clone(), reply.clone(), 10), false);
+        assert_linearizable(&wait(call, reply, 50), true);
+    }
+    assert_linearizable(&wait(pop(), took(bulk(7)), 10), true);
+    let many = || Call::PopMany { side: Side::Right, keys: vec![1, 0], count: 2, waits: true };
+    assert_linearizable(&wait(many(), took(Value::Array(vec![bulk(7)])), 10), true);
+    assert_linearizable(&wait(many(), Value::NullArray, 10), false);
+}
+
+#[test]
 fn broken_lists_are_rejected() {
     let seen = |value: Value| [op(0, 10, 20, &[Append(0, 1)], &[added(1)]), op(1, 30, 40, &[Get(0)], &[value])];
     rejects(list::check(&seen(words(&[1, 1]))), "duplicate");
@@ -237,7 +281,7 @@ fn moved_keys_are_followed() {
 
 /// Runs sessions against the model, one exchange at a time but with times that overlap: right by construction.
 fn modelled(kind: Kind, seed: u64) -> (Menu, Vec<Op>) {
-    let menu = Menu { kind, keys: 4, multi_key: 30, multi: 30, watch: 0 };
+    let menu = Menu { multi_key: 30, watch: 0, ..Menu::of(kind, 4, false) };
     let mut random = Random(seed);
     let mut sessions: Vec<Session> = (0..5).map(|client| Session::new(client, menu, seed)).collect();
     let mut ops = Vec::new();
@@ -255,7 +299,7 @@ fn modelled(kind: Kind, seed: u64) -> (Menu, Vec<Op>) {
     let calls = ops.iter().map(|op| op.calls.clone()).collect();
     let mut history = serial(calls);
     for (op, drawn) in history.iter_mut().zip(&ops) {
-        op.client = drawn.client;
+        op.client = drawn.client; // but in no pipeline: their order was drawn anew
         op.start = (op.start + 10).saturating_sub(random.below(8) as u64);
         op.end += 10 + random.below(8) as u64;
     }

@@ -3,7 +3,7 @@
 use super::check::op::{Anomaly, Op};
 use super::check::workload::{Kind, Menu, Sending, Session, check};
 use crate::common::client::Client;
-use crate::common::{Launch, Server, Setup};
+use crate::common::{Launch, Server, Setup, Value, wait_until};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,16 +20,16 @@ impl Size {
         match kind {
             Kind::Lists => Size { clients: 8, exchanges: 60 },
             Kind::Registers => Size { clients: 8, exchanges: 300 },
-            Kind::Everything | Kind::Queues | Kind::Sets => Size { clients: 6, exchanges: 60 },
+            _ => Size { clients: 6, exchanges: 60 },
         }
     }
 }
 
-fn exchange(client: &mut Client, session: &mut Session, epoch: Instant, first: Sending) {
+fn exchange(server: &Server, client: &mut Client, session: &mut Session, epoch: Instant, first: Sending) {
     let mut next = Some(first);
     while let Some((bytes, count)) = next {
         client.send_raw(&bytes);
-        let replies = (0..count).map(|_| client.recv()).collect();
+        let replies = (0..count).map(|_| receive(server, client)).collect();
         next = session.replied(replies, now(epoch));
     }
 }
@@ -50,7 +50,7 @@ pub(super) fn record(server: &Server, menu: Menu, size: Size, seed: u64) -> Vec<
                 let mut session = Session::new(number, menu, seed);
                 for _ in 0..size.exchanges {
                     let first = session.begin(now(epoch));
-                    exchange(&mut client, &mut session, epoch, first);
+                    exchange(server, &mut client, &mut session, epoch, first);
                 }
                 session.ops
             })
@@ -60,10 +60,43 @@ pub(super) fn record(server: &Server, menu: Menu, size: Size, seed: u64) -> Vec<
     });
     let mut last = Session::new(size.clients, menu, seed);
     if let Some(first) = last.read_all(now(epoch)) {
-        exchange(&mut server.client(), &mut last, epoch, first);
+        exchange(server, &mut server.client(), &mut last, epoch, first);
     }
     history.extend(last.ops);
+    assert_nothing_is_held(server);
     history
+}
+
+/// Longest that a reply may take; what the cores waited for then is printed.
+const REPLY_WITHIN: Duration = Duration::from_secs(10);
+
+/// The reply to a command; if it does not come, fails with what every core waits for.
+pub(super) fn call(server: &Server, client: &mut Client, words: &[String]) -> Value {
+    client.send(words);
+    receive(server, client)
+}
+
+/// The next reply; see [`call`].
+fn receive(server: &Server, client: &mut Client) -> Value {
+    client.stream.set_read_timeout(Some(REPLY_WITHIN)).expect("a timeout");
+    match client.try_recv() {
+        Ok(Some(value)) => value,
+        Ok(None) => panic!("the server closed the connection"),
+        Err(error) => {
+            let mut other = server.client();
+            let dump = [other.run("DEBUG TRANSACTIONS").text(), other.run("CLIENT LIST").text()];
+            panic!("no reply: {error}\n{}\n{}", dump.join("\n"), other.run("INFO shards").text());
+        }
+    }
+}
+
+/// When everybody has their replies no lock is held, and nothing waits for one. Releases may still be on their way.
+pub(super) fn assert_nothing_is_held(server: &Server) {
+    let mut client = server.client();
+    wait_until("locks to be released", || {
+        let info = client.run("INFO shards").text();
+        info.contains("locks_held:0\r\n") && info.contains("locks_waiting:0\r\n")
+    });
 }
 
 /// Checks history after history until the time is over; how many there were, and the first that is wrong.
@@ -83,5 +116,5 @@ pub(super) fn hunt(server: &Server, menu: Menu, time: Duration, seed: u64) -> (u
 /// A server with this many shards.
 pub(super) fn server(shards: usize) -> Server {
     let driver = if crate::common::sys::has_io_uring() { "uring" } else { "epoll" };
-    Launch::new(&Setup::pinion(shards, driver)).start()
+    Launch::new(&Setup::pinion(shards, driver)).args("--enable-debug-command yes").start()
 }

@@ -75,11 +75,106 @@ fn a_seed_always_takes_the_same_course() {
 #[test]
 fn watched_keys_hold_until_a_transaction_has_run_everywhere() {
     for seed in 0..60 {
-        let menu = Menu { kind: Kind::Registers, keys: 4, multi_key: 40, multi: 100, watch: 100 };
+        let menu = Menu { multi: 100, watch: 100, ..Menu::of(Kind::Registers, 4, false) };
         let run = Run::of(seed, menu);
         if let Err(anomaly) = check::workload::check(&run.menu, &run.history) {
             panic!("{} with seed {seed}:\n{}", anomaly.name, anomaly.text);
         }
+    }
+}
+
+/// Many clients write the same keys over all shards, while links and cores are slow: claims come late everywhere, are
+/// refused, deferred and given priority, and everybody gets through. Answers retries and priorities.
+fn rivals(seed: u64) -> (u64, u64) {
+    let mut random = Random(seed);
+    let shards = *random.one(&[2, 3, 5, 8]);
+    let mut world = World::new(shards, "", Faults::drawn(&mut random), seed);
+    let count = 2 + random.below(24);
+    let mut clients: Vec<_> = (0..count).map(|_| (world.connect(random.below(shards)), 8, false)).collect();
+    while clients.iter().any(|(_, left, waits)| *left > 0 || *waits) {
+        for (number, (peer, left, waits)) in clients.iter_mut().enumerate() {
+            if *waits {
+                *waits = peer.reply().is_none();
+            } else if *left > 0 {
+                *left -= 1;
+                let mut keys: Vec<usize> = (0..2 + random.below(6)).map(|_| random.below(8)).collect();
+                keys.dedup();
+                let pairs: Vec<String> = keys.iter().map(|key| format!("k{key} {number}")).collect();
+                let line = match random.below(12) {
+                    0 => "KEYS *".to_string(),
+                    1 => "GET k1".to_string(),
+                    2 => format!("MGET {}", keys.iter().map(|key| format!("k{key}")).collect::<Vec<_>>().join(" ")),
+                    _ => format!("MSET {}", pairs.join(" ")),
+                };
+                peer.send(&common::client::encode(&line.split(' ').collect::<Vec<_>>()));
+                *waits = true;
+            }
+        }
+        world.step();
+        assert!(world.steps < 3_000_000, "rivals wait for ever, seed {seed}: {}", world.describe());
+    }
+    world.wait_for_quiet();
+    let stats = world.transactions();
+    (stats.iter().map(|s| s.refused).sum(), stats.iter().map(|s| s.priority).sum())
+}
+
+#[test]
+fn rivals_all_get_through() {
+    let end = Instant::now() + Duration::from_secs(number("PINION_SIM_SECONDS").unwrap_or(10)) / 4;
+    let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
+    let first = number("PINION_SIM_SEED").unwrap_or_else(fresh);
+    let (mut seeds, mut refused, mut priorities) = (0, 0, 0);
+    while seeds < 20 || Instant::now() < end {
+        let (more_refused, more_priorities) = rivals(first + seeds);
+        (seeds, refused, priorities) = (seeds + 1, refused + more_refused, priorities + more_priorities);
+    }
+    println!("{seeds} seeds from {first} on: {refused} refusals, {priorities} priorities");
+    assert!(refused > 0 && priorities > 0, "nobody met anybody");
+}
+
+/// Clients that wait for a key are served in the order in which they came, whatever they wait with, over any shards.
+#[test]
+fn who_waits_longest_is_served_first() {
+    for seed in 0..40 {
+        let mut random = Random(seed);
+        let shards = 1 + random.below(5);
+        let mut world = World::new(shards, "", Faults { date: 0, ..Faults::drawn(&mut random) }, seed);
+        let count = 3 + random.below(6);
+        let mut waiting = Vec::new();
+        for n in 0..count {
+            let peer = world.connect(random.below(shards));
+            let line = match random.below(5) {
+                0 => "BLPOP k 0".to_string(),
+                1 => format!("BLPOP x{n} k y{n} 0"),
+                2 => format!("BLMPOP 0 2 x{n} k LEFT COUNT 1"),
+                3 => format!("BLMOVE k d{n} LEFT LEFT 0"),
+                _ => format!("BLMOVE k {{k}}{n} LEFT RIGHT 0"),
+            };
+            peer.send(&common::client::encode(&line.split(' ').collect::<Vec<_>>()));
+            world.wait_for_waiters(n + 1);
+            waiting.push((line, peer));
+        }
+        let mut pusher = world.connect(random.below(shards));
+        let mut next = 0;
+        while next < count {
+            // several at once, or under the locks of a transaction over all shards
+            let some: Vec<String> = (next..count.min(next + 1 + random.below(3))).map(|n| format!("v{n}")).collect();
+            let push = format!("RPUSH k {}", some.join(" "));
+            if random.chance(50) {
+                for line in ["MULTI", "MSET p1 1 p2 2 p3 3 p4 4", &push, "EXEC"] {
+                    assert!(!world.call(&mut pusher, line).is_error());
+                }
+            } else {
+                world.call(&mut pusher, &push);
+            }
+            next += some.len();
+        }
+        for (n, (line, peer)) in waiting.iter_mut().enumerate() {
+            let reply = world.receive(peer);
+            let text = format!("{reply:?}");
+            assert!(text.contains(&format!("v{n}")), "seed {seed}: {line}, number {n} in line, got {text}");
+        }
+        world.wait_for_quiet();
     }
 }
 

@@ -11,7 +11,8 @@ const STEPS_MAX: u64 = 3_000_000;
 /// What a seed's clients do.
 pub(crate) fn menu_of(seed: u64) -> Menu {
     let kind = Kind::ALL[(seed % Kind::ALL.len() as u64) as usize];
-    Menu { kind, keys: 3 + (seed / 7 % 6) as usize, multi_key: 40, multi: 30, watch: 40 }
+    let all = Kind::ALL.len() as u64;
+    Menu::of(kind, 3 + (seed / all % 6) as usize, seed / (6 * all) % 2 == 1)
 }
 
 /// A simulation that is over.
@@ -79,8 +80,9 @@ impl Run {
         let mut random = Random(seed ^ 0x0005_1DED_5EED);
         let shards = *random.one(&[2, 3, 4, 5, 8]);
         let faults = if random.chance(10) { Faults::NONE } else { Faults::drawn(&mut random) };
-        let mut world = World::new(shards, "", faults, random.next());
-        let exchanges = if matches!(menu.kind, Kind::Lists | Kind::Registers) { 40 } else { 20 };
+        let order = if menu.strict { "--pipeline-order strict" } else { "" };
+        let mut world = World::new(shards, order, faults, random.next());
+        let exchanges = if menu.kind.is_searched() { 20 } else { 40 };
         let count = 2 + random.below(6);
         let mut clients: Vec<Client> = (0..count)
             .map(|number| Client {

@@ -15,6 +15,7 @@ use pinion::runtime::mesh::relay::{Relay, relayed};
 use pinion::server::core::Core;
 use pinion::server::{boot, registry};
 use pinion::txn::message::Message;
+use pinion::txn::router::TxnStats;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ impl Faults {
             stall: random.below(60) as u64,
             tear: random.below(60) as u64,
             accept_fails: random.below(30) as u64,
+            disk_stall: random.below(80) as u64,
         };
         let delay_us = *random.one(&[20, 200, 5000]);
         Faults { weather, rest: random.below(90), delay_us, slow: random.below(20), date: random.below(3) }
@@ -225,6 +227,29 @@ impl World {
         panic!("something is left when all clients are gone: {:?}", left(self));
     }
 
+    /// What every core waits for.
+    pub(crate) fn describe(&self) -> String {
+        self.cores.iter().map(|core| core.worker.router.describe()).collect()
+    }
+
+    /// What the transactions of each core met with.
+    pub(crate) fn transactions(&self) -> Vec<TxnStats> {
+        self.cores.iter().map(|core| core.worker.router.txn_stats.clone()).collect()
+    }
+
+    /// Goes on until so many clients wait for keys and have joined all their queues.
+    pub(crate) fn wait_for_waiters(&mut self, count: usize) {
+        for _ in 0..1_000_000 {
+            let waiting: usize = self.cores.iter().map(|core| core.worker.router.blocked_clients()).sum();
+            let settled = self.cores.iter().all(|core| core.worker.router.all_have_entered());
+            if waiting == count && settled {
+                return;
+            }
+            self.step();
+        }
+        panic!("{count} clients were to wait");
+    }
+
     fn note(&mut self, what: u64) {
         self.trace = (self.trace ^ what).wrapping_mul(0x100_0000_01B3).rotate_left(5);
     }
@@ -238,6 +263,15 @@ impl World {
     pub(crate) fn call(&mut self, peer: &mut Peer, line: &str) -> Value {
         let words: Vec<&str> = line.split_whitespace().collect();
         peer.send(&crate::common::client::encode(&words));
+        self.reply_to(peer, line)
+    }
+
+    /// The next reply, whatever else happens meanwhile.
+    pub(crate) fn receive(&mut self, peer: &mut Peer) -> Value {
+        self.reply_to(peer, "what was sent before")
+    }
+
+    fn reply_to(&mut self, peer: &mut Peer, line: &str) -> Value {
         for _ in 0..1_000_000 {
             self.step();
             if let Some(reply) = peer.reply() {

@@ -4,6 +4,9 @@
 //! All cores of a simulation live in one thread, which ticks them in whatever order it likes. A tick moves some of what
 //! is possible: bytes come in torn pieces, sends go out bit by bit, an accept may fail, a close may take its time. What
 //! a tick leaves undone is done by a later one, so nothing is lost for good. [`SimNet`] is the clients' side.
+//!
+//! Log writes go to real files, each a while after it was ordered. When the power goes ([`SimDriver::lose_power`]) any
+//! sectors of those under way may have reached the disk; nothing is synced for real.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -11,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +41,16 @@ pub struct Weather {
     pub tear: u64,
     /// An accept fails first.
     pub accept_fails: u64,
+    /// A log write under way is not done in this tick.
+    pub disk_stall: u64,
 }
+
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
 
 impl Weather {
     /// Everything arrives with the next tick, whole.
-    pub const FAIR: Weather = Weather { stall: 0, tear: 0, accept_fails: 0 };
+    pub const FAIR: Weather = Weather { stall: 0, tear: 0, accept_fails: 0, disk_stall: 0 };
 }
 
 /// A connection of a simulated client.
@@ -74,6 +83,8 @@ struct Net {
     /// Per core: clients that wait to be accepted.
     arrivals: Vec<VecDeque<(u32, StreamId)>>,
     rung: Vec<bool>,
+    /// Per core: the next log write or sync fails.
+    disk_fails: Vec<bool>,
 }
 
 impl Net {
@@ -103,6 +114,7 @@ pub fn network(cores: usize, seed: u64, weather: Weather) -> Result<(SimNet, Vec
         placed: BTreeMap::new(),
         arrivals: (0..cores).map(|_| VecDeque::new()).collect(),
         rung: vec![false; cores],
+        disk_fails: vec![false; cores],
     };
     let net = SimNet(Rc::new(RefCell::new(net)));
     let drivers = (0..cores).map(|core| Ok(Driver::Sim(Box::new(SimDriver::new(core, net.clone())?))));
@@ -148,6 +160,11 @@ impl SimNet {
         self.0.borrow().streams[stream.0].by_server
     }
 
+    /// The next log write or sync of a core fails, after it may have been done.
+    pub fn fail_disk(&self, core: usize) {
+        self.0.borrow_mut().disk_fails[core] = true;
+    }
+
     /// Changes how streams are treated from now on.
     pub fn set_weather(&self, weather: Weather) {
         self.0.borrow_mut().weather = weather;
@@ -184,6 +201,8 @@ pub struct SimDriver {
     /// Closed by the server; `Closed` is yet to be told.
     closing: Vec<Token>,
     events: VecDeque<Event>,
+    /// Log writes and syncs under way, in order.
+    orders: VecDeque<Order>,
     statistics: Statistics,
 }
 
@@ -200,6 +219,7 @@ impl SimDriver {
             listeners: vec![0],
             closing: Vec::new(),
             events: VecDeque::new(),
+            orders: VecDeque::new(),
             statistics: Statistics::default(),
         })
     }
@@ -214,6 +234,7 @@ impl SimDriver {
         };
         !self.events.is_empty()
             || !self.closing.is_empty()
+            || !self.orders.is_empty()
             || net.rung[self.core]
             || net.arrivals[self.core].iter().any(|(listener, _)| self.listeners.contains(listener))
             || self.conns.iter().flatten().any(on_stream)
@@ -307,11 +328,45 @@ impl SimDriver {
     }
 
     pub(super) fn write_log(&mut self, file: Arc<File>, buffer: AlignedBuf, offset: u64, durable: bool) {
-        self.events.push_back(Order::Write { file, buffer, offset, durable }.carry_out().into());
+        self.orders.push_back(Order::Write { file, buffer, offset, durable });
     }
 
     pub(super) fn sync_log(&mut self, file: Arc<File>) {
-        self.events.push_back(Order::Sync(file).carry_out().into());
+        self.orders.push_back(Order::Sync(file));
+    }
+
+    /// Does the log writes that the seed says are done by now.
+    fn move_orders(&mut self, net: &mut Net) {
+        while !self.orders.is_empty() && !net.chance(net.weather.disk_stall) {
+            let Some(order) = self.orders.pop_front() else { return };
+            let fails = mem::take(&mut net.disk_fails[self.core]);
+            let error = || io::Error::from_raw_os_error(libc::EIO);
+            self.events.push_back(match order {
+                Order::Write { file, buffer, offset, .. } => {
+                    let written = file.write_all_at(&buffer, offset);
+                    Event::Logged { buffer, result: if fails { Err(error()) } else { written } }
+                }
+                Order::Sync(_) => Event::LogSynced { result: if fails { Err(error()) } else { Ok(()) } },
+            });
+        }
+    }
+
+    /// The end of this core: of the log writes under way any sectors are done, in no order. Fails where the disk does.
+    pub fn lose_power(&mut self) -> io::Result<()> {
+        let net = self.net.clone();
+        let net = &mut *net.0.borrow_mut();
+        for order in self.orders.drain(..) {
+            let Order::Write { file, buffer, offset, .. } = order else { continue };
+            // another handle, for one that bypasses the page cache takes whole pages only
+            let file = File::options().write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+            let share = net.random.below(101);
+            for (index, sector) in buffer.chunks(SECTOR_BYTES).enumerate() {
+                if net.chance(share) {
+                    file.write_all_at(sector, offset + (index * SECTOR_BYTES) as u64)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event> {
@@ -326,6 +381,7 @@ impl SimDriver {
         if mem::take(&mut net.rung[self.core]) {
             self.events.push_back(Event::Doorbell);
         }
+        self.move_orders(net);
         self.accept(net)?;
         for index in 0..self.conns.len() {
             self.move_output(index, net);

@@ -37,7 +37,7 @@ fn accepted(net: &SimNet, driver: &mut Driver, token: Token) -> StreamId {
 
 #[test]
 fn bytes_arrive_torn_but_whole_and_in_order() {
-    let (net, mut driver) = world(Weather { stall: 50, tear: 90, accept_fails: 50 });
+    let (net, mut driver) = world(Weather { stall: 50, tear: 90, accept_fails: 50, disk_stall: 0 });
     let stream = accepted(&net, &mut driver, Token(3));
     let sent: Vec<u8> = (0..20_000u32).map(|n| (n % 251) as u8).collect();
     net.send(stream, &sent);
@@ -85,7 +85,7 @@ fn a_client_that_goes_is_noticed_after_its_bytes() {
 
 #[test]
 fn after_close_come_the_send_and_one_closed() {
-    let (net, mut driver) = world(Weather { stall: 70, tear: 0, accept_fails: 0 });
+    let (net, mut driver) = world(Weather { stall: 70, tear: 0, accept_fails: 0, disk_stall: 0 });
     let stream = accepted(&net, &mut driver, Token(2));
     net.send(stream, b"never read");
     driver.send(Token(2), OutBuf { bytes: b"+OK\r\n".to_vec(), bigs: Vec::new() });

@@ -13,7 +13,7 @@ pub enum Edge {
     Wr,
     /// It read the version that the other replaced.
     Rw,
-    /// It had ended when the other began.
+    /// It had ended when the other began, or stood before it in a pipeline.
     Rt,
 }
 
@@ -51,7 +51,22 @@ impl Graph {
                 graph.add(before, point, Edge::Rt);
             }
         }
+        graph.add_lines(history);
         graph
+    }
+
+    /// What a client sent in one pipeline, in order.
+    fn add_lines(&mut self, history: &[Op]) {
+        let mut lines: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
+        for (index, op) in history.iter().enumerate().filter(|(_, op)| op.outcome != Outcome::Failed) {
+            let Some(line) = op.line else { continue };
+            let before = lines.entry((op.client, line.number)).or_default();
+            before
+                .iter()
+                .filter(|other| history[**other].leads(op))
+                .for_each(|other| self.add(*other, index, Edge::Rt));
+            before.push(index);
+        }
     }
 
     /// `from` precedes `to`; nothing happens if they are the same.

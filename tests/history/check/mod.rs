@@ -6,5 +6,6 @@ pub mod graph;
 pub mod list;
 pub mod op;
 pub mod register;
+pub mod state;
 pub mod wgl;
 pub mod workload;

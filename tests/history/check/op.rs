@@ -1,8 +1,8 @@
 //! What histories are made of: commands that tests send, what they do to a keyspace, and when they were under way.
 //! Knows no server.
 
+use super::state::State;
 use crate::common::Value;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Index of a key; [`name`] spells it.
 pub type Key = usize;
@@ -39,12 +39,38 @@ pub enum Call {
     /// From this end of a list to that end of another; the last says whether it waits for an element.
     Move(Key, Key, Side, Side, bool),
     Range(Key),
+    /// BLPOP or BRPOP.
+    PopFirst(Side, Vec<Key>),
+    /// LMPOP, or BLMPOP if it waits.
+    PopMany {
+        side: Side,
+        keys: Vec<Key>,
+        count: usize,
+        waits: bool,
+    },
     SAdd(Key, u64),
     SRem(Key, u64),
     SMove(Key, Key, u64),
     /// Answered in order: sets have none of their own.
     SMembers(Key),
     SStore(Algebra, Key, Vec<Key>),
+    /// A member and its score.
+    ZAdd(Key, u64, i64),
+    ZRem(Key, u64),
+    /// With scores.
+    ZRange(Key),
+    /// BZPOPMIN (left) or BZPOPMAX.
+    ZPopFirst(Side, Vec<Key>),
+    /// ZMPOP, or BZMPOP if it waits.
+    ZPopMany {
+        side: Side,
+        keys: Vec<Key>,
+        count: usize,
+        waits: bool,
+    },
+    ZStore(Algebra, Key, Vec<Key>),
+    /// ZRANGESTORE of the first two, to the first key from the second.
+    ZRangeStore(Key, Key),
 }
 
 /// An end of a list.
@@ -57,6 +83,10 @@ pub enum Side {
 impl Side {
     fn letter(self) -> &'static str {
         if self == Side::Left { "L" } else { "R" }
+    }
+
+    fn rank(self) -> String {
+        if self == Side::Left { "MIN" } else { "MAX" }.to_string()
     }
 
     fn word(self) -> String {
@@ -96,7 +126,11 @@ impl Call {
             Call::Push(_, k, _) | Call::Pop(_, k) | Call::Range(k) => vec![*k],
             Call::SAdd(k, _) | Call::SRem(k, _) | Call::SMembers(k) => vec![*k],
             Call::Move(a, b, ..) | Call::SMove(a, b, _) => vec![*a, *b],
-            Call::SStore(_, to, from) => [vec![*to], from.clone()].concat(),
+            Call::SStore(_, to, from) | Call::ZStore(_, to, from) => [vec![*to], from.clone()].concat(),
+            Call::PopFirst(_, keys) | Call::PopMany { keys, .. } => keys.clone(),
+            Call::ZPopFirst(_, keys) | Call::ZPopMany { keys, .. } => keys.clone(),
+            Call::ZAdd(k, ..) | Call::ZRem(k, _) | Call::ZRange(k) => vec![*k],
+            Call::ZRangeStore(a, b) => vec![*a, *b],
         }
     }
 
@@ -145,7 +179,34 @@ impl Call {
                 let command = ["SUNIONSTORE", "SINTERSTORE", "SDIFFSTORE"][*algebra as usize];
                 keys(command, &[vec![*to], from.clone()].concat())
             }
+            Call::PopFirst(..) | Call::PopMany { .. } | Call::ZPopFirst(..) | Call::ZPopMany { .. } => self.pop_words(),
+            Call::ZAdd(k, member, score) => vec!["ZADD".into(), name(*k), score.to_string(), member.to_string()],
+            Call::ZRem(k, member) => with("ZREM", *k, *member),
+            Call::ZRange(k) => [keys("ZRANGE", &[*k]), ["0", "-1", "WITHSCORES"].map(String::from).to_vec()].concat(),
+            Call::ZStore(algebra, to, from) => {
+                let command = ["ZUNIONSTORE", "ZINTERSTORE", "ZDIFFSTORE"][*algebra as usize];
+                let count = vec![from.len().to_string()];
+                [keys(command, &[*to]), count, from.iter().map(|k| name(*k)).collect()].concat()
+            }
+            Call::ZRangeStore(a, b) => [keys("ZRANGESTORE", &[*a, *b]), vec!["0".into(), "1".into()]].concat(),
         }
+    }
+
+    fn pop_words(&self) -> Vec<String> {
+        let (command, end, from, count, waits) = match self {
+            Call::PopFirst(side, from) => (format!("B{}POP", side.letter()), String::new(), from, 0, true),
+            Call::ZPopFirst(side, from) => (format!("BZPOP{}", side.rank()), String::new(), from, 0, true),
+            Call::PopMany { side, keys, count, waits } => ("LMPOP".to_string(), side.word(), keys, *count, *waits),
+            Call::ZPopMany { side, keys, count, waits } => ("ZMPOP".to_string(), side.rank(), keys, *count, *waits),
+            other => panic!("{other:?} pops nothing"),
+        };
+        let names = from.iter().map(|k| name(*k));
+        if count == 0 {
+            return [command].into_iter().chain(names).chain([BLOCKS.to_string()]).collect();
+        }
+        let head = if waits { vec![format!("B{command}"), BLOCKS.to_string()] } else { vec![command] };
+        let tail = [end, "COUNT".to_string(), count.to_string()];
+        head.into_iter().chain([from.len().to_string()]).chain(names).chain(tail).collect()
     }
 
     /// A reply as the model gives it.
@@ -158,247 +219,6 @@ impl Call {
             // A call that waited in vain says so by another null than one that may not wait.
             (Call::Move(.., true), Value::NullArray) => Value::NullBulk,
             (_, reply) => reply,
-        }
-    }
-}
-
-/// What a key holds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Item {
-    Text(String),
-    List(VecDeque<u64>),
-    Set(BTreeSet<String>),
-}
-
-/// A keyspace, as far as [`Call`]s see it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct State(BTreeMap<Key, Item>);
-
-fn wrong_type() -> Value {
-    Value::Error(b"WRONGTYPE Operation against a key holding the wrong kind of value".to_vec())
-}
-
-fn yes(done: bool) -> Value {
-    Value::Int(i64::from(done))
-}
-
-fn number(value: Option<u64>) -> Value {
-    value.map_or(Value::NullBulk, |v| Value::bulk(v.to_string()))
-}
-
-impl State {
-    fn text(&self, key: Key) -> Option<&str> {
-        match self.0.get(&key) {
-            Some(Item::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn bulk(&self, key: Key) -> Value {
-        self.text(key).map_or(Value::NullBulk, Value::bulk)
-    }
-
-    fn set(&mut self, key: Key, value: u64) {
-        self.0.insert(key, Item::Text(value.to_string()));
-    }
-
-    fn has(&self, key: Key) -> bool {
-        self.0.contains_key(&key)
-    }
-
-    /// Runs a call as a single Redis does.
-    pub fn run(&mut self, call: &Call) -> Value {
-        let texts =
-            |state: &State, keys: &[Key]| keys.iter().all(|k| matches!(state.0.get(k), None | Some(Item::Text(_))));
-        match call {
-            Call::Get(k) | Call::GetSet(k, _) | Call::GetDel(k) | Call::Incr(k) | Call::Append(k, _)
-                if !texts(self, &[*k]) =>
-            {
-                wrong_type()
-            }
-            Call::Get(k) => self.bulk(*k),
-            Call::Set(k, v) => {
-                self.set(*k, *v);
-                Value::ok()
-            }
-            Call::GetSet(k, v) => {
-                let old = self.bulk(*k);
-                self.set(*k, *v);
-                old
-            }
-            Call::SetNx(k, v) => self.run(&Call::MSetNx(vec![(*k, *v)])),
-            Call::GetDel(k) => {
-                let old = self.bulk(*k);
-                self.0.remove(k);
-                old
-            }
-            Call::Incr(k) => {
-                let Ok(old) = self.text(*k).map_or(Ok(0), str::parse::<i64>) else {
-                    return Value::Error(b"ERR value is not an integer or out of range".to_vec());
-                };
-                self.0.insert(*k, Item::Text((old + 1).to_string()));
-                Value::Int(old + 1)
-            }
-            Call::Append(k, v) => {
-                let text = self.text(*k).unwrap_or_default().to_string() + &token(*v);
-                let length = text.len() as i64;
-                self.0.insert(*k, Item::Text(text));
-                Value::Int(length)
-            }
-            Call::MGet(keys) => Value::Array(keys.iter().map(|k| self.bulk(*k)).collect()),
-            Call::MSet(pairs) => {
-                pairs.iter().for_each(|(k, v)| self.set(*k, *v));
-                Value::ok()
-            }
-            Call::MSetNx(pairs) => {
-                let free = pairs.iter().all(|(k, _)| !self.has(*k));
-                if free {
-                    pairs.iter().for_each(|(k, v)| self.set(*k, *v));
-                }
-                yes(free)
-            }
-            Call::Del(keys) => Value::Int(keys.iter().filter_map(|k| self.0.remove(k)).count() as i64),
-            Call::Exists(keys) => Value::Int(keys.iter().filter(|k| self.has(**k)).count() as i64),
-            Call::DbSize => Value::Int(self.0.len() as i64),
-            Call::FlushAll => {
-                self.0.clear();
-                Value::ok()
-            }
-            Call::Rename(a, b) => match self.0.remove(a) {
-                Some(value) => {
-                    self.0.insert(*b, value);
-                    Value::ok()
-                }
-                None => Value::Error(b"ERR no such key".to_vec()),
-            },
-            Call::RenameNx(a, _) if !self.has(*a) => Value::Error(b"ERR no such key".to_vec()),
-            Call::RenameNx(_, b) if self.has(*b) => yes(false),
-            Call::RenameNx(a, b) => {
-                self.run(&Call::Rename(*a, *b));
-                yes(true)
-            }
-            Call::Copy(a, b) => match (self.0.get(a).cloned(), self.has(*b)) {
-                (Some(value), false) => {
-                    self.0.insert(*b, value);
-                    yes(true)
-                }
-                _ => yes(false),
-            },
-            Call::Push(..) | Call::Pop(..) | Call::Move(..) | Call::Range(_) => self.run_list(call),
-            Call::SAdd(..) | Call::SRem(..) | Call::SMove(..) | Call::SMembers(_) | Call::SStore(..) => {
-                self.run_set(call)
-            }
-        }
-    }
-
-    fn run_list(&mut self, call: &Call) -> Value {
-        let lists = |state: &State, key: Key| matches!(state.0.get(&key), None | Some(Item::List(_)));
-        if !lists(self, call.keys()[0]) {
-            return wrong_type();
-        }
-        match call {
-            Call::Push(side, k, v) => {
-                let Item::List(list) = self.0.entry(*k).or_insert_with(|| Item::List(VecDeque::new())) else {
-                    return wrong_type();
-                };
-                if *side == Side::Left {
-                    list.push_front(*v)
-                } else {
-                    list.push_back(*v)
-                }
-                Value::Int(list.len() as i64)
-            }
-            Call::Pop(side, k) => number(self.pop(*side, *k)),
-            Call::Move(a, b, from, to, _) => {
-                if !self.has(*a) {
-                    return Value::NullBulk;
-                }
-                if !lists(self, *b) {
-                    return wrong_type();
-                }
-                let moved = self.pop(*from, *a);
-                if let Some(v) = moved {
-                    self.run_list(&Call::Push(*to, *b, v));
-                }
-                number(moved)
-            }
-            Call::Range(k) => match self.0.get(k) {
-                Some(Item::List(list)) => Value::Array(list.iter().map(|v| number(Some(*v))).collect()),
-                _ => Value::Array(Vec::new()),
-            },
-            other => panic!("{other:?} is of no list"),
-        }
-    }
-
-    fn pop(&mut self, side: Side, key: Key) -> Option<u64> {
-        let Some(Item::List(list)) = self.0.get_mut(&key) else { return None };
-        let popped = if side == Side::Left { list.pop_front() } else { list.pop_back() };
-        if list.is_empty() {
-            self.0.remove(&key);
-        }
-        popped
-    }
-
-    /// The members of a set; none if there is no such key.
-    fn members(&self, key: Key) -> BTreeSet<String> {
-        match self.0.get(&key) {
-            Some(Item::Set(set)) => set.clone(),
-            _ => BTreeSet::new(),
-        }
-    }
-
-    fn put_set(&mut self, key: Key, set: BTreeSet<String>) {
-        if set.is_empty() {
-            self.0.remove(&key);
-        } else {
-            self.0.insert(key, Item::Set(set));
-        }
-    }
-
-    fn run_set(&mut self, call: &Call) -> Value {
-        let sets = |k: &Key| matches!(self.0.get(k), None | Some(Item::Set(_)));
-        let checked = if let Call::SStore(_, _, from) = call { from.clone() } else { call.keys() };
-        let absent_source = matches!(call, Call::SMove(a, ..) if !self.has(*a));
-        if !absent_source && !checked.iter().all(sets) {
-            return wrong_type();
-        }
-        match call {
-            Call::SAdd(k, v) => {
-                let mut set = self.members(*k);
-                let fresh = set.insert(v.to_string());
-                self.put_set(*k, set);
-                yes(fresh)
-            }
-            Call::SRem(k, v) => {
-                let mut set = self.members(*k);
-                let gone = set.remove(&v.to_string());
-                if gone {
-                    self.put_set(*k, set);
-                }
-                yes(gone)
-            }
-            Call::SMove(a, b, v) => {
-                let there = self.members(*a).contains(&v.to_string());
-                if there {
-                    self.run_set(&Call::SRem(*a, *v));
-                    self.run_set(&Call::SAdd(*b, *v));
-                }
-                yes(there)
-            }
-            Call::SMembers(k) => Value::Array(self.members(*k).iter().map(Value::bulk).collect()),
-            Call::SStore(algebra, to, from) => {
-                let mut sets = from.iter().map(|k| self.members(*k));
-                let first = sets.next().unwrap_or_default();
-                let set = sets.fold(first, |all, next| match algebra {
-                    Algebra::Union => &all | &next,
-                    Algebra::Inter => &all & &next,
-                    Algebra::Diff => &all - &next,
-                });
-                let count = set.len() as i64;
-                self.put_set(*to, set);
-                Value::Int(count)
-            }
-            other => panic!("{other:?} is of no set"),
         }
     }
 }
@@ -424,9 +244,32 @@ pub struct Op {
     pub end: u64,
     pub calls: Vec<Call>,
     pub outcome: Outcome,
+    /// Its place in the pipeline that it was sent in, if others were sent with it.
+    pub line: Option<Line>,
+}
+
+/// See [`Op::line`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// Unique among the pipelines of its client.
+    pub number: usize,
+    /// How many stand before it.
+    pub place: usize,
+    /// Whether it takes effect behind all of them (`pipeline-order strict`), not only behind those on its keys.
+    pub strict: bool,
 }
 
 impl Op {
+    /// Whether it takes effect before another one because it was sent first in the same pipeline.
+    pub fn leads(&self, other: &Op) -> bool {
+        let (Some(one), Some(two)) = (self.line, other.line) else { return false };
+        let share = || {
+            let keys: Vec<Key> = self.calls.iter().flat_map(Call::keys).collect();
+            other.calls.iter().flat_map(Call::keys).any(|key| keys.contains(&key))
+        };
+        self.client == other.client && one.number == two.number && one.place < two.place && (two.strict || share())
+    }
+
     /// Each call with its reply; none for an operation whose outcome is not known.
     pub fn replies(&self) -> impl Iterator<Item = (&Call, &Value)> {
         let replies: &[Value] = if let Outcome::Replied(replies) = &self.outcome { replies } else { &[] };
@@ -463,7 +306,7 @@ impl Anomaly {
 /// Operations of one client in the making, for the known histories of tests: `op(1, 10, 20, call, reply)`.
 pub fn op(client: usize, start: u64, end: u64, calls: &[Call], replies: &[Value]) -> Op {
     let outcome = if replies.is_empty() { Outcome::Unknown } else { Outcome::Replied(replies.to_vec()) };
-    Op { client, start, end, calls: calls.to_vec(), outcome }
+    Op { client, start, end, calls: calls.to_vec(), outcome, line: None }
 }
 
 /// What operations would answer one after the other: histories that are right by construction.

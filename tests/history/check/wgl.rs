@@ -5,7 +5,8 @@
 //! other has to precede, run it on the model, go on; step back when an operation ends that has not been taken. What
 //! has been tried (which operations are taken, and the state they leave) is not tried again.
 
-use super::op::{Anomaly, Call, Key, Op, Outcome, State};
+use super::op::{Anomaly, Call, Key, Op, Outcome};
+use super::state::State;
 use crate::common::Value;
 use std::collections::HashSet;
 
@@ -40,6 +41,8 @@ struct Search<'a> {
     /// The last one is the head of the list.
     events: Vec<Event>,
     taken: Vec<u64>,
+    /// Those that take effect before each one because they stand before it in a pipeline.
+    leaders: Vec<Vec<usize>>,
     tried: HashSet<(Vec<u64>, State)>,
 }
 
@@ -113,7 +116,14 @@ impl<'a> Search<'a> {
         }
         let first = if head == 0 { NONE } else { 0 };
         events.push(Event { op: NONE, is_end: false, partner: NONE, next: first, previous: NONE });
-        Search { ops, events, taken: vec![0; ops.len().div_ceil(64)], tried: HashSet::new() }
+        let in_lines: Vec<usize> = (0..ops.len()).filter(|op| ops[*op].line.is_some()).collect();
+        let leaders_of = |op: &&Op| in_lines.iter().copied().filter(|other| ops[*other].leads(op)).collect();
+        let leaders = ops.iter().map(leaders_of).collect();
+        Search { ops, events, taken: vec![0; ops.len().div_ceil(64)], leaders, tried: HashSet::new() }
+    }
+
+    fn is_taken(&self, op: usize) -> bool {
+        self.taken[op / 64] & 1 << (op % 64) != 0
     }
 
     fn unlink(&mut self, at: usize) {
@@ -142,15 +152,14 @@ impl<'a> Search<'a> {
 
     /// The state after `op`, if the model answers as the server did.
     fn after(&self, state: &State, op: usize) -> Option<State> {
+        if !self.leaders[op].iter().all(|leader| self.is_taken(*leader)) {
+            return None;
+        }
         let op = self.ops[op];
         let mut state = state.clone();
         match &op.outcome {
             Outcome::Replied(replies) => {
-                let right = op.calls.iter().zip(replies).all(|(call, reply)| {
-                    // The time of a BLMOVE over several shards may end while it contends for its locks, element or not.
-                    let ended = matches!(call, Call::Move(.., true)) && *reply == Value::NullBulk;
-                    ended || state.run(call) == *reply
-                });
+                let right = op.calls.iter().zip(replies).all(|(call, reply)| state.run(call) == *reply);
                 right.then_some(state)
             }
             Outcome::Unknown => {

@@ -1,7 +1,7 @@
 //! What clients of a history do: random exchanges with a server, and the operations they make. Sends nothing itself:
 //! whoever owns the connection passes bytes to and replies from it, a thread or a simulation.
 
-use super::op::{Algebra, Call, Key, Op, Outcome, Side};
+use super::op::{Algebra, Call, Key, Line, Op, Outcome, Side};
 use crate::common::client::encode;
 use crate::common::{Random, Value};
 
@@ -18,10 +18,22 @@ pub enum Kind {
     Queues,
     /// Members that move between sets, and sets made of sets.
     Sets,
+    /// Members that are taken from sorted sets, and sorted sets made of others.
+    Sorted,
+    /// Clients that wait for several keys, which are filled one at a time. (An EXEC that fills two serves who waits for
+    /// both from the one that was filled first, here as in Redis, and no single command would do that. And what COPY
+    /// and its kin bring is served when their locks go, which may be a moment after their reply.)
+    Waiters,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [Kind::Lists, Kind::Registers, Kind::Everything, Kind::Queues, Kind::Sets];
+    pub const ALL: [Kind; 7] =
+        [Kind::Lists, Kind::Registers, Kind::Everything, Kind::Queues, Kind::Sets, Kind::Sorted, Kind::Waiters];
+
+    /// Whether its histories are searched whole, so that they have to be short.
+    pub fn is_searched(self) -> bool {
+        !matches!(self, Kind::Lists | Kind::Registers)
+    }
 }
 
 /// How a history is drawn.
@@ -36,6 +48,15 @@ pub struct Menu {
     pub multi: usize,
     /// Of those, so many after a WATCH.
     pub watch: usize,
+    /// The server keeps the order of pipelines over all shards.
+    pub strict: bool,
+}
+
+impl Menu {
+    /// The usual mixture of a kind.
+    pub fn of(kind: Kind, keys: usize, strict: bool) -> Menu {
+        Menu { kind, keys, multi_key: 40, multi: if kind == Kind::Waiters { 0 } else { 30 }, watch: 40, strict }
+    }
 }
 
 /// What to send, and how many replies it gets.
@@ -66,6 +87,8 @@ pub struct Session {
     random: Random,
     next_value: u64,
     started: u64,
+    /// Pipelines sent so far.
+    lines: usize,
     stage: Stage,
     /// Keys that are still to be read at the end.
     unread: Vec<Key>,
@@ -86,6 +109,7 @@ impl Session {
             random,
             next_value,
             started: 0,
+            lines: 0,
             stage: Stage::Idle,
             unread: Vec::new(),
             ops: Vec::new(),
@@ -156,7 +180,43 @@ impl Session {
                 1 => Call::Rename(self.key(), self.key()),
                 2 => Call::Exists(self.keys()),
                 3 => self.copy(),
+                4 | 5 => {
+                    let waits = self.random.chance(30);
+                    // whether it waits for one key or several, see `Waiters`
+                    let keys = if waits { vec![self.key()] } else { self.keys() };
+                    Call::PopMany { side: self.side(), keys, count: 1 + self.random.below(3), waits }
+                }
                 n => Call::Move(self.key(), self.key(), self.side(), self.side(), n > 7),
+            },
+            (Kind::Waiters, _) => match self.random.below(12) {
+                0 => Call::Del(self.keys()),
+                1 => {
+                    let (side, keys, count) = (self.side(), self.keys(), 1 + self.random.below(3));
+                    Call::PopMany { side, keys, count, waits: true }
+                }
+                2..5 => Call::PopFirst(self.side(), self.keys()),
+                5 | 6 => Call::Range(self.key()),
+                _ => Call::Push(self.side(), self.key(), self.value()),
+            },
+            (Kind::Sorted, true) => match self.random.below(10) {
+                0 => Call::Del(self.keys()),
+                1 => Call::Rename(self.key(), self.key()),
+                2 => Call::ZRangeStore(self.key(), self.key()),
+                3..6 => {
+                    let algebra = *self.random.one(&[Algebra::Union, Algebra::Inter, Algebra::Diff]);
+                    Call::ZStore(algebra, self.key(), self.keys())
+                }
+                6 => Call::ZPopMany { side: self.side(), keys: vec![self.key()], count: 2, waits: true },
+                7 => Call::ZPopFirst(self.side(), vec![self.key()]),
+                _ => {
+                    let (side, keys, count) = (self.side(), self.keys(), 1 + self.random.below(3));
+                    Call::ZPopMany { side, keys, count, waits: false }
+                }
+            },
+            (Kind::Sorted, false) => match self.random.below(6) {
+                0..3 => Call::ZAdd(self.key(), self.member(), self.random.below(9) as i64),
+                3 => Call::ZRem(self.key(), self.member()),
+                _ => Call::ZRange(self.key()),
             },
             (Kind::Queues, false) => match self.random.below(5) {
                 0 | 1 => Call::Push(self.side(), self.key(), self.value()),
@@ -205,7 +265,8 @@ impl Session {
     /// The next key that is still to be read at the end; where one call can read them all, it does.
     fn read_next(&mut self, now: u64) -> Option<Sending> {
         let call = match self.menu.kind {
-            Kind::Queues => Call::Range(self.unread.pop()?),
+            Kind::Queues | Kind::Waiters => Call::Range(self.unread.pop()?),
+            Kind::Sorted => Call::ZRange(self.unread.pop()?),
             Kind::Sets => Call::SMembers(self.unread.pop()?),
             _ if self.unread.is_empty() => return None,
             _ => Call::MGet(std::mem::take(&mut self.unread)),
@@ -219,6 +280,7 @@ impl Session {
 
     fn pipeline(&mut self, calls: Vec<Call>, now: u64) -> Sending {
         self.started = now;
+        self.lines += 1;
         let bytes = calls.iter().flat_map(|call| encode(&call.words())).collect();
         let count = calls.len();
         self.stage = Stage::Pipeline(calls);
@@ -229,8 +291,8 @@ impl Session {
     pub fn begin(&mut self, now: u64) -> Sending {
         if !self.random.chance(self.menu.multi) {
             // What is under way together makes the search long.
-            let searched = !matches!(self.menu.kind, Kind::Lists | Kind::Registers);
-            let count = if !searched && self.random.chance(20) { 2 + self.random.below(4) } else { 1 };
+            let count =
+                if !self.menu.kind.is_searched() && self.random.chance(20) { 2 + self.random.below(4) } else { 1 };
             let calls = (0..count).map(|_| self.call()).collect();
             return self.pipeline(calls, now);
         }
@@ -242,7 +304,8 @@ impl Session {
         let keys = self.keys();
         let words = [vec!["WATCH".to_string()], keys.iter().map(|k| super::op::name(*k)).collect()].concat();
         let read = match self.menu.kind {
-            Kind::Queues => Call::Range,
+            Kind::Queues | Kind::Waiters => Call::Range,
+            Kind::Sorted => Call::ZRange,
             Kind::Sets => Call::SMembers,
             _ => Call::Get,
         };
@@ -267,13 +330,13 @@ impl Session {
     /// The replies to what was sent; what to send next, unless the exchange is over.
     pub fn replied(&mut self, replies: Vec<Value>, now: u64) -> Option<Sending> {
         let (client, start) = (self.client, self.started);
-        let op = |calls, outcome| Op { client, start, end: now, calls, outcome };
+        let op = |calls, outcome| Op { client, start, end: now, calls, outcome, line: None };
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Idle => panic!("replies to nothing: {replies:?}"),
             Stage::Pipeline(calls) => {
-                for (call, reply) in calls.into_iter().zip(replies) {
-                    let reply = call.tidy(reply);
-                    self.ops.push(op(vec![call], Outcome::Replied(vec![reply])));
+                for (place, (call, reply)) in calls.into_iter().zip(replies).enumerate() {
+                    let (reply, line) = (call.tidy(reply), self.line(place));
+                    self.ops.push(Op { line, ..op(vec![call], Outcome::Replied(vec![reply])) });
                 }
                 self.read_next(now)
             }
@@ -317,13 +380,21 @@ impl Session {
     /// The connection was given up: what was under way may have happened or not.
     pub fn lost(&mut self) {
         let (client, start) = (self.client, self.started);
-        let units = match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Idle | Stage::Watching { .. } => return,
-            Stage::Pipeline(calls) => calls.into_iter().map(|call| vec![call]).collect(),
-            Stage::Multi { body, .. } => vec![body],
-        };
-        let op = |calls| Op { client, start, end: u64::MAX, calls, outcome: Outcome::Unknown };
-        self.ops.extend(units.into_iter().map(op));
+        let op = |calls, line| Op { client, start, end: u64::MAX, calls, outcome: Outcome::Unknown, line };
+        match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Idle | Stage::Watching { .. } => {}
+            Stage::Pipeline(calls) => {
+                let ops = calls.into_iter().enumerate().map(|(place, call)| op(vec![call], self.line(place)));
+                let ops: Vec<Op> = ops.collect();
+                self.ops.extend(ops);
+            }
+            Stage::Multi { body, .. } => self.ops.push(op(body, None)),
+        }
+    }
+
+    /// See [`Op::line`].
+    fn line(&self, place: usize) -> Option<Line> {
+        Some(Line { number: self.lines, place, strict: self.menu.strict })
     }
 
     /// What is under way, for people.
@@ -341,7 +412,7 @@ pub fn check(menu: &Menu, history: &[Op]) -> Result<(), super::op::Anomaly> {
             super::register::check(history)?;
             wgl::check_each_key(history, menu.keys)
         }
-        Kind::Everything | Kind::Queues | Kind::Sets => wgl::check(history),
+        _ => wgl::check(history),
     };
     match verdict {
         Verdict::Linearizable => Ok(()),
