@@ -227,6 +227,13 @@ impl Worker {
         self.router.turn_done(pending, reply, manner);
     }
 
+    /// Tells connections that keys of this shard which they watch have changed.
+    pub(super) fn spread_watch_news(&mut self) {
+        if !self.router.shard.watches.news.is_empty() {
+            self.router.spread_watch_news().into_iter().for_each(|conn| self.on_watched_changed(conn));
+        }
+    }
+
     /// A key that a connection of this core watches has changed.
     pub(super) fn on_watched_changed(&mut self, id: ConnId) {
         if let Some(conn) = self.conn_mut(id)

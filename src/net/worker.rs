@@ -425,14 +425,8 @@ impl Worker {
                 break;
             }
         }
-        if !self.draining.is_empty() {
-            self.end_draining();
-        }
-        if !self.router.shard.watches.news.is_empty() {
-            for conn in self.router.spread_watch_news() {
-                self.on_watched_changed(conn);
-            }
-        }
+        self.end_draining();
+        self.spread_watch_news();
         self.count_ran();
         self.deliver_slow();
     }

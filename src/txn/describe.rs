@@ -31,8 +31,8 @@ impl Router {
                     let cores: Vec<usize> = t.claims.iter().map(|(core, _)| *core).collect();
                     writeln!(
                         text,
-                        "transaction {index}: of connection {} for {age} ms on cores {cores:?}, {:?}, {} of {} commands \
-                         planned, {:?}, {} shares out, released {}",
+                        "transaction {index}: of connection {} for {age} ms on cores {cores:?}, {:?}, {} of {} \
+                         commands planned, {:?}, {} shares out, released {}",
                         t.conn.index,
                         t.scheduling,
                         t.next,

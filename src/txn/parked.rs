@@ -77,8 +77,8 @@ impl Parked {
             let waits = |queue: &VecDeque<Origin>| queue.contains(origin);
             let for_key = self.by_key.values().any(waits);
             format!(
-                "connection {} of core {}: {commands} commands wait, for a key {for_key}, for all {}, with {held} shares \
-                 and {notices} notices",
+                "connection {} of core {}: {commands} commands wait, for a key {for_key}, for all {}, with {held} \
+                 shares and {notices} notices",
                 origin.1.index,
                 origin.0,
                 waits(&self.by_any)

@@ -55,8 +55,8 @@ fn fifty_clients_set_the_same_keys_and_all_get_through() {
     live::assert_nothing_is_held(&server);
 }
 
-/// Cores that stop for a moment with claims in their hands: others overtake them, they are refused and come again, up to
-/// priority. `PINION_HISTORY_SECONDS` prolongs it.
+/// Cores that stop for a moment with claims in their hands: others overtake them, they are refused and come again, up
+/// to priority. `PINION_HISTORY_SECONDS` prolongs it.
 #[test]
 fn claims_that_come_late_are_refused_and_get_through() {
     let server = live::server(8);

@@ -245,14 +245,10 @@ fn look(ctx: &mut Context<'_>, args: &Args<'_>, at: usize) -> Look {
 fn lost(ctx: &mut Context<'_>, args: &Args<'_>, at: usize) -> Option<blocking::Refusal> {
     let words: Words<'_> = args.from(0).collect();
     let group = Request::parse(&words).ok()?.group?.0;
-    let view = ctx.shard.peek(ctx.db, Key::new(&args[at])).map(|entry| entry.value);
-    match view.and_then(|view| view.as_stream()) {
-        None => Some("UNBLOCKED the stream key no longer exists"),
-        Some(stream) if stream.group(group).is_none() => {
-            Some("NOGROUP the consumer group this client was blocked on no longer exists")
-        }
-        Some(_) => None,
-    }
+    let stream = ctx.shard.peek(ctx.db, Key::new(&args[at])).and_then(|entry| entry.value.as_stream());
+    let Some(stream) = stream else { return Some("UNBLOCKED the stream key no longer exists") };
+    let is_gone = stream.group(group).is_none();
+    is_gone.then_some("NOGROUP the consumer group this client was blocked on no longer exists")
 }
 
 fn newer(log: &Log, id: Id) -> Look {

@@ -31,6 +31,11 @@ fn number(value: Option<u64>) -> Value {
 }
 
 impl State {
+    /// What a key holds.
+    pub fn get(&self, key: Key) -> Option<&Item> {
+        self.0.get(&key)
+    }
+
     /// Puts a key there, whatever it held.
     pub fn put(&mut self, key: Key, item: Item) {
         self.0.insert(key, item);
