@@ -267,5 +267,7 @@ impl<M> Peer<M> {
 }
 
 #[cfg(test)]
+mod doorbell_tests;
+#[cfg(test)]
 #[path = "mesh_tests.rs"]
 mod tests;
