@@ -11,4 +11,5 @@ pub mod set;
 pub mod stream;
 pub mod table;
 pub mod value;
+pub mod vector;
 pub mod zset;
