@@ -94,3 +94,17 @@ pub const EXPIRE_STEP_ENTRIES: usize = 4096;
 pub const PARKED_REPLIES_MAX: usize = 512;
 /// Most draws with repetition of one command (ZRANDMEMBER with a negative count). Redis sets no bound.
 pub const RANDOM_MEMBERS_MAX: usize = 1 << 24;
+/// Most components of a vector (VADD, VSIM; as Redis 8.4).
+pub const VECTOR_DIM_MAX: usize = 64 * 1024;
+/// Most products of one projection to fewer components (REDUCE): input times output components, some 30 ms.
+pub const VECTOR_PROJECTION_MAX: usize = 1 << 24;
+/// Bounds of `M`, the links of an element in a vector set's graph (Redis HNSW_MIN_M, HNSW_MAX_M).
+pub const VECTOR_LINKS: std::ops::RangeInclusive<i64> = 4..=4096;
+/// Highest `EF` that VADD and VSIM take (Redis).
+pub const VECTOR_EF_MAX: i64 = 1_000_000;
+/// Elements that a search of a vector set keeps on its way, whatever `EF` says; COUNT may ask for more.
+pub const VECTOR_EF_KEPT_MAX: usize = 16 * 1024;
+/// Elements whose links a search with FILTER follows, whatever FILTER-EF says.
+pub const VECTOR_FILTER_STEPS_MAX: usize = 16 * 1024;
+/// Longest FILTER expression, bytes.
+pub const VECTOR_FILTER_BYTES_MAX: usize = 64 * 1024;

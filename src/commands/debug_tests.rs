@@ -234,3 +234,25 @@ fn object_tells_encoding_length_and_idle_time() {
     assert_eq!(run(&mut shard, "DEBUG LISTPACK no"), "-ERR no such key\r\n");
     assert_eq!((shard.stats.hits, shard.stats.misses), (0, 0));
 }
+
+/// A digest that redis-server 8.0.6 gave for the same elements.
+#[test]
+fn digests_of_vector_sets_are_those_of_redis() {
+    use crate::types::table::{Expire, Key};
+    use crate::types::value::{NewValue, Value};
+    use crate::types::vector::{Quant, Shape, VectorSet};
+    let mut set = VectorSet::new(Shape { dim: 2, quant: Quant::Q8, links: 16, input: None }, 1);
+    set.add(b"x", vec![1.0, 1.0], None, 200);
+    set.add(b"y", vec![1.0, 2.0], Some(b"zz"), 200);
+    let mut one = shard(0..16384);
+    one.set(
+        0,
+        Key::new(b"v"),
+        NewValue::Boxed(Box::new(Value::Vectors(crate::base::thin::Thin::new(set)))),
+        Expire::Clear,
+    );
+    assert_eq!(run(&mut one, "DEBUG DIGEST-VALUE v"), "*1\r\n+16555ddeba72d425f5f5f7b9dd60763e0062583a\r\n");
+    let mut reply = run(&mut one, "DEBUG OBJECT v");
+    reply.retain(|c| !c.is_ascii_digit());
+    assert!(reply.contains("encoding:raw serializedlength:"), "{reply}");
+}

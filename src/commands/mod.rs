@@ -30,4 +30,5 @@ pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod transactions;
+pub mod vectors;
 pub mod zsets;

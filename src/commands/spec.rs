@@ -114,6 +114,7 @@ pub enum Group {
     Geo,
     Stream,
     Bitmap,
+    Module,
 }
 
 impl Group {
@@ -137,10 +138,12 @@ impl Group {
             Group::Geo => "geo",
             Group::Stream => "stream",
             Group::Bitmap => "bitmap",
+            Group::Module => "module",
         }
     }
 
-    /// The ACL category that membership implies; none for groups that mix (`server`, `cluster`, `sentinel`).
+    /// The ACL category that membership implies; none for groups that mix (`server`, `cluster`, `sentinel`)
+    /// and for what Redis ships as a module.
     pub const fn category(self) -> Categories {
         match self {
             Group::Generic => acl::KEYSPACE,
@@ -157,7 +160,7 @@ impl Group {
             Group::Geo => acl::GEO,
             Group::Stream => acl::STREAM,
             Group::Bitmap => acl::BITMAP,
-            Group::Server | Group::Cluster | Group::Sentinel => 0,
+            Group::Server | Group::Cluster | Group::Sentinel | Group::Module => 0,
         }
     }
 }

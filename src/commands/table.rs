@@ -11,7 +11,7 @@ use crate::commands::args::Args;
 use crate::commands::spec::CommandSpec;
 use crate::commands::{
     bitmaps, connection, geo, hashes, hyperloglog, keys, lists, pubsub, server, sets, sort, streams, strings,
-    transactions, zsets,
+    transactions, vectors, zsets,
 };
 
 /// Number of a command or subcommand: 0.. in the order of the families, each container followed by its subcommands.
@@ -42,6 +42,7 @@ pub const FAMILIES: &[&[CommandSpec]] = &[
     streams::COMMANDS,
     strings::COMMANDS,
     transactions::COMMANDS,
+    vectors::COMMANDS,
     zsets::COMMANDS,
 ];
 

@@ -6,6 +6,7 @@ use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::stream::Stream;
+use crate::types::vector::VectorSet;
 use crate::types::zset::Zset;
 
 /// A value that is more than a few bytes: it lies in its table entry, what it holds on the heap. Every later data type
@@ -24,6 +25,8 @@ pub enum Value {
     List(List),
     /// A set.
     Set(Set),
+    /// Elements with vectors.
+    Vectors(Thin<VectorSet>),
 }
 
 const _: () = assert!(size_of::<Value>() <= 16 && align_of::<Value>() == 1);
@@ -38,6 +41,7 @@ impl Value {
             Value::Stream(_) => "stream",
             Value::List(_) => "list",
             Value::Set(_) => "set",
+            Value::Vectors(_) => "vectorset",
         }
     }
 
@@ -105,6 +109,22 @@ impl Value {
         }
     }
 
+    /// The vector set, if it is one.
+    pub fn as_vectors(&self) -> Option<&VectorSet> {
+        match self {
+            Value::Vectors(set) => Some(set),
+            _ => None,
+        }
+    }
+
+    /// As [`Value::as_vectors`], for an edit.
+    pub fn as_vectors_mut(&mut self) -> Option<&mut VectorSet> {
+        match self {
+            Value::Vectors(set) => Some(set),
+            _ => None,
+        }
+    }
+
     /// The hash, if it is one.
     pub fn as_hash(&self) -> Option<&Hash> {
         match self {
@@ -154,6 +174,7 @@ impl Value {
             Value::Stream(stream) => stream.free_step(budget),
             Value::List(list) => list.free_step(budget),
             Value::Set(set) => set.free_step(budget),
+            Value::Vectors(set) => set.free_step(budget),
         }
     }
 
@@ -166,6 +187,7 @@ impl Value {
             Value::Stream(stream) => stream.heap_bytes(),
             Value::List(list) => list.heap_bytes(),
             Value::Set(set) => set.heap_bytes(),
+            Value::Vectors(set) => set.heap_bytes(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::shard::keyspace::Shard;
 use crate::types::stream::{Id, Stream};
 use crate::types::table::{EntryView, Key};
 use crate::types::value::{Value, View};
+use crate::types::vector::VectorSet;
 use crate::types::zset::Zset;
 use sha1_smol::Sha1;
 
@@ -50,6 +51,7 @@ const HASH: u32 = 4;
 const STREAM: u32 = 6;
 const LIST: u32 = 1;
 const SET: u32 = 2;
+const MODULE: u32 = 5;
 
 impl Digest {
     /// Adds a value and its expiry.
@@ -61,6 +63,7 @@ impl Digest {
             View::Boxed(Value::Stream(_)) => STREAM,
             View::Boxed(Value::List(_)) => LIST,
             View::Boxed(Value::Set(_)) => SET,
+            View::Boxed(Value::Vectors(_)) => MODULE,
         };
         self.mix(&kind.to_be_bytes());
         match value {
@@ -82,6 +85,7 @@ impl Digest {
                 });
             }
             View::Boxed(Value::Set(set)) => set.iter().for_each(|member| member.with_bytes(|bytes| self.xor(bytes))),
+            View::Boxed(Value::Vectors(set)) => self.add_vectors(set),
         }
         if expire_ms.is_some() {
             self.xor(b"!!expire!!");
@@ -107,6 +111,24 @@ impl Digest {
             element.mix(text::double_17(score).as_bytes());
             self.xor(&element.0);
         }
+    }
+
+    /// Xors a digest of the size, and of each element its vector as it is kept, its name and its attributes, mixed; and
+    /// takes the hash of all that in.
+    fn add_vectors(&mut self, set: &VectorSet) {
+        let mut all = Digest::default();
+        let mut size = Digest::default();
+        size.mix(set.len().to_string().as_bytes());
+        size.mix(set.shape().dim.to_string().as_bytes());
+        all.xor(&size.0);
+        for element in set.stored() {
+            let mut digest = Digest::default();
+            digest.mix(&element.bytes);
+            digest.mix(element.name);
+            element.attributes.into_iter().for_each(|attributes| digest.mix(attributes));
+            all.xor(&digest.0);
+        }
+        self.xor(&all.0);
     }
 
     fn of_entry(entry: &EntryView<'_>) -> Self {

@@ -8,6 +8,7 @@ use crate::commands::errors;
 use crate::commands::keys::encoding_name;
 use crate::resp::reply::Reply;
 use crate::shard::keyspace::Shard;
+use crate::types::rdb::{kind, write::Writer};
 use crate::types::table::{Expire, Key};
 use crate::types::value::{NewValue, Value, View};
 
@@ -66,6 +67,11 @@ fn rdb_bytes(value: View<'_>) -> usize {
             (_, Some(pack)) => string(pack.bytes()),
             _ => set.iter().map(|member| string(member.len())).sum::<usize>() + 5,
         },
+        View::Boxed(Value::Vectors(_)) => {
+            let mut writer = Writer::default();
+            writer.body(value, kind::MODULE);
+            writer.bytes.len()
+        }
     }
 }
 

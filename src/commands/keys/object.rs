@@ -27,6 +27,7 @@ pub(crate) fn encoding_name(value: View<'_>) -> &'static str {
         View::Boxed(Value::Stream(_)) => "stream",
         View::Boxed(Value::List(list)) => list.encoding(),
         View::Boxed(Value::Set(set)) => set.encoding().name(),
+        View::Boxed(Value::Vectors(_)) => "raw",
     }
 }
 

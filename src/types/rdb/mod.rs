@@ -13,6 +13,7 @@ pub mod lzf;
 mod old;
 pub mod read;
 mod skim;
+mod vectors;
 pub mod write;
 
 /// Type bytes.
@@ -85,6 +86,16 @@ pub enum Flavor {
     Redis,
     /// Valkey 9 and later.
     Valkey,
+}
+
+/// Kinds of what a module writes.
+mod module_part {
+    pub(super) const END: u64 = 0;
+    pub(super) const SIGNED: u64 = 1;
+    pub(super) const UNSIGNED: u64 = 2;
+    pub(super) const FLOAT: u64 = 3;
+    pub(super) const DOUBLE: u64 = 4;
+    pub(super) const STRING: u64 = 5;
 }
 
 /// How the body of a string or a length begins.

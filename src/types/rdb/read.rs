@@ -2,7 +2,7 @@
 //! because a number says so.
 
 use super::length::{BITS_32, BITS_64, INT_8, INT_16, INT_32, LZF};
-use super::{VERSION_REDIS, VERSION_VALKEY, crc64::crc64, kind, lzf, old};
+use super::{VERSION_REDIS, VERSION_VALKEY, crc64::crc64, kind, lzf, old, vectors};
 use crate::base::text::{self, parse_i64};
 use crate::base::thin::Thin;
 use crate::types::hash::{Hash, PackLimits};
@@ -54,7 +54,7 @@ pub enum Bad {
     Module(String),
 }
 
-type Result<T> = std::result::Result<T, Bad>;
+pub(super) type Result<T> = std::result::Result<T, Bad>;
 
 /// Reads on and on.
 #[derive(Debug, Clone)]
@@ -192,7 +192,10 @@ impl<'a> Reader<'a> {
             kind::HASH_TIMED | kind::HASH_TIMED_LISTPACK => Value::Hash(self.timed_hash(kind, limits)?),
             kind::HASH_VALKEY if self.version >= VERSION_VALKEY => Value::Hash(self.timed_hash(kind, limits)?),
             kind::STREAM_1 | kind::STREAM_2 | kind::STREAM_3 => Value::Stream(Thin::new(self.stream(kind)?)),
-            kind::MODULE => return Err(Bad::Module(module_name(self.length()?))),
+            kind::MODULE => match self.length()? {
+                vectors::TYPE_ID => Value::Vectors(Thin::new(self.vectors()?)),
+                other => return Err(Bad::Module(module_name(other))),
+            },
             kind::MODULE_OLD => return Err(Bad::Module(module_name(self.length()?))),
             _ => return Err(Bad::Kind(kind)),
         };

@@ -3,21 +3,11 @@
 
 use super::length::{INT_8, INT_16, INT_32, LZF};
 use super::read::{Bad, Reader, module_name};
-use super::{VERSION_VALKEY, kind};
+use super::{VERSION_VALKEY, kind, module_part, vectors};
 
 /// Bytes of a stream entry's id.
 const ID_BYTES: usize = 16;
 const MILLIS_BYTES: usize = 8;
-
-/// Parts of what a module writes.
-mod module_part {
-    pub(super) const END: u64 = 0;
-    pub(super) const SIGNED: u64 = 1;
-    pub(super) const UNSIGNED: u64 = 2;
-    pub(super) const FLOAT: u64 = 3;
-    pub(super) const DOUBLE: u64 = 4;
-    pub(super) const STRING: u64 = 5;
-}
 
 type Result<T> = std::result::Result<T, Bad>;
 
@@ -67,7 +57,11 @@ impl Reader<'_> {
                 reader.millis().map(drop)
             }),
             kind::STREAM_1 | kind::STREAM_2 | kind::STREAM_3 => self.skip_stream(kind),
-            kind::MODULE | kind::MODULE_OLD => Err(Bad::Module(module_name(self.length()?))),
+            kind::MODULE => match self.length()? {
+                vectors::TYPE_ID => self.skip_module_parts(),
+                other => Err(Bad::Module(module_name(other))),
+            },
+            kind::MODULE_OLD => Err(Bad::Module(module_name(self.length()?))),
             _ => Err(Bad::Kind(kind)),
         }
     }
@@ -124,9 +118,15 @@ impl Reader<'_> {
     pub fn skip_module_remark(&mut self) -> Result<String> {
         let name = module_name(self.length()?);
         self.skip_lengths(2)?;
+        self.skip_module_parts()?;
+        Ok(name)
+    }
+
+    /// Passes over what a module wrote, its end mark included.
+    fn skip_module_parts(&mut self) -> Result<()> {
         loop {
             match self.length()? {
-                module_part::END => return Ok(name),
+                module_part::END => return Ok(()),
                 module_part::SIGNED | module_part::UNSIGNED => self.skip_lengths(1)?,
                 module_part::FLOAT => drop(self.take(size_of::<f32>())?),
                 module_part::DOUBLE => drop(self.take(size_of::<f64>())?),

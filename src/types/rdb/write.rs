@@ -115,6 +115,7 @@ impl Writer {
             View::Boxed(Value::Hash(hash)) => self.hash_kind(hash),
             View::Boxed(Value::Stream(stream)) if needs_active_times(stream) => kind::STREAM_3,
             View::Boxed(Value::Stream(_)) => kind::STREAM_2,
+            View::Boxed(Value::Vectors(_)) => kind::MODULE,
         }
     }
 
@@ -141,6 +142,7 @@ impl Writer {
             View::Boxed(Value::Zset(zset)) => self.zset(zset),
             View::Boxed(Value::Hash(hash)) => self.hash(hash, kind),
             View::Boxed(Value::Stream(stream)) => self.stream(stream, kind),
+            View::Boxed(Value::Vectors(set)) => self.vectors(set),
         }
     }
 
