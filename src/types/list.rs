@@ -11,7 +11,6 @@ mod chunk;
 mod quick;
 
 use crate::base::thin::Thin;
-use crate::types::listpack::Listpack;
 use crate::types::listpack::entry::{Encoded, Needle};
 use chunk::Chunk;
 use quick::Quick;
@@ -311,13 +310,13 @@ impl List {
         }
     }
 
-    /// The elements in runs, each as a listpack: what RDB files hold. One run if the list is small.
-    pub fn packs(&self) -> impl Iterator<Item = Listpack> + '_ {
+    /// The elements in runs, each as a listpack of Redis: what RDB files hold. One run if the list is small.
+    pub fn packs(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         let (small, big) = match &self.0 {
             Form::Small(chunk) => (Some(chunk), None),
             Form::Big(quick) => (None, Some(quick.chunks())),
         };
-        small.into_iter().chain(big.into_iter().flatten()).map(Chunk::to_listpack)
+        small.into_iter().chain(big.into_iter().flatten()).map(Chunk::to_redis)
     }
 
     /// Bytes behind it on the heap.

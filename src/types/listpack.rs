@@ -1,11 +1,15 @@
-//! A listpack: many short byte strings in one allocation, in the byte layout that Redis 7 keeps in memory and writes
-//! into RDB files (`listpack.c`). Looking something up is a walk, so callers bound how many entries they keep.
+//! A listpack: many short byte strings in one allocation. Looking something up is a walk, so callers bound how many
+//! entries they keep. Never looks at what the strings mean.
 //!
 //! ```text
-//! total bytes, 4, little-endian | entries, 2, little-endian | entry ... | 0xff
+//! in memory       total bytes, 4, little-endian | entries, 2, little-endian | entry ...
+//! as Redis has it total bytes, 4, little-endian | entries, 2, little-endian | entry, its length ... | 0xff
 //! ```
-//! An entry is drawn in `entry.rs`. 65535 entries mean "count them". The allocation may be longer than the listpack, by
-//! at most a quarter and 32 bytes; the first four tell where it ends. Never looks at what the strings mean.
+//! An entry is drawn in `entry.rs`; 65535 entries mean "count them". The layout that Redis 7 keeps in memory and writes
+//! into RDB files (`listpack.c`) has each entry's length behind it, to walk backwards. That takes a byte for an entry, a
+//! tenth of a hash of ten short fields, and small values are hardly ever walked backwards; so it is only added where
+//! bytes leave ([`Listpack::to_redis`]). The allocation may be longer than the listpack, by at most a quarter and 32
+//! bytes; the first four tell where it ends.
 
 pub(crate) mod entry;
 
@@ -52,7 +56,7 @@ impl std::fmt::Debug for Listpack {
 
 impl PartialEq for Listpack {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.bytes[..self.end()] == other.bytes[..other.end()]
     }
 }
 
@@ -64,14 +68,15 @@ pub fn matcher(bytes: &[u8]) -> impl Fn(Item<'_>) -> bool + '_ {
     move |item| needle.is(item)
 }
 
-/// A listpack of `count` whole entries.
-pub(crate) fn from_entries(entries: &[u8], count: usize) -> Listpack {
-    let mut list = Listpack::with_capacity(entries.len());
-    let end = HEADER_BYTES + entries.len();
-    list.bytes[HEADER_BYTES..end].copy_from_slice(entries);
-    list.bytes[end] = END;
-    list.set_header(end + 1, count);
-    list
+/// A listpack as Redis has it, of `count` entries with their lengths behind them.
+pub(crate) fn redis_of(entries: &[u8], count: usize) -> Vec<u8> {
+    let total = HEADER_BYTES + entries.len() + 1;
+    let mut bytes = Vec::with_capacity(total);
+    bytes.extend_from_slice(&(total as u32).to_le_bytes());
+    bytes.extend_from_slice(&(count.min(COUNT_UNKNOWN) as u16).to_le_bytes());
+    bytes.extend_from_slice(entries);
+    bytes.push(END);
+    bytes
 }
 
 impl Listpack {
@@ -82,34 +87,47 @@ impl Listpack {
 
     /// An empty one with room for `entry_bytes` bytes of entries.
     pub fn with_capacity(entry_bytes: usize) -> Self {
-        let mut bytes = ThinBytes::zeroed(HEADER_BYTES + entry_bytes + 1);
-        bytes[..4].copy_from_slice(&(HEADER_BYTES as u32 + 1).to_le_bytes());
-        bytes[HEADER_BYTES] = END;
+        let mut bytes = ThinBytes::zeroed(HEADER_BYTES + entry_bytes);
+        bytes[..4].copy_from_slice(&(HEADER_BYTES as u32).to_le_bytes());
         Listpack { bytes }
     }
 
-    /// Takes bytes that came from outside, if they are a whole and well-formed listpack.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Corrupt> {
-        if bytes.len() <= HEADER_BYTES || bytes.len() > BYTES_MAX {
+    /// Takes bytes that came from outside, if they are a whole and well-formed listpack as Redis has it.
+    pub fn from_redis(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let (header, entries) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(Corrupt)?;
+        let (&end, entries) = entries.split_last().ok_or(Corrupt)?;
+        let total = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        if total != bytes.len() || total > BYTES_MAX || end != END {
             return Err(Corrupt);
         }
-        let own = Listpack { bytes: bytes.into() };
-        if own.bytes() != bytes.len() || bytes[bytes.len() - 1] != END {
-            return Err(Corrupt);
-        }
-        let (mut at, mut count) = (HEADER_BYTES, 0);
-        let entries = &bytes[..bytes.len() - 1];
+        let mut own = header.to_vec();
+        let (mut at, mut count) = (0, 0);
         while at < entries.len() {
-            at += entry::checked_size(entries, at).ok_or(Corrupt)?;
+            let size = entry::checked_size(entries, at).ok_or(Corrupt)?;
+            own.extend_from_slice(&entries[at..at + entry::own_size(entries, at)]);
+            at += size;
             count += 1;
         }
-        let told = own.count_field();
-        if told != COUNT_UNKNOWN && told != count { Err(Corrupt) } else { Ok(own) }
+        let told = usize::from(u16::from_le_bytes([header[4], header[5]]));
+        if told != COUNT_UNKNOWN && told != count {
+            return Err(Corrupt);
+        }
+        let total = own.len();
+        let mut list = Listpack { bytes: own.into_boxed_slice().into() };
+        list.set_header(total, told);
+        Ok(list)
     }
 
     /// The listpack as Redis has it.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.bytes()]
+    pub fn to_redis(&self) -> Vec<u8> {
+        let mut entries = Vec::with_capacity(self.bytes() + self.len());
+        let mut at = HEADER_BYTES;
+        while at < self.end() {
+            let next = self.after(at);
+            entry::push_whole(&mut entries, &self.bytes[at..next]);
+            at = next;
+        }
+        redis_of(&entries, self.count_field())
     }
 
     /// Entries. Counts them if there are 65535 or more.
@@ -124,10 +142,10 @@ impl Listpack {
     /// No entry.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.bytes() == HEADER_BYTES + 1
+        self.bytes() == HEADER_BYTES
     }
 
-    /// Bytes of the listpack, header and end included.
+    /// Bytes of the listpack in memory, header included.
     #[inline]
     pub fn bytes(&self) -> usize {
         u32::from_le_bytes([self.bytes[0], self.bytes[1], self.bytes[2], self.bytes[3]]) as usize
@@ -149,7 +167,7 @@ impl Listpack {
         self.entry(HEADER_BYTES)
     }
 
-    /// The last entry.
+    /// The last entry. Walks over all.
     #[inline]
     pub fn last(&self) -> Option<At> {
         self.prev_of(self.end())
@@ -158,11 +176,10 @@ impl Listpack {
     /// The entry after `at`.
     #[inline]
     pub fn next(&self, at: At) -> Option<At> {
-        self.entry(at.0 as usize + entry::size_at(&self.bytes, at.0 as usize))
+        self.entry(self.after(at.0 as usize))
     }
 
-    /// The entry before `at`.
-    #[inline]
+    /// The entry before `at`. Walks over all before it.
     pub fn prev(&self, at: At) -> Option<At> {
         self.prev_of(at.0 as usize)
     }
@@ -173,18 +190,13 @@ impl Listpack {
         entry::item_at(&self.bytes, at.0 as usize)
     }
 
-    /// The entry `index`, from 0; negative: from the end, -1 being the last. Walks from the nearer end.
+    /// The entry `index`, from 0; negative: from the end, -1 being the last. Walks over all before it.
     pub fn seek(&self, index: i64) -> Option<At> {
-        let len = self.len() as i64;
-        let index = if index < 0 { index + len } else { index };
-        if index < 0 || index >= len {
+        let index = if index < 0 { index + self.len() as i64 } else { index };
+        if index < 0 {
             return None;
         }
-        if index <= len / 2 {
-            (0..index).try_fold(self.first()?, |at, _| self.next(at))
-        } else {
-            (index + 1..len).try_fold(self.last()?, |at, _| self.prev(at))
-        }
+        (0..index).try_fold(self.first()?, |at, _| self.next(at))
     }
 
     /// Adds an entry at the end.
@@ -211,14 +223,14 @@ impl Listpack {
 
     /// Adds an entry after `at`; answers where it is.
     pub fn insert_after(&mut self, at: At, bytes: &[u8]) -> At {
-        let next = at.0 as usize + entry::size_at(&self.bytes, at.0 as usize);
+        let next = self.after(at.0 as usize);
         self.put(next, 0, &Encoded::of(bytes));
         At(next as u32)
     }
 
     /// Puts another entry in the place of the one at `at`; answers where it is.
     pub fn replace(&mut self, at: At, bytes: &[u8]) -> At {
-        let old = entry::size_at(&self.bytes, at.0 as usize);
+        let old = entry::own_size(&self.bytes, at.0 as usize);
         self.put(at.0 as usize, old, &Encoded::of(bytes));
         at
     }
@@ -233,7 +245,7 @@ impl Listpack {
         let start = at.0 as usize;
         let (mut end, mut removed) = (start, 0);
         while removed < count && end < self.end() {
-            end += entry::size_at(&self.bytes, end);
+            end = self.after(end);
             removed += 1;
         }
         let len = self.len();
@@ -258,7 +270,7 @@ impl Listpack {
                 if at >= end {
                     break;
                 }
-                at += entry::size_at(&self.bytes, at);
+                at = self.after(at);
             }
         }
         None
@@ -282,7 +294,13 @@ impl Listpack {
     /// Where the last entry ends.
     #[inline]
     fn end(&self) -> usize {
-        self.bytes() - 1
+        self.bytes()
+    }
+
+    /// Where the entry after the one at `at` begins.
+    #[inline]
+    fn after(&self, at: usize) -> usize {
+        at + entry::own_size(&self.bytes, at)
     }
 
     fn entry(&self, at: usize) -> Option<At> {
@@ -290,7 +308,11 @@ impl Listpack {
     }
 
     fn prev_of(&self, at: usize) -> Option<At> {
-        (at > HEADER_BYTES).then(|| At(entry::before(&self.bytes, at) as u32))
+        let mut place = self.first().filter(|first| (first.0 as usize) < at)?;
+        while let Some(next) = self.next(place).filter(|next| (next.0 as usize) < at) {
+            place = next;
+        }
+        Some(place)
     }
 
     fn set_header(&mut self, total: usize, count: usize) {
@@ -300,14 +322,14 @@ impl Listpack {
 
     /// Puts `new` where `old` bytes of entries were at `at`: all of one entry, or none.
     fn put(&mut self, at: usize, old: usize, new: &Encoded<'_>) {
-        let (total, size) = (self.bytes(), new.size());
+        let (total, size) = (self.bytes(), new.own_size());
         let grown = total - old + size;
         assert!(grown <= BYTES_MAX, "the caller bounds a listpack");
         if grown > self.bytes.len() {
             self.bytes.resize(size_class(grown));
         }
         self.bytes.copy_within(at + old..total, at + size);
-        new.write(&mut self.bytes[at..at + size]);
+        new.write_own(&mut self.bytes[at..at + size]);
         let count = match self.count_field() {
             // Never counted again while it only grows.
             COUNT_UNKNOWN => COUNT_UNKNOWN,
@@ -349,7 +371,7 @@ impl<'a> Iterator for Iter<'a> {
         if self.at >= self.entries.len() {
             return None;
         }
-        let (item, next) = entry::read(self.entries, self.at);
+        let (item, next) = entry::read_own(self.entries, self.at);
         self.at = next;
         Some(item)
     }

@@ -17,16 +17,16 @@ fn strings(list: &Listpack) -> Vec<Vec<u8>> {
 /// Payloads of `DUMP` on redis-server 7 with hash-max-listpack-* out of the way, without type, length and footer.
 #[test]
 fn bytes_are_those_of_redis() {
-    assert_eq!(Listpack::new().as_bytes(), [7, 0, 0, 0, 0, 0, 0xff]);
-    assert_eq!(of(&[b"a", b"1"]).as_bytes(), b"\x0c\0\0\0\x02\0\x81a\x02\x01\x01\xff");
-    assert_eq!(of(&[b"128", b"-1"]).as_bytes(), b"\x0d\0\0\0\x02\0\xc0\x80\x02\xdf\xff\x02\xff");
-    assert_eq!(of(&[b"-4097", b"32768"]).as_bytes(), b"\x10\0\0\0\x02\0\xf1\xff\xef\x03\xf2\0\x80\0\x04\xff");
-    assert_eq!(of(&[b"8388608"]).as_bytes(), b"\x0d\0\0\0\x01\0\xf3\0\0\x80\0\x05\xff");
-    assert_eq!(of(&[b"-2147483649"]).as_bytes(), b"\x11\0\0\0\x01\0\xf4\xff\xff\xff\x7f\xff\xff\xff\xff\x09\xff");
+    assert_eq!(Listpack::new().to_redis(), [7, 0, 0, 0, 0, 0, 0xff]);
+    assert_eq!(of(&[b"a", b"1"]).to_redis(), b"\x0c\0\0\0\x02\0\x81a\x02\x01\x01\xff");
+    assert_eq!(of(&[b"128", b"-1"]).to_redis(), b"\x0d\0\0\0\x02\0\xc0\x80\x02\xdf\xff\x02\xff");
+    assert_eq!(of(&[b"-4097", b"32768"]).to_redis(), b"\x10\0\0\0\x02\0\xf1\xff\xef\x03\xf2\0\x80\0\x04\xff");
+    assert_eq!(of(&[b"8388608"]).to_redis(), b"\x0d\0\0\0\x01\0\xf3\0\0\x80\0\x05\xff");
+    assert_eq!(of(&[b"-2147483649"]).to_redis(), b"\x11\0\0\0\x01\0\xf4\xff\xff\xff\x7f\xff\xff\xff\xff\x09\xff");
     let long = [b'x'; 130];
     let list = of(&[&long]);
-    assert_eq!(list.as_bytes()[4..9], [1, 0, 0xe0, 130, b'x']);
-    assert_eq!(list.as_bytes()[list.bytes() - 3..], [1, 0x80 | 4, 0xff]);
+    assert_eq!(list.to_redis()[4..9], [1, 0, 0xe0, 130, b'x']);
+    assert_eq!(list.to_redis()[list.to_redis().len() - 3..], [1, 0x80 | 4, 0xff]);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn lengths_around_every_form() {
     for len in [0, 1, 62, 63, 64, 124, 125, 126, 127, 4094, 4095, 4096, 16_376, 16_378, 16_379, 2_097_146, 2_097_147] {
         let text = vec![b'x'; len];
         let list = of(&[b"a", &text, b"z"]);
-        assert_eq!(Listpack::from_bytes(list.as_bytes()).as_ref(), Ok(&list), "{len}");
+        assert_eq!(Listpack::from_redis(&list.to_redis()).as_ref(), Ok(&list), "{len}");
         let middle = list.prev(list.last().unwrap()).unwrap();
         assert!(list.get(middle).is(&text), "{len}");
         assert_eq!(list.prev(middle), list.first());
@@ -56,9 +56,9 @@ fn more_entries_than_the_header_counts() {
     let mut list = Listpack::new();
     (0..70_000).for_each(|_| list.push_back(b"7"));
     assert_eq!(list.len(), 70_000);
-    assert_eq!(list.as_bytes()[4..6], [0xff, 0xff]);
+    assert_eq!(list.to_redis()[4..6], [0xff, 0xff]);
     assert_eq!(list.remove_range(list.first().unwrap(), 69_000), list.first());
-    assert_eq!((list.len(), list.as_bytes()[4..6].to_vec()), (1000, 1000u16.to_le_bytes().to_vec()));
+    assert_eq!((list.len(), list.to_redis()[4..6].to_vec()), (1000, 1000u16.to_le_bytes().to_vec()));
 }
 
 #[test]
@@ -184,7 +184,7 @@ proptest! {
             apply(&mut list, &mut model, step);
             prop_assert_eq!(list.len(), model.len());
             prop_assert_eq!(&strings(&list), &model);
-            let again = Listpack::from_bytes(list.as_bytes());
+            let again = Listpack::from_redis(&list.to_redis());
             prop_assert_eq!(again.as_ref(), Ok(&list));
         }
         let (mut at, mut backwards) = (list.last(), Vec::new());
@@ -202,12 +202,12 @@ proptest! {
         spoil in vec((any::<usize>(), any::<u8>()), 1..4),
     ) {
         let list = of(&items.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let mut bytes = list.as_bytes().to_vec();
+        let mut bytes = list.to_redis().to_vec();
         for (at, byte) in spoil {
             let at = at % bytes.len();
             bytes[at] = byte;
         }
-        if let Ok(mut taken) = Listpack::from_bytes(&bytes) {
+        if let Ok(mut taken) = Listpack::from_redis(&bytes) {
             let seen = strings(&taken);
             prop_assert_eq!(seen.len(), taken.len());
             taken.push_front(b"x");
@@ -216,8 +216,9 @@ proptest! {
             }
             prop_assert!(taken.is_empty());
         }
-        for cut in 0..bytes.len() {
-            prop_assert_eq!(Listpack::from_bytes(&list.as_bytes()[..cut.min(list.bytes() - 1)]), Err(Corrupt));
+        let whole = list.to_redis();
+        for cut in 0..whole.len() {
+            prop_assert_eq!(Listpack::from_redis(&whole[..cut]), Err(Corrupt));
         }
     }
 
@@ -230,7 +231,7 @@ proptest! {
         framed[..4].copy_from_slice(&total.to_le_bytes());
         framed[4..6].copy_from_slice(&[0xff, 0xff]);
         for bytes in [&bytes, &framed] {
-            if let Ok(list) = Listpack::from_bytes(bytes) {
+            if let Ok(list) = Listpack::from_redis(bytes) {
                 prop_assert_eq!(strings(&list).len(), list.len());
             }
         }

@@ -21,6 +21,7 @@ use crate::types::hash::PackLimits;
 use crate::types::listpack::{At, Item, Listpack};
 use index::Index;
 use packed::Packed;
+use smallvec::SmallVec;
 use std::ops::Range;
 use tree::Spot;
 
@@ -218,6 +219,7 @@ impl Zset {
         let first = if back { ranks.end.saturating_sub(1) } else { ranks.start };
         let place = match &self.0 {
             _ if left == 0 => Place::End,
+            Repr::Packed(packed) if back => Place::Back(packed, packed.places().skip(ranks.start).take(left).collect()),
             Repr::Packed(packed) => packed.seek(first).map_or(Place::End, |at| Place::Packed(packed, at)),
             Repr::Indexed(index) => index.spot(first).map_or(Place::End, |spot| Place::Indexed(index, spot)),
         };
@@ -261,6 +263,8 @@ impl Zset {
 #[derive(Debug, Clone)]
 enum Place<'a> {
     Packed(&'a Packed, At),
+    /// Those that are left, the next one last.
+    Back(&'a Packed, SmallVec<[At; 32]>),
     Indexed(&'a Index, Spot),
     End,
 }
@@ -282,13 +286,16 @@ impl<'a> Iterator for Iter<'a> {
             return None;
         }
         self.left -= 1;
-        match self.place {
-            Place::Packed(packed, at) => {
-                let next = if self.back { packed.prev(at) } else { packed.next(at) };
-                self.place = next.map_or(Place::End, |next| Place::Packed(packed, next));
+        match &mut self.place {
+            Place::Back(packed, places) => {
+                let at = places.pop()?;
                 Some((packed.pack.get(at), packed.score_of(at)))
             }
-            Place::Indexed(index, spot) => {
+            &mut Place::Packed(packed, at) => {
+                self.place = packed.next(at).map_or(Place::End, |next| Place::Packed(packed, next));
+                Some((packed.pack.get(at), packed.score_of(at)))
+            }
+            &mut Place::Indexed(index, spot) => {
                 let next = index.step(spot, self.back);
                 self.place = next.map_or(Place::End, |next| Place::Indexed(index, next));
                 let (member, score) = index.get(spot);

@@ -52,19 +52,19 @@ fn rdb_bytes(value: View<'_>) -> usize {
         View::Str { bytes, .. } => text::parse_i64(bytes).map_or(string(bytes.len()), integer),
         View::Boxed(Value::Str(bytes)) => string(bytes.len()),
         View::Boxed(Value::Zset(zset)) => match zset.as_listpack() {
-            Some(pack) => string(pack.bytes()),
+            Some(pack) => string(pack.to_redis().len()),
             None => 5 + zset.iter().map(|(member, _)| string(member.len()) + size_of::<f64>()).sum::<usize>(),
         },
         View::Boxed(Value::Hash(hash)) => match hash.pack() {
-            Some((pack, _)) => string(pack.bytes()),
+            Some((pack, _)) => string(pack.to_redis().len()),
             None => hash.iter().map(|pair| string(pair.name.len()) + string(pair.value.len())).sum::<usize>() + 5,
         },
         View::Boxed(Value::Stream(stream)) => stream.log.blocks().map(|(_, block)| 17 + string(block.len())).sum(),
         // the number of runs, and for each its kind and its bytes
-        View::Boxed(Value::List(list)) => 1 + list.packs().map(|pack| 1 + string(pack.bytes())).sum::<usize>(),
+        View::Boxed(Value::List(list)) => 1 + list.packs().map(|pack| 1 + string(pack.len())).sum::<usize>(),
         View::Boxed(Value::Set(set)) => match (set.as_intset(), set.as_listpack()) {
             (Some(ints), _) => string(ints.len()),
-            (_, Some(pack)) => string(pack.bytes()),
+            (_, Some(pack)) => string(pack.to_redis().len()),
             _ => set.iter().map(|member| string(member.len())).sum::<usize>() + 5,
         },
         View::Boxed(Value::Vectors(_)) => {

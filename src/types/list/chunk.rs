@@ -8,8 +8,8 @@
 //! changes.
 
 use crate::base::thin::ThinBytes;
+use crate::types::listpack;
 use crate::types::listpack::entry::{self, Encoded, Item};
-use crate::types::listpack::{self, Listpack};
 
 /// Bytes of the three numbers in front.
 const HEAD: usize = 10;
@@ -194,10 +194,10 @@ impl Chunk {
         }
     }
 
-    /// The entries as a listpack.
-    pub(super) fn to_listpack(&self) -> Listpack {
+    /// The entries as a listpack of Redis.
+    pub(super) fn to_redis(&self) -> Vec<u8> {
         let entries = &self.0[self.start()..self.end()];
-        listpack::from_entries(entries, self.count())
+        listpack::redis_of(entries, self.count())
     }
 
     /// Puts a gap of `new` bytes where `old` bytes were at `place`, moving the shorter side if it has room; answers

@@ -147,14 +147,26 @@ impl<'a> Encoded<'a> {
         whole(usize::from(self.head_len) + self.body.len())
     }
 
+    /// Bytes of the entry without the length behind it.
+    #[inline]
+    pub(crate) fn own_size(&self) -> usize {
+        usize::from(self.head_len) + self.body.len()
+    }
+
     /// Writes the entry to `out`, which is [`Encoded::size`] bytes long.
     #[inline]
     pub(crate) fn write(&self, out: &mut [u8]) {
-        let head_len = usize::from(self.head_len);
-        let own = head_len + self.body.len();
-        out[..head_len].copy_from_slice(&self.head[..head_len]);
-        out[head_len..own].copy_from_slice(self.body);
+        let own = self.own_size();
+        self.write_own(&mut out[..own]);
         write_length(&mut out[own..], own);
+    }
+
+    /// Writes the entry without the length behind it to `out`, which is [`Encoded::own_size`] bytes long.
+    #[inline]
+    pub(crate) fn write_own(&self, out: &mut [u8]) {
+        let (head, body) = out.split_at_mut(usize::from(self.head_len));
+        head.copy_from_slice(&self.head[..head.len()]);
+        body.copy_from_slice(self.body);
     }
 }
 
@@ -190,7 +202,7 @@ fn whole(own: usize) -> usize {
 
 /// Bytes of the entry at `at` without the length behind it.
 #[inline]
-fn own_size(bytes: &[u8], at: usize) -> usize {
+pub(crate) fn own_size(bytes: &[u8], at: usize) -> usize {
     match bytes[at] {
         0..=0x7f => 1,
         tag @ 0x80..=0xbf => 1 + usize::from(tag & 63),
@@ -233,6 +245,25 @@ pub(crate) fn read(bytes: &[u8], at: usize) -> (Item<'_>, usize) {
         return (Item::Str(&bytes[at + 1..end]), end + 1);
     }
     (item_at(bytes, at), at + size_at(bytes, at))
+}
+
+/// As [`read`], where entries have no length behind them.
+#[inline]
+pub(super) fn read_own(bytes: &[u8], at: usize) -> (Item<'_>, usize) {
+    let tag = bytes[at];
+    if tag & 0xc0 == STR_6 {
+        let end = at + 1 + usize::from(tag & 63);
+        return (Item::Str(&bytes[at + 1..end]), end);
+    }
+    (item_at(bytes, at), at + own_size(bytes, at))
+}
+
+/// Appends an entry to `out`, with the length behind it; `own` is all before that.
+pub(super) fn push_whole(out: &mut Vec<u8>, own: &[u8]) {
+    out.extend_from_slice(own);
+    let at = out.len();
+    out.resize(at + length_bytes(own.len()), 0);
+    write_length(&mut out[at..], own.len());
 }
 
 /// What the entry at `at` holds.

@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
     }
 
     fn listpack(&mut self) -> Result<Listpack> {
-        Listpack::from_bytes(&self.string()?).map_err(|_| Bad::Corrupt("listpack"))
+        Listpack::from_redis(&self.string()?).map_err(|_| Bad::Corrupt("listpack"))
     }
 
     fn list(&mut self, kind: u8, limits: &Limits) -> Result<List> {

@@ -235,7 +235,7 @@ impl Writer {
         self.length(list.packs().count() as u64);
         for pack in list.packs() {
             self.length(NODE_PACKED);
-            self.string(pack.as_bytes());
+            self.string(&pack);
         }
     }
 
@@ -249,7 +249,7 @@ impl Writer {
 
     fn zset(&mut self, zset: &Zset) {
         if let Some(pack) = zset.as_listpack() {
-            return self.string(pack.as_bytes());
+            return self.string(&pack.to_redis());
         }
         // The last one first, as Redis does: each goes to the front of its skip list then.
         self.length(zset.len() as u64);
@@ -262,10 +262,10 @@ impl Writer {
     fn hash(&mut self, hash: &Hash, kind: u8) {
         let soonest = hash.iter().filter_map(|pair| pair.expire_ms).min().unwrap_or(0);
         match (kind, hash.pack()) {
-            (kind::HASH_LISTPACK, Some((pack, _))) => self.string(pack.as_bytes()),
+            (kind::HASH_LISTPACK, Some((pack, _))) => self.string(&pack.to_redis()),
             (kind::HASH_TIMED_LISTPACK, Some((pack, _))) => {
                 self.millis(soonest as i64);
-                self.string(pack.as_bytes());
+                self.string(&pack.to_redis());
             }
             _ => {
                 if kind == kind::HASH_TIMED {

@@ -57,19 +57,13 @@ impl Packed {
         self.pack.next(self.pack.next(at)?)
     }
 
-    /// The member before the one at `at`.
-    #[inline]
-    pub(super) fn prev(&self, at: At) -> Option<At> {
-        self.pack.prev(self.pack.prev(at)?)
-    }
-
     /// The member of this rank.
     pub(super) fn seek(&self, rank: usize) -> Option<At> {
         self.pack.seek(rank as i64 * 2)
     }
 
     /// Members in order, with their places.
-    fn places(&self) -> impl Iterator<Item = At> + '_ {
+    pub(super) fn places(&self) -> impl Iterator<Item = At> + '_ {
         std::iter::successors(self.pack.first(), |at| self.next(*at))
     }
 
@@ -98,7 +92,8 @@ impl Packed {
 
     /// Gives the member at `at` another score.
     pub(super) fn rescore(&mut self, at: At, member: &[u8], score: f64) {
-        let stays = self.prev(at).is_none_or(|prev| self.score_of(prev) < score)
+        let before = self.places().take_while(|other| *other != at).last();
+        let stays = before.is_none_or(|before| self.score_of(before) < score)
             && self.next(at).is_none_or(|next| score < self.score_of(next));
         if stays && let Some(old) = self.pack.next(at) {
             with_score_text(score, |text| self.pack.replace(old, text));
