@@ -126,6 +126,10 @@ impl Shard {
         !matches!(self.settings.eviction, Policy::AllkeysLfu | Policy::AllkeysLru | Policy::AllkeysRandom)
     }
 
+    fn is_random(&self) -> bool {
+        matches!(self.settings.eviction, Policy::AllkeysRandom | Policy::VolatileRandom)
+    }
+
     /// Looks at `maxmemory-samples` keys or more and keeps the best.
     fn draw(&mut self) {
         let only_expiring = self.only_expiring();
@@ -158,9 +162,10 @@ impl Shard {
     fn draw_from(&mut self, db: usize) -> usize {
         let only_expiring = self.only_expiring();
         let floor = self.floor();
+        let only_one = self.is_random();
         let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
         let seen = Cell::new(0);
-        let mut random = self.random_u64();
+        let (mut random, mut dice, mut chances) = (self.random_u64(), self.random_u64(), 0);
         let shard = &*self;
         let draw = || {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -176,11 +181,21 @@ impl Shard {
             |entry: EntryView<'_>| {
                 let Some(score) = shard.score(entry.access, entry.expire_ms) else { return };
                 seen.set(seen.get() + usize::from(only_expiring));
-                if score > floor {
+                if only_one {
+                    // Each with the same chance: new keys take the first free place of a bucket.
+                    chances += 1;
+                    if access::splitmix(&mut dice).is_multiple_of(chances) {
+                        found = vec![(score, entry.key.to_vec())];
+                    }
+                } else if score > floor {
                     found.push((score, entry.key.to_vec()));
                 }
             },
         );
+        if only_one && !found.is_empty() {
+            // None is better than another, and those that were left over would go before all others.
+            self.eviction.candidates.clear();
+        }
         found.into_iter().for_each(|(score, key)| self.keep(score, db, &key));
         seen.get()
     }

@@ -115,6 +115,22 @@ fn any_key_may_go() {
     assert!((20..80).contains(&early), "{early} of the first half are left of 100 in all");
 }
 
+#[test]
+fn old_keys_go_as_often_as_new_ones() {
+    for policy in [Policy::AllkeysRandom, Policy::VolatileRandom] {
+        let mut shard = shard(policy);
+        let expire = Expire::At(shard.now_ms + 100_000_000);
+        (0..3000).for_each(|n| add(&mut shard, n, expire));
+        for n in 3000..9000 {
+            assert!(shard.evict_one());
+            add(&mut shard, n, expire);
+        }
+        // Of those that are there two e-folds long: 406.
+        let early = (0..3000).filter(|n| there(&mut shard, *n)).count();
+        assert!((320..500).contains(&early), "{policy:?}: {early} of the first 3000 are left");
+    }
+}
+
 /// A cache of 1000 keys under accesses that follow Zipf's law, ten a second: hits per hundred of the second half.
 fn hits(policy: Policy) -> usize {
     let mut shard = shard(policy);

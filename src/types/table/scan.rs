@@ -182,7 +182,9 @@ impl Table {
             }
             let bucket = (draw & 0xffff_ffff) as usize % segment.index.buckets();
             let mut visited = false;
-            for slot in 0..SLOTS {
+            // New entries take the first free slot: from another one on each time, lest they come first.
+            let first = (draw >> 16) as usize % SLOTS;
+            for slot in (first..SLOTS).chain(0..first) {
                 let Some(at) = segment.index.entry_in(&self.pool, bucket, slot) else { continue };
                 visited = true;
                 if wanted(segment::access(segment.index.word(&self.pool, at))) {
