@@ -8,6 +8,7 @@ use crate::types::set::Set;
 use crate::types::stream::Stream;
 use crate::types::vector::VectorSet;
 use crate::types::zset::Zset;
+use std::sync::Arc;
 
 /// A value that is more than a few bytes: it lies in its table entry, what it holds on the heap. Every later data type
 /// is one more variant, of alignment 1: entries have none.
@@ -168,7 +169,7 @@ impl Value {
     /// Keeps the drop of a value with millions of members from holding up commands.
     pub fn free_step(&mut self, budget: usize) -> bool {
         match self {
-            Value::Str(_) => true,
+            Value::Str(string) => free_end(string),
             Value::Zset(zset) => zset.free_step(budget),
             Value::Hash(hash) => hash.free_step(budget),
             Value::Stream(stream) => stream.free_step(budget),
@@ -190,6 +191,18 @@ impl Value {
             Value::Vectors(set) => set.heap_bytes(),
         }
     }
+}
+
+/// Bytes of a long string that are freed at a time: giving the kernel 4096 pages back takes 0.5 ms.
+const FREE_BYTES: usize = 16 << 20;
+
+/// Frees the end of a string that nobody else holds; true if the rest may be dropped.
+fn free_end(string: &mut BigString) -> bool {
+    let Some(bytes) = Arc::get_mut(string).filter(|bytes| bytes.capacity() > 2 * FREE_BYTES) else { return true };
+    let len = bytes.capacity() - FREE_BYTES;
+    bytes.truncate(len);
+    bytes.shrink_to(len);
+    false
 }
 
 /// What a reader sees of an entry's value.
