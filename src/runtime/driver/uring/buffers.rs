@@ -2,7 +2,8 @@
 //! the kernel filled.
 //!
 //! The kernel goes through the ring in turn, so that every buffer on it is resident before long. It starts with a few,
-//! which stay in the processor's cache, and gets more when they run out.
+//! which stay in the processor's cache, and gets more when they run out and there are not two for each connection: one
+//! that sends much at once is as well served when it waits until what it sent is worked off.
 
 use std::io;
 use std::ptr::NonNull;
@@ -48,10 +49,12 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// After the ring ran empty: puts as many again on it; false if it has had them all.
-    pub(super) fn widen(&mut self) -> bool {
+    /// After the ring ran empty: puts as many again on it, if so many connections may need them; else false.
+    pub(super) fn widen(&mut self, connections: usize) -> bool {
         let before = self.offered;
-        self.offer_up_to(before * 2);
+        if before < 2 * connections {
+            self.offer_up_to(before * 2);
+        }
         self.offered > before
     }
 

@@ -142,7 +142,7 @@ impl UringDriver {
         }
         match -completion.result {
             libc::ENOBUFS => {
-                self.starvations += u64::from(!self.buffers.widen());
+                self.starvations += u64::from(!self.buffers.widen(self.conns.len()));
                 self.conns[index as usize].flags |= STARVED;
                 self.starved.push_back(index);
                 None
