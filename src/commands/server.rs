@@ -342,6 +342,16 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(LOADING | STALE | FAST)
         .tips(&["nondeterministic_output"])
         .docs("Returns the Unix time in seconds, and the microseconds beyond.", "O(1)", ""),
+    CommandSpec::new("waitaof", 4, Group::Generic, "7.2.0", Plan::Session)
+        .flags(BLOCKING)
+        .acl(acl::CONNECTION)
+        .not_acl(acl::KEYSPACE)
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+        .docs(
+            "Waits until what was written so far is durable in this server's log, and in those of replicas.",
+            "O(1)",
+            "numlocal:int numreplicas:int timeout:int",
+        ),
 ];
 
 #[cfg(test)]

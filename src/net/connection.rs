@@ -11,8 +11,8 @@ use crate::net::session::Session;
 use crate::persist::aof::frontier::Participants;
 use crate::resp::big::BigCollector;
 use crate::resp::parse::Parser;
+use crate::txn::finished::Cores;
 use crate::txn::message::ConnId;
-use crate::txn::router::Cores;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ use crate::commands::flags::{Flags, flag};
 use crate::commands::spec::{KeyShape, Plan};
 use crate::commands::table::{CommandId, Resolved};
 use crate::net::connection::{Big, Closing, Conn};
+use crate::net::handshake::is_http;
 use crate::net::loading::LOADING;
 use crate::net::noted::NotedKind;
 use crate::net::output::truncate;
@@ -23,8 +24,9 @@ use crate::net::worker::{Pause, Worker, note_run};
 use crate::resp::big::BigCollector;
 use crate::resp::parse::{Batch, Limits, Parser, Source as At, Stop};
 use crate::resp::reply::{Proto, Reply};
+use crate::txn::finished::Cores;
 use crate::txn::hop::PREFETCH_COMMANDS;
-use crate::txn::router::{Call, Cores, Outcome};
+use crate::txn::router::{Call, Outcome};
 use std::sync::atomic::Ordering;
 
 /// The refusal of commands that may need memory when there is none.
@@ -579,9 +581,4 @@ impl Worker {
             Pause::All => true,
         }
     }
-}
-
-/// The begin of an HTTP request, which Redis takes for an attack.
-fn is_http(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }

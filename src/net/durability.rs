@@ -16,6 +16,7 @@ use crate::persist::aof::log::Log;
 use crate::resp::reply::Reply;
 use crate::runtime::aligned::AlignedBuf;
 use crate::shard::keyspace::Shard;
+use crate::txn::message::ConnId;
 use smallvec::SmallVec;
 use std::io;
 use std::sync::Arc;
@@ -165,17 +166,32 @@ impl Worker {
     }
 
     /// Answers MISCONF if the log cannot be written; true if it did.
-    pub(super) fn refuses_writes(&mut self, conn: &Conn, out: &mut OutBuf) -> bool {
-        let errno = self.shared.log_error.load(Ordering::Relaxed);
-        if errno == 0 {
-            return false;
+    pub(super) fn refuses_writes(&self, conn: &Conn, out: &mut OutBuf) -> bool {
+        let refusal = self.log_refusal();
+        if let Some(text) = &refusal {
+            Reply::new(out, conn.session.proto).error(text);
         }
-        let why = crate::runtime::sockets::errno_text(&io::Error::from_raw_os_error(errno as i32));
-        Reply::new(out, conn.session.proto).error(&format!("{MISCONF}{why}"));
-        true
+        refusal.is_some()
+    }
+
+    /// What writes get while the log cannot be written.
+    #[inline]
+    pub(super) fn log_refusal(&self) -> Option<String> {
+        let errno = self.shared.log_error.load(Ordering::Relaxed);
+        let text = || crate::runtime::sockets::errno_text(&io::Error::from_raw_os_error(errno as i32));
+        (errno != 0).then(|| format!("{MISCONF}{}", text()))
     }
 
     // ---- replies ----
+
+    /// The next replies of a connection are those of a transaction that wrote on several shards.
+    pub(super) fn note_wrote(&mut self, conn: ConnId, wrote: Option<Arc<Participants>>) {
+        if let Some(wrote) = wrote
+            && let Some(conn) = self.conn_mut(conn)
+        {
+            conn.wrote.push(wrote);
+        }
+    }
 
     /// The replies of a connection that may leave now.
     pub(super) fn next_output(&mut self, conn: &mut Conn) -> Option<OutBuf> {

@@ -212,3 +212,8 @@ pub fn help(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut
     }
     Outcome::Done
 }
+
+/// The begin of an HTTP request, which Redis takes for an attack.
+pub(super) fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}

@@ -27,4 +27,5 @@ pub mod source;
 pub mod subscribe;
 pub mod tracking;
 pub mod transactions;
+pub mod waitaof;
 pub mod worker;

@@ -1,10 +1,12 @@
 //! Replies on their way out: buffers, back-pressure, output limits, and the end of connections. Never writes a reply.
 
-use crate::base::bytes::OutBuf;
+use crate::base::bytes::{BigString, OutBuf};
 use crate::base::limits;
 use crate::net::connection::{Closing, Conn};
-use crate::net::worker::Worker;
+use crate::net::worker::{Place, Worker};
 use crate::runtime::driver::Token;
+use crate::txn::finished::Cores;
+use crate::txn::message::ConnId;
 use std::sync::atomic::Ordering;
 
 impl Worker {
@@ -108,6 +110,30 @@ impl Worker {
             self.counters().output_limit_closed.add(1);
         }
         over
+    }
+}
+
+/// Gives a reply from elsewhere to its connection, if that is still there.
+pub(super) fn deliver(
+    places: &mut [Place],
+    touched: &mut Vec<u32>,
+    outputs: &mut Vec<OutBuf>,
+    (id, seq, seen): (ConnId, u32, Cores),
+    bytes: &[u8],
+    bigs: Vec<(usize, BigString)>,
+) {
+    let Some(place) = places.get_mut(id.index as usize).filter(|p| p.generation == id.generation) else { return };
+    let Some(conn) = &mut place.conn else { return };
+    if conn.out.bytes.capacity() == 0
+        && let Some(spare) = outputs.pop()
+    {
+        conn.out = spare;
+    }
+    conn.seen |= seen;
+    conn.deliver(seq, bytes, bigs);
+    if !conn.touched {
+        conn.touched = true;
+        touched.push(id.index);
     }
 }
 

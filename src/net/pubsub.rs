@@ -9,11 +9,12 @@
 use crate::base::glob;
 use crate::base::hash;
 use crate::net::connection::Conn;
+use crate::net::output::deliver;
 use crate::net::push::{Frame, Note};
-use crate::net::worker::{Worker, deliver};
+use crate::net::worker::Worker;
+use crate::txn::finished::Cores;
 use crate::txn::message::{ConnId, Message};
 use crate::txn::news::{ChannelKind, Payload, Publication};
-use crate::txn::router::Cores;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeSet;
 use std::sync::Arc;

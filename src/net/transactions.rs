@@ -83,6 +83,14 @@ pub fn exec(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut Ou
         Reply::new(out, conn.session.proto).error("EXECABORT Transaction discarded because of previous errors.");
         return Outcome::Done;
     }
+    if multi.writes
+        && let Some(refusal) = worker.log_refusal()
+    {
+        forget_watched(worker, conn);
+        let text = format!("EXECABORT Transaction discarded because of: {refusal}");
+        Reply::new(out, conn.session.proto).error(&text);
+        return Outcome::Done;
+    }
     if multi.needs_memory && worker.is_out_of_memory() {
         forget_watched(worker, conn);
         let text = format!("EXECABORT Transaction discarded because of: {OUT_OF_MEMORY}");

@@ -13,16 +13,19 @@ use crate::net::durability::Keeper;
 use crate::net::loading::LoadWatch;
 use crate::net::memory::MemoryWatch;
 use crate::net::noted::Noted;
+use crate::net::output::deliver;
 use crate::net::pubsub::Book;
 use crate::net::push::Held;
 use crate::net::saving::Saving;
 use crate::net::shared::{CoreCounters, Shared};
 use crate::net::source::Source;
 use crate::net::tracking::TrackingTable;
+use crate::net::waitaof::AofWait;
 use crate::resp::reply::Reply;
 use crate::runtime::driver::{Driver, RecvBuf, Token};
+use crate::txn::finished::Cores;
 use crate::txn::message::{Answer, ConnId, Message, Request};
-use crate::txn::router::{Cores, Outcome, Router};
+use crate::txn::router::{Outcome, Router};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -98,6 +101,8 @@ pub struct Worker {
     pub keeper: Option<Box<Keeper>>,
     /// See [`Saving`].
     pub saving: Saving,
+    /// Clients in WAITAOF.
+    pub aof_waits: Vec<AofWait>,
     /// Messages being handled; kept for its memory.
     pub messages: Vec<(usize, Message)>,
     pub(crate) touched: Vec<u32>,
@@ -166,6 +171,7 @@ impl Worker {
             tracking: TrackingTable::default(),
             keeper: None,
             saving: Saving::default(),
+            aof_waits: Vec::new(),
             messages: Vec::new(),
             touched: Vec::new(),
             ready: VecDeque::new(),
@@ -451,11 +457,7 @@ impl Worker {
         self.router.exchange_notes();
         for finished in self.router.take_finished() {
             let OutBuf { bytes, bigs } = finished.reply;
-            if let Some(wrote) = finished.wrote
-                && let Some(conn) = self.conn_mut(finished.conn)
-            {
-                conn.wrote.push(wrote);
-            }
+            self.note_wrote(finished.conn, finished.wrote);
             let to = (finished.conn, finished.seq, finished.seen);
             deliver(&mut self.places, &mut self.touched, &mut self.outputs, to, &bytes, bigs);
             if finished.unstalls
@@ -548,28 +550,5 @@ pub(crate) fn note_run(
     }
     if tracking {
         histograms[id.index()].get_or_insert_with(Box::default).record(crate::base::clock::ticks_to_ns(ticks));
-    }
-}
-
-pub(super) fn deliver(
-    places: &mut [Place],
-    touched: &mut Vec<u32>,
-    outputs: &mut Vec<OutBuf>,
-    (id, seq, seen): (ConnId, u32, Cores),
-    bytes: &[u8],
-    bigs: Vec<(usize, BigString)>,
-) {
-    let Some(place) = places.get_mut(id.index as usize).filter(|p| p.generation == id.generation) else { return };
-    let Some(conn) = &mut place.conn else { return };
-    if conn.out.bytes.capacity() == 0
-        && let Some(spare) = outputs.pop()
-    {
-        conn.out = spare;
-    }
-    conn.seen |= seen;
-    conn.deliver(seq, bytes, bigs);
-    if !conn.touched {
-        conn.touched = true;
-        touched.push(id.index);
     }
 }

@@ -84,6 +84,7 @@ impl Core {
         (self.hooks.after_run)(worker);
         worker.commit_journal();
         worker.open_gates();
+        worker.settle_aof_waits();
         worker.send_outputs();
         worker.router.shard.free_step(limits::FREE_STEP_OBJECTS);
         worker.save_step();

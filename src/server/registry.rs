@@ -4,7 +4,7 @@
 use crate::admin;
 use crate::commands::table::CommandTable;
 use crate::net::worker::{Handlers, SessionFn};
-use crate::net::{client, handshake, subscribe, transactions};
+use crate::net::{client, handshake, subscribe, transactions, waitaof};
 
 /// Name of the command or `container|subcommand`, and its function. A container's function also serves its
 /// subcommands that are not listed.
@@ -46,6 +46,7 @@ const SESSION: &[(&str, SessionFn)] = &[
     ("lastsave", admin::save::lastsave),
     ("shutdown", admin::handlers::shutdown),
     ("time", admin::handlers::time),
+    ("waitaof", waitaof::waitaof),
 ];
 
 /// The functions by command id.

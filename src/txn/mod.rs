@@ -3,6 +3,7 @@
 
 mod describe;
 pub mod feed;
+pub mod finished;
 pub mod gather;
 pub mod hop;
 pub mod loading;

@@ -11,12 +11,13 @@ use crate::commands::flags::flag;
 use crate::commands::spec::Plan;
 use crate::persist::aof::frontier::Participants;
 use crate::shard::watch::Watcher;
+use crate::txn::finished::{Cores, Finished};
 use crate::txn::hop;
 use crate::txn::lock::{Claim, Mode, Refusal, TxnId, Verdict};
 use crate::txn::message::{CommandBatch, ConnId, Message, Phase, RemoteCommand, Share, Ticket, WatchKeys, Work};
 use crate::txn::parked::{Held, Notice, Obstacle, Origin};
 use crate::txn::plan;
-use crate::txn::router::{Cores, Finished, Router, TxnFigures};
+use crate::txn::router::{Router, TxnFigures};
 use crate::txn::wait::desk::Means;
 use std::collections::VecDeque;
 

@@ -40,8 +40,9 @@ use crate::commands::blocking::{Look, Wait};
 use crate::commands::context::Context;
 use crate::resp::reply::{Proto, Reply};
 use crate::runtime::timer::{TimerId, Timers};
+use crate::txn::finished::{Cores, Finished};
 use crate::txn::message::{Message, Phase, Ticket};
-use crate::txn::router::{Call, Cores, Finished, Outcome, Router};
+use crate::txn::router::{Call, Outcome, Router};
 use desk::Means;
 use hashbrown::HashMap;
 

@@ -1,0 +1,116 @@
+//! WAITAOF: a client waits until what all clients were told before it is durable on disk here. There are no replicas
+//! yet, so none ever says that it has it. Never commits and never syncs: [`crate::net::durability`] does.
+
+use crate::base::bytes::OutBuf;
+use crate::base::text::parse_i64;
+use crate::commands::args::Args;
+use crate::commands::errors;
+use crate::net::connection::Conn;
+use crate::net::worker::Worker;
+use crate::resp::reply::{Proto, Reply};
+use crate::txn::finished::{Cores, Finished};
+use crate::txn::message::ConnId;
+use crate::txn::router::Outcome;
+
+/// A client that waits.
+#[derive(Debug)]
+pub struct AofWait {
+    conn: ConnId,
+    seq: u32,
+    proto: Proto,
+    /// Where the journals ended when it asked.
+    ends: Vec<u64>,
+    /// Whether this server's own log is enough.
+    local_is_enough: bool,
+    /// Unix milliseconds; the largest number for never.
+    until_ms: u64,
+}
+
+/// What a call asks for.
+struct Wanted {
+    local: i64,
+    replicas: i64,
+    timeout_ms: i64,
+}
+
+impl Wanted {
+    fn parse(args: &Args<'_>) -> Result<Wanted, &'static str> {
+        let number = |index: usize| parse_i64(&args[index]);
+        let local = number(1).ok_or(errors::NOT_INTEGER)?;
+        if !(0..=1).contains(&local) {
+            return Err("ERR value is out of range, value must between 0 and 1");
+        }
+        let replicas = number(2).filter(|replicas| *replicas >= 0);
+        let replicas = replicas.ok_or("ERR value is out of range, must be positive")?;
+        let timeout_ms = number(3).ok_or("ERR timeout is not an integer or out of range")?;
+        if timeout_ms < 0 {
+            return Err("ERR timeout is negative");
+        }
+        Ok(Wanted { local, replicas, timeout_ms })
+    }
+}
+
+fn answer(out: &mut OutBuf, proto: Proto, local: bool) {
+    let mut reply = Reply::new(out, proto);
+    reply.array(2);
+    reply.integer(i64::from(local));
+    reply.integer(0);
+}
+
+/// `WAITAOF numlocal numreplicas timeout`
+pub fn waitaof(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    let proto = conn.session.proto;
+    let wanted = match Wanted::parse(args) {
+        Ok(wanted) => wanted,
+        Err(refusal) => {
+            Reply::new(out, proto).error(refusal);
+            return Outcome::Done;
+        }
+    };
+    let logs = worker.keeper.is_some() && worker.shared.frontier.works();
+    if wanted.local > 0 && !logs {
+        let refusal = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+        Reply::new(out, proto).error(refusal);
+        return Outcome::Done;
+    }
+    let ends = worker.shared.frontier.ends();
+    let local = logs && worker.shared.frontier.is_synced_to(&ends);
+    // inside a transaction nobody waits
+    if (local || wanted.local == 0) && wanted.replicas == 0 || conn.stalled {
+        answer(out, proto, local);
+        return Outcome::Done;
+    }
+    let now = worker.clock.unix_ms();
+    let until_ms = match wanted.timeout_ms {
+        0 => u64::MAX,
+        timeout => now.saturating_add(timeout.unsigned_abs()),
+    };
+    let (conn, seq) = (conn.id, conn.next_seq());
+    let local_is_enough = wanted.replicas == 0;
+    worker.aof_waits.push(AofWait { conn, seq, proto, ends, local_is_enough, until_ms });
+    Outcome::Stalls
+}
+
+impl Worker {
+    /// Once a tick: answers the clients whose wait is over.
+    pub fn settle_aof_waits(&mut self) {
+        if self.aof_waits.is_empty() {
+            return;
+        }
+        let now = self.clock.unix_ms();
+        for wait in std::mem::take(&mut self.aof_waits) {
+            if self.conn_mut(wait.conn).is_none() {
+                continue;
+            }
+            let local = self.shared.frontier.works() && self.shared.frontier.is_synced_to(&wait.ends);
+            if (local && wait.local_is_enough) || now >= wait.until_ms {
+                let mut reply = OutBuf::default();
+                answer(&mut reply, wait.proto, local);
+                let (conn, seq, seen) = (wait.conn, wait.seq, Cores::default());
+                self.router.finished.push(Finished { conn, seq, reply, unstalls: true, seen, wrote: None });
+            } else {
+                self.aof_waits.push(wait);
+            }
+        }
+    }
+}
