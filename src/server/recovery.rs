@@ -22,6 +22,7 @@ use crate::persist::aof::record::Words;
 use crate::persist::rdb::{FileReader, Found};
 use crate::resp::parse::Span;
 use crate::resp::reply::{Proto, Reply};
+use crate::server::compact;
 use crate::shard::access;
 use crate::shard::keyspace::{Shard, ShardStats};
 use crate::txn::hop;
@@ -91,14 +92,15 @@ pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
     let mut manifest = found.unwrap_or_default();
     let started = clock::unix_ms_now();
     let mut shards: Vec<Shard> = Vec::new();
-    let (mut used, mut bytes) = (Vec::new(), 0);
+    let (mut used, mut bytes, mut base_bytes) = (Vec::new(), 0, 0);
     if let Some(base) = &manifest.base {
         let count = manifest.sets.first().map_or(cores, |set| usize::from(set.shards));
         let path = folder.base_path(base);
         shards = empty(config, count);
-        bytes += load_base(&path, &mut shards)
+        base_bytes = load_base(&path, &mut shards)
             .map_err(|why| format!("Cannot read the base {}: {why}. Restore the file from a backup", path.display()))?;
     }
+    bytes += base_bytes;
     for set in &manifest.sets {
         let scanned = read::scan(&folder, set).map_err(|damage| remedy(&damage))?;
         tell(config, &scanned)?;
@@ -118,12 +120,19 @@ pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
         let keys: usize = shards.iter().map(|shard| shard.tables.iter().map(|table| table.len()).sum::<usize>()).sum();
         let seconds = (clock::unix_ms_now() - started) as f64 / 1000.0;
         admin::log::notice(&format!("DB loaded from append only file: {seconds:.3} seconds, {keys} keys"));
-        for (kept, mut shard) in kept.iter_mut().zip(shards) {
-            settle(&mut shard);
-            kept.shard = Some(shard);
-        }
+        shards.iter_mut().for_each(settle);
     }
     let set = Set::new(next_number(&folder, &manifest), cores as u16);
+    if compact::is_due(config, base_bytes, bytes) {
+        let name = folder.base_name(set.number, 0);
+        bytes =
+            compact::write_base(&folder, &name, &shards).map_err(|error| wrong("Cannot write a base in", &error))?;
+        admin::log::notice(&format!("The append only file was rewritten: {bytes} bytes in {name}"));
+        manifest = Manifest { base: Some(name), sets: Vec::new() };
+    }
+    for (kept, shard) in kept.iter_mut().zip(shards) {
+        kept.shard = Some(shard);
+    }
     manifest.sets.push(set.clone());
     std::fs::create_dir_all(&folder.path).map_err(|error| wrong("Cannot create", &error))?;
     for (core, kept) in kept.iter_mut().enumerate() {

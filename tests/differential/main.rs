@@ -16,6 +16,7 @@ mod compare;
 mod grammar;
 mod pair;
 mod pools;
+mod replay;
 mod talk;
 
 use case::{Case, Menu, shown};
@@ -149,6 +150,16 @@ fn what_reaches_another_connection_is_that_of_redis() {
     let budget = Budget::from_env(30);
     let found = talk::compare(&Setup::oracle(), &Setup::all(), budget.seed, budget.time, budget.failures);
     assert!(found.is_empty(), "{} kinds of difference:\n\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn histories_come_back_from_the_log() {
+    let menu = Menu::new(commands::EVERYWHERE.iter().chain(commands::RARELY).copied());
+    let budget = Budget::from_env(60);
+    let setups = Setup::all();
+    for setup in &setups {
+        replay::read_back(setup, &menu, budget.seed, &budget.without, budget.time / 6 / setups.len() as u32);
+    }
 }
 
 #[test]

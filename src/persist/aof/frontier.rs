@@ -5,7 +5,7 @@
 
 use crate::shard::journal::Place;
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A transaction that several shards have a part of.
@@ -160,6 +160,7 @@ impl Frontier {
     /// it must look again.
     pub fn wait(&self, core: usize) {
         self.lines[core].waits.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 
     /// Finds the transactions that recovery would keep.
