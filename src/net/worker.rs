@@ -1,7 +1,7 @@
 //! One core's network half: connections, what arrived and waits to run, what is ready to leave. The tick in
 //! `server::core` calls it step by step; `net::dispatch` runs the commands.
 
-use crate::base::bytes::{BigString, OutBuf};
+use crate::base::bytes::OutBuf;
 use crate::base::clock::Clock;
 use crate::base::config::Config;
 use crate::base::limits;
