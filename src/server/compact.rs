@@ -3,9 +3,9 @@
 
 use crate::base::config::Config;
 use crate::persist::aof::folder::Folder;
-use crate::persist::rdb::{Attributes, FileWriter};
+use crate::persist::rdb::FileWriter;
 use crate::shard::keyspace::Shard;
-use crate::types::rdb::{Flavor, VERSION_MIN, write};
+use crate::types::rdb::{Attributes, Flavor, VERSION_MIN, write};
 use std::fs::{self, File};
 use std::io::{self, Write};
 
