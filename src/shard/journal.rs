@@ -9,7 +9,8 @@
 use crate::runtime::aligned::AlignedBuf;
 use crate::shard::keyspace::Shard;
 use crate::types::rdb::{Flavor, write};
-use crate::types::table::Key;
+use crate::types::table::{EntryView, Key};
+use crate::types::value::View;
 use ahash::RandomState;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -237,6 +238,19 @@ impl Shard {
     /// Journals a key as it is now: its whole value with its expiry, or that it is not there.
     pub fn record_key(&mut self, db: usize, name: &[u8]) {
         let found = self.peek(db, Key::new(name));
+        if let Some(EntryView { value: View::Str { bytes, raw: true }, expire_ms, .. }) = &found
+            && !bytes.is_empty()
+        {
+            // as RESTORE would not keep it: in an object of its own, however short
+            let (bytes, expire_ms) = (bytes.to_vec(), *expire_ms);
+            self.journal.append(db, [b"DEL", name].into_iter());
+            self.journal.append(db, [b"SETRANGE", name, b"0", &bytes].into_iter());
+            if let Some(at) = expire_ms {
+                let mut digits = itoa::Buffer::new();
+                self.journal.append(db, [b"PEXPIREAT", name, digits.format(at).as_bytes()].into_iter());
+            }
+            return;
+        }
         let state = found.map(|entry| (write::payload(entry.value, Flavor::Redis), entry.expire_ms));
         let Some((payload, expire_ms)) = state else {
             return self.journal.append(db, [b"DEL", name].into_iter());
