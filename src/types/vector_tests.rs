@@ -101,7 +101,8 @@ fn stays_whole_while_most_elements_leave() {
 fn agrees_with_a_plain_map() {
     let mut dice = Random::new(3);
     let mut set = VectorSet::new(shape(6, Quant::F32), 9);
-    let mut model: BTreeMap<Vec<u8>, (Vec<f32>, Option<Vec<u8>>)> = BTreeMap::new();
+    type Element = (Vec<f32>, Option<Vec<u8>>);
+    let mut model: BTreeMap<Vec<u8>, Element> = BTreeMap::new();
     for _ in 0..3000 {
         let name = format!("n{}", dice.below(150)).into_bytes();
         match dice.below(6) {

@@ -262,4 +262,20 @@ pub(crate) const NEWER: &[(&str, usize, &str)] = &[
     ("both", 3, "CLIENT SETINFO (LIB-NAME|LIB-VER|Nothing) name"),
     ("redis", 8, "SET key value [NX|XX] [GET] [EX ttl|PX pttl|EXAT at|PXAT pat|KEEPTTL]"),
     ("redis", 5, "BITOP (DIFF|DIFF1|ANDOR|ONE) key key+"),
+    // vector sets; of signs alone (BIN) many are equally far apart, so their order is each server's own
+    (
+        "redis",
+        10,
+        "VADD key VALUES 3 component component component element [CAS] [NOQUANT|Q8] [SETATTR json] [EF count]",
+    ),
+    ("redis", 1, "VADD key [REDUCE numkeys] VALUES numkeys component+ element [M limit]"),
+    ("redis", 3, "VADD key REDUCE 2 VALUES 3 component component component element"),
+    ("redis", 5, "VSIM key VALUES 3 component component component [WITHSCORES] [WITHATTRIBS] [TRUTH] [NOTHREAD]"),
+    ("redis", 5, "VSIM key ELE element [WITHSCORES] [FILTER filter] [EPSILON component]"),
+    ("redis", 4, "(VREM|VISMEMBER|VGETATTR|VEMB|VLINKS) key element"),
+    ("redis", 2, "VEMB key element RAW"),
+    ("redis", 3, "VSETATTR key element json"),
+    ("redis", 3, "(VCARD|VDIM) key"),
+    ("redis", 2, "VRANDMEMBER key [count]"),
+    ("redis", 1, "(VADD|VSIM|VREM|VISMEMBER|VGETATTR|VEMB|VLINKS|VSETATTR|VCARD|VDIM|VINFO) key junk*"),
 ];

@@ -119,7 +119,9 @@ fn vsim_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
         None => true,
     };
     let found = set.search(vector, options.way(set.len()), accept);
-    let found = found.take(options.count).take_while(|found| !(found.distance / 2.0 > options.epsilon));
+    // What is no number is not too far: elements with such vectors are shown, as Redis shows them.
+    let near = |found: &Found<'_>| found.distance.is_nan() || found.distance / 2.0 <= options.epsilon;
+    let found = found.take(options.count).take_while(near);
     answer(found, &options, reply);
     Ok(())
 }
