@@ -89,7 +89,7 @@ class Client:
         sys.exit(f"the server answers {line!r}")
 
     def pipeline(self, commands, count, at_once=1000):
-        """Sends `count` encoded commands, each of which has a reply of one line, and waits for all replies."""
+        """Sends `count` encoded commands, each of which has a short reply, and waits for all replies."""
         commands = iter(commands)
         for first in range(0, count, at_once):
             here = min(at_once, count - first)
@@ -98,3 +98,5 @@ class Client:
                 line = self.file.readline()
                 if not line or line.startswith(b"-"):
                     sys.exit(f"the server answers {line!r}")
+                if line.startswith(b"$") and line != b"$-1\r\n":
+                    self.file.readline()
