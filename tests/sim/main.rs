@@ -4,10 +4,15 @@
 //! `PINION_SIM_SEED` runs that one seed and tells more; `PINION_SIM_SECONDS` is the time for fresh seeds (10 by
 //! default).
 
+#[path = "../crash/author.rs"]
+mod author;
+#[path = "../crash/bank.rs"]
+mod bank;
 #[path = "../history/check/mod.rs"]
 mod check;
 #[path = "../common/mod.rs"]
 mod common;
+mod power;
 mod run;
 mod world;
 

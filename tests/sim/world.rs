@@ -13,7 +13,7 @@ use pinion::runtime::driver::sim::{SimNet, StreamId, Weather, network};
 use pinion::runtime::driver::{ChosenKind, Driver};
 use pinion::runtime::mesh::relay::{Relay, relayed};
 use pinion::server::core::Core;
-use pinion::server::{boot, registry};
+use pinion::server::{boot, recovery, registry};
 use pinion::txn::message::Message;
 use pinion::txn::router::TxnStats;
 use std::ffi::OsString;
@@ -77,10 +77,12 @@ impl World {
     /// A server of this many cores, started with `args` (separated by blanks), empty.
     pub(crate) fn new(shards: usize, args: &str, faults: Faults, seed: u64) -> World {
         hash::fix_seed(0x5EED);
-        let fixed = "--save '' --protected-mode no --slowlog-log-slower-than -1 --latency-tracking no --mesh-depth 64";
+        let fixed = "--save '' --protected-mode no --slowlog-log-slower-than -1 --latency-tracking no --mesh-depth 64 \
+                     --logfile /dev/null";
         let words = fixed.split_whitespace().chain(args.split_whitespace());
         let words = words.map(|word| OsString::from(if word == "''" { "" } else { word }));
         let loaded = load(words).unwrap_or_else(|error| panic!("{error}"));
+        pinion::admin::log::init(&loaded.store.current).unwrap_or_else(|error| panic!("{error}"));
         let time = ManualTime::new(START_US);
         let mut random = Random(seed);
         let (net, drivers, doorbells) = network(shards, random.next(), faults.weather).expect("a simulated network");
@@ -97,10 +99,23 @@ impl World {
             driver: ChosenKind::Sim.name(),
             admin: Box::new(AdminState::new(loaded.store, shards, seed)),
         }));
+        let opened = recovery::open(&config, shards).unwrap_or_else(|why| panic!("{why}"));
+        shared.frontier.set_working(opened.manifest.is_some(), |_| {});
+        if let Some(manifest) = &opened.manifest {
+            recovery::publish(&recovery::folder(&config), manifest).unwrap_or_else(|why| panic!("{why}"));
+        }
         let (ends, relay) = relayed(shards, config.mesh_depth);
-        let cores = ends.into_iter().zip(drivers).map(|(end, driver)| {
+        let cores = ends.into_iter().zip(drivers).zip(opened.kept).map(|((end, driver), kept)| {
             let clock = Clock::manual(&time);
-            boot::compose(end, driver, &shared, handlers.clone(), clock, random.next(), Duration::ZERO)
+            let mut core = boot::compose(end, driver, &shared, handlers.clone(), clock, random.next(), Duration::ZERO);
+            if let Some(mut shard) = kept.shard {
+                shard.now_ms = core.worker.clock.unix_ms();
+                core.worker.install(shard);
+            }
+            if let Some(log) = kept.log {
+                core.worker.keep_log(log);
+            }
+            core
         });
         World {
             net,
@@ -225,6 +240,14 @@ impl World {
             (0..1000).for_each(|_| self.step());
         }
         panic!("something is left when all clients are gone: {:?}", left(self));
+    }
+
+    /// The end: of the log writes under way any part is done.
+    pub(crate) fn lose_power(mut self) {
+        for core in &mut self.cores {
+            let Driver::Sim(driver) = &mut core.worker.driver else { panic!("a simulated core") };
+            driver.lose_power().expect("the test's disk works");
+        }
     }
 
     /// What every core waits for.
