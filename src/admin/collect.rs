@@ -112,6 +112,13 @@ pub fn info(worker: &Worker, state: &AdminState, mut figures: Vec<Figures>, comm
     info.persistence.last_save_s = saves.last_took_s;
     info.persistence.current_save_s = saves.current_s;
     info.persistence.saves = saves.saves;
+    info.persistence.aof_rewriting = saves.rewriting;
+    info.persistence.aof_rewrite_scheduled = saves.rewrite_scheduled;
+    info.persistence.aof_last_rewrite_s = saves.rewrite_took_s;
+    info.persistence.aof_current_rewrite_s = saves.rewrite_current_s;
+    info.persistence.aof_rewrite_failed = saves.rewrite_failed;
+    info.persistence.aof_rewrites = saves.rewrites;
+    info.persistence.aof_rewrite_failures = saves.rewrite_failures;
     info.replication.replid = state.replication_id();
     info.replication.backlog_size = 10 * 1024 * 1024;
     if commands {

@@ -15,6 +15,7 @@ use crate::net::connection::Conn;
 use crate::net::saving::{SaveWaiter, Waits};
 use crate::net::shared::Shared;
 use crate::net::worker::Worker;
+use crate::persist::aof::folder::Folder;
 use crate::persist::rdb_save::{self, SaveJob, SaveTerms, Saved};
 use crate::resp::reply::{Proto, Reply};
 use crate::runtime::{alloc, signals};
@@ -30,6 +31,10 @@ use std::sync::atomic::Ordering;
 /// After a failure, save points and scheduled saves wait this long, seconds (Redis: CONFIG_BGSAVE_RETRY_DELAY).
 const RETRY_S: u64 = 5;
 const IN_PROGRESS: &str = "ERR Background save already in progress";
+const ANOTHER: &str = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order \
+to schedule a BGSAVE whenever possible.";
+const REWRITE_STARTED: &str = "Background append only file rewriting started";
+const REWRITE_SCHEDULED: &str = "Background append only file rewriting scheduled";
 const STARTED: &str = "Background saving started";
 
 /// What is known of saves; one per process.
@@ -44,13 +49,37 @@ pub struct SaveState {
     last_failed: bool,
     last_took_s: Option<u64>,
     saves: u64,
+    /// Rewrites of the log.
+    rewrites: RewriteState,
+}
+
+/// What is known of rewrites of the log.
+#[derive(Debug, Default)]
+struct RewriteState {
+    scheduled: bool,
+    last_try_s: u64,
+    last_failed: bool,
+    last_took_s: Option<u64>,
+    count: u64,
+    failures: u64,
 }
 
 #[derive(Debug)]
 struct Running {
     job: Arc<SaveJob>,
     started_ms: u64,
-    background: bool,
+    what: What,
+}
+
+/// What a snapshot is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// SAVE, or the last one at a shutdown.
+    Save,
+    /// BGSAVE, or a save point.
+    Background,
+    /// A log that begins anew.
+    Rewrite,
 }
 
 /// What INFO says of saves.
@@ -70,6 +99,20 @@ pub struct SaveFigures {
     pub current_s: Option<u64>,
     /// Saves since the start.
     pub saves: u64,
+    /// A rewrite of the log is under way, or waits for a snapshot to end.
+    pub rewriting: bool,
+    /// See `rewriting`.
+    pub rewrite_scheduled: bool,
+    /// How long the last rewrite took, and the one under way has taken, seconds.
+    pub rewrite_took_s: Option<u64>,
+    /// See `rewrite_took_s`.
+    pub rewrite_current_s: Option<u64>,
+    /// The last rewrite failed.
+    pub rewrite_failed: bool,
+    /// Rewrites since the start, and failures in a row.
+    pub rewrites: u64,
+    /// See `rewrites`.
+    pub rewrite_failures: u64,
 }
 
 impl SaveState {
@@ -80,21 +123,30 @@ impl SaveState {
 
     /// For INFO.
     pub fn figures(&self, now_ms: u64) -> SaveFigures {
-        let background = self.running.as_ref().filter(|running| running.background);
+        let is = |what| self.running.as_ref().filter(|running| running.what == what);
+        let seconds = |running: &Running| now_ms.saturating_sub(running.started_ms) / 1000;
+        let (background, rewrite) = (is(What::Background), is(What::Rewrite));
         SaveFigures {
+            rewriting: rewrite.is_some(),
+            rewrite_scheduled: self.rewrites.scheduled,
+            rewrite_took_s: self.rewrites.last_took_s,
+            rewrite_current_s: rewrite.map(seconds),
+            rewrite_failed: self.rewrites.last_failed,
+            rewrites: self.rewrites.count,
+            rewrite_failures: self.rewrites.failures,
             saving: background.is_some(),
             keys: background.map_or((0, 0), |running| running.job.progress()),
             last_save_s: self.last_save_s,
             last_failed: self.last_failed,
             last_took_s: self.last_took_s,
-            current_s: background.map(|running| now_ms.saturating_sub(running.started_ms) / 1000),
+            current_s: background.map(seconds),
             saves: self.saves,
         }
     }
 
     /// Gives the BGSAVE up that is under way or scheduled; what the client is told.
     fn cancel(&mut self) -> Option<&'static str> {
-        if let Some(running) = self.running.as_ref().filter(|running| running.background) {
+        if let Some(running) = self.running.as_ref().filter(|running| running.what == What::Background) {
             running.job.give_up();
             return Some("Background saving cancelled");
         }
@@ -121,7 +173,7 @@ fn flavor(config: &Config) -> Flavor {
 struct Start {
     /// Whoever the order's reply goes to.
     whose: Option<(ConnId, u32)>,
-    background: bool,
+    what: What,
     /// The shards stay locked: nothing may change after it.
     last: bool,
 }
@@ -137,18 +189,31 @@ fn begin(worker: &mut Worker, start: &Start) -> Result<Arc<SaveJob>, String> {
         return Err(IN_PROGRESS.to_string());
     }
     saves.last_id += 1;
-    saves.last_try_s = now_ms / 1000;
     let id = saves.last_id;
+    let log = if start.what == What::Rewrite {
+        saves.rewrites.last_try_s = now_ms / 1000;
+        let set = worker.log_set().ok_or("There is no append-only file to rewrite, or it cannot be written")?;
+        let path = PathBuf::from(&config.dir).join(&config.appenddirname);
+        Some((Folder { path, name: config.appendfilename.clone() }, set))
+    } else {
+        saves.last_try_s = now_ms / 1000;
+        None
+    };
+    let (dir, name) = match &log {
+        Some((folder, set)) => (folder.path.clone(), folder.base_name(*set, id)),
+        None => (PathBuf::from(&config.dir), config.dbfilename.clone()),
+    };
     let terms = SaveTerms {
-        dir: PathBuf::from(&config.dir),
-        name: config.dbfilename.clone(),
+        dir,
+        name,
         temp: format!("temp-{}.rdb", std::process::id()),
         shards: worker.router.cores,
         flavor: flavor(config),
         checksum: config.rdb_checksum,
         write_behind: config.rdb_incremental_fsync,
-        remarks: remarks(now_ms / 1000),
+        remarks: remarks(now_ms / 1000, log.is_some()),
         libraries: shared.libraries(),
+        log,
     };
     let tell = shared.clone();
     let ended = move || {
@@ -157,29 +222,40 @@ fn begin(worker: &mut Worker, start: &Start) -> Result<Arc<SaveJob>, String> {
     };
     let job = rdb_save::start(id, terms, ended)?;
     shared.set_save_job(Some(job.clone()));
-    saves.running = Some(Running { job: job.clone(), started_ms: now_ms, background: start.background });
+    saves.running = Some(Running { job: job.clone(), started_ms: now_ms, what: start.what });
     drop(saves);
-    let order =
-        CutOrder { id, compress: config.rdb_compression, flavor: flavor(config), reply: STARTED, last: start.last };
+    let order = CutOrder {
+        id,
+        compress: config.rdb_compression,
+        flavor: flavor(config),
+        reply: if start.what == What::Rewrite { REWRITE_STARTED } else { STARTED },
+        rewrites: start.what == What::Rewrite,
+        last: start.last,
+    };
     worker.router.cut(start.whose, order);
     Ok(job)
 }
 
 /// What a file says of itself.
-fn remarks(now_s: u64) -> Vec<(&'static str, String)> {
+fn remarks(now_s: u64, base: bool) -> Vec<(&'static str, String)> {
     vec![
         ("redis-ver", REDIS_VERSION.to_string()),
         ("redis-bits", "64".to_string()),
         ("ctime", now_s.to_string()),
         ("used-mem", alloc::used_bytes().to_string()),
-        ("aof-base", "0".to_string()),
+        ("aof-base", u8::from(base).to_string()),
     ]
 }
 
 /// SAVE
 pub fn save(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
     let mut reply = Reply::new(out, conn.session.proto);
-    match begin(worker, &Start { whose: None, background: false, last: false }) {
+    let rewrite = worker.shared.save_job().filter(|job| job.rewrites && !job.is_over());
+    if let Some(job) = rewrite {
+        worker.saving.waiters.push(SaveWaiter { job, conn: conn.id, seq: conn.next_seq(), waits: Waits::SaveTurn });
+        return Outcome::Stalls;
+    }
+    match begin(worker, &Start { whose: None, what: What::Save, last: false }) {
         Ok(job) => {
             let waiter = SaveWaiter { job, conn: conn.id, seq: conn.next_seq(), waits: Waits::Save };
             worker.saving.waiters.push(waiter);
@@ -205,9 +281,10 @@ pub fn bgsave(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
     let mut reply = Reply::new(out, conn.session.proto);
     let shared = worker.shared.clone();
     let mut saves = shared.admin::<AdminState>().saves();
+    let mut schedule = conn.stalled;
     match args.get(1) {
         None => {}
-        Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"schedule") => {}
+        Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"schedule") => schedule = true,
         Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"cancel") => {
             match saves.cancel() {
                 Some(done) => reply.simple(done),
@@ -220,24 +297,59 @@ pub fn bgsave(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
             return Outcome::Done;
         }
     }
-    if saves.running.is_some() {
+    let rewriting = saves.running.as_ref().is_some_and(|running| running.what == What::Rewrite);
+    if saves.running.is_some() && !rewriting {
         reply.error(IN_PROGRESS);
         return Outcome::Done;
     }
-    if conn.stalled {
-        // inside a transaction, whose locks the cut would wait for
+    if rewriting && !schedule {
+        reply.error(ANOTHER);
+        return Outcome::Done;
+    }
+    if rewriting || conn.stalled {
+        // conn.stalled: inside a transaction, whose locks the cut would wait for
         saves.scheduled = true;
         reply.simple("Background saving scheduled");
         return Outcome::Done;
     }
     drop(saves);
-    match begin(worker, &Start { whose: Some((conn.id, conn.next_seq())), background: true, last: false }) {
+    match begin(worker, &Start { whose: Some((conn.id, conn.next_seq())), what: What::Background, last: false }) {
         Ok(_) => {
             log::notice(STARTED);
             Outcome::Stalls
         }
         Err(line) => {
             refuse(&line, &mut reply);
+            Outcome::Done
+        }
+    }
+}
+
+/// BGREWRITEAOF
+pub fn bgrewriteaof(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    let mut reply = Reply::new(out, conn.session.proto);
+    let shared = worker.shared.clone();
+    let mut saves = shared.admin::<AdminState>().saves();
+    if saves.running.as_ref().is_some_and(|running| running.what == What::Rewrite) {
+        reply.error("ERR Background append only file rewriting already in progress");
+        return Outcome::Done;
+    }
+    if saves.running.is_some() || conn.stalled {
+        saves.rewrites.scheduled = true;
+        reply.simple(REWRITE_SCHEDULED);
+        return Outcome::Done;
+    }
+    drop(saves);
+    match begin(worker, &Start { whose: Some((conn.id, conn.next_seq())), what: What::Rewrite, last: false }) {
+        Ok(_) => {
+            log::notice(REWRITE_STARTED);
+            Outcome::Stalls
+        }
+        Err(line) => {
+            log::warning(&line);
+            reply.error(
+                "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+            );
             Outcome::Done
         }
     }
@@ -290,7 +402,7 @@ pub fn shut_down(worker: &mut Worker, whose: Option<(ConnId, u32)>, how: Shutdow
         return Outcome::Stalls;
     }
     log::notice("Saving the final RDB snapshot before exiting.");
-    match begin(worker, &Start { whose: None, background: false, last: true }) {
+    match begin(worker, &Start { whose: None, what: What::Save, last: true }) {
         Ok(job) => {
             let (conn, seq) = whose.unwrap_or((ConnId::NOBODY, 0));
             worker.saving.waiters.push(SaveWaiter { job, conn, seq, waits: Waits::Shutdown { force: how.force } });
@@ -352,8 +464,14 @@ fn settle(worker: &mut Worker) {
     let Some(running) = saves.running.take() else { return };
     shared.set_save_job(None);
     let now_ms = worker.clock.unix_ms();
-    if running.background {
-        saves.last_took_s = Some(now_ms.saturating_sub(running.started_ms) / 1000);
+    let took_s = Some(now_ms.saturating_sub(running.started_ms) / 1000);
+    if running.what == What::Rewrite {
+        settle_rewrite(&shared, &mut saves.rewrites, took_s, &result);
+        return;
+    }
+    let background = running.what == What::Background;
+    if background {
+        saves.last_took_s = took_s;
     }
     match result {
         Ok(Saved { bytes, keys, version }) => {
@@ -361,19 +479,36 @@ fn settle(worker: &mut Worker) {
             saves.last_failed = false;
             saves.saves += 1;
             log::notice(&format!("DB saved on disk: {keys} keys, {bytes} bytes, RDB version {version}"));
-            if running.background {
+            if background {
                 log::notice("Background saving terminated with success");
             }
         }
         Err(line) => {
             log::warning(&line);
-            if running.background && !running.job.was_given_up() {
+            if background && !running.job.was_given_up() {
                 saves.last_failed = true;
                 log::warning("Background saving error");
             }
         }
     }
     shared.save_failed.store(saves.last_failed, Ordering::Relaxed);
+}
+
+fn settle_rewrite(shared: &Shared, rewrites: &mut RewriteState, took_s: Option<u64>, result: &Result<Saved, String>) {
+    rewrites.last_took_s = took_s;
+    rewrites.last_failed = result.is_err();
+    match result {
+        Ok(saved) => {
+            shared.log_base_bytes.store(saved.bytes, Ordering::Relaxed);
+            rewrites.count += 1;
+            rewrites.failures = 0;
+            log::notice("Background AOF rewrite finished successfully");
+        }
+        Err(line) => {
+            rewrites.failures += 1;
+            log::warning(&format!("Background AOF rewrite terminated with error: {line}"));
+        }
+    }
 }
 
 /// Answers the clients of this core that waited for saves that are over.
@@ -388,6 +523,10 @@ fn answer_waiters(worker: &mut Worker) {
             Waits::Save => answer(worker, conn, seq, |reply| reply.error("ERR")),
             Waits::Shutdown { .. } if saved => end(&worker.shared),
             Waits::Shutdown { force } => shutdown_failed(worker, Some((conn, seq)), force),
+            Waits::SaveTurn => match begin(worker, &Start { whose: None, what: What::Save, last: false }) {
+                Ok(job) => worker.saving.waiters.push(SaveWaiter { job, conn, seq, waits: Waits::Save }),
+                Err(line) => answer(worker, conn, seq, |reply| refuse(&line, reply)),
+            },
             Waits::Turn { force } => {
                 let how = ShutdownHow { save: true, nosave: false, force };
                 shut_down(worker, Some((conn, seq)), how);
@@ -400,29 +539,51 @@ fn answer_waiters(worker: &mut Worker) {
 pub fn cron(worker: &mut Worker) {
     let shared = worker.shared.clone();
     let now_s = worker.clock.unix_ms() / 1000;
-    let due = {
-        let mut saves = shared.admin::<AdminState>().saves();
+    let what = {
+        let saves = shared.admin::<AdminState>().saves();
         if saves.running.is_some() || shared.is_ending() || shared.loading.is_active() {
             return;
         }
         let rests = saves.last_failed && now_s.saturating_sub(saves.last_try_s) <= RETRY_S;
-        let scheduled = saves.scheduled && !rests;
         let changes = shared.total(|core| &core.dirty);
-        let point = saves.due(&worker.config, changes, now_s);
-        if let Some((seconds, least)) = point {
+        if let Some((seconds, least)) = saves.due(&worker.config, changes, now_s) {
             log::notice(&format!("{least} changes in {seconds} seconds. Saving..."));
+            What::Background
+        } else if saves.scheduled && !rests {
+            What::Background
+        } else if rewrite_is_due(worker, &saves.rewrites, now_s) {
+            What::Rewrite
+        } else {
+            return;
         }
-        if point.is_some() || scheduled {
-            saves.scheduled = false;
-        }
-        point.is_some() || scheduled
     };
-    if due {
-        match begin(worker, &Start { whose: None, background: true, last: false }) {
-            Ok(_) => log::notice(STARTED),
-            Err(line) => log::warning(&line),
-        }
+    {
+        let mut saves = shared.admin::<AdminState>().saves();
+        let scheduled = if what == What::Rewrite { &mut saves.rewrites.scheduled } else { &mut saves.scheduled };
+        *scheduled = false;
     }
+    match begin(worker, &Start { whose: None, what, last: false }) {
+        Ok(_) => log::notice(if what == What::Rewrite { REWRITE_STARTED } else { STARTED }),
+        Err(line) => log::warning(&line),
+    }
+}
+
+/// Whether the log has grown as far as `auto-aof-rewrite-*` allow, or a rewrite was scheduled.
+fn rewrite_is_due(worker: &Worker, rewrites: &RewriteState, now_s: u64) -> bool {
+    let (shared, config) = (&worker.shared, &worker.config);
+    let rests = rewrites.last_failed && now_s.saturating_sub(rewrites.last_try_s) <= RETRY_S;
+    if rests || worker.log_set().is_none() {
+        return false;
+    }
+    let base = shared.log_base_bytes.load(Ordering::Relaxed);
+    let bytes = base + shared.total(|core| &core.log_bytes);
+    let percent = u64::from(config.auto_aof_rewrite_percentage);
+    let grown = (bytes - base) * 100 / base.max(1);
+    if percent > 0 && bytes > config.auto_aof_rewrite_min_size && grown >= percent {
+        log::notice(&format!("Starting automatic rewriting of AOF on {grown}% growth"));
+        return true;
+    }
+    rewrites.scheduled
 }
 
 #[cfg(test)]

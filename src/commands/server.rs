@@ -272,6 +272,9 @@ pub static COMMANDS: &[CommandSpec] = &[
         .acl(acl::KEYSPACE)
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
         .docs("Counts the keys of the database.", "O(1)", ""),
+    CommandSpec::new("bgrewriteaof", 1, Group::Server, "1.0.0", Plan::Session)
+        .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING)
+        .docs("Begins the append-only file anew, while commands go on.", "O(1)", ""),
     CommandSpec::new("bgsave", -1, Group::Server, "1.0.0", Plan::Session)
         .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING)
         .docs("Saves the data set to disk while commands go on.", "O(1)", "[operation=(SCHEDULE|CANCEL)]")

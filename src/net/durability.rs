@@ -13,6 +13,7 @@ use crate::net::connection::{Closing, Conn};
 use crate::net::worker::Worker;
 use crate::persist::aof::frontier::{Frontier, Participants};
 use crate::persist::aof::log::Log;
+use crate::persist::aof::manifest::Begin;
 use crate::resp::reply::Reply;
 use crate::runtime::aligned::AlignedBuf;
 use crate::shard::keyspace::Shard;
@@ -71,6 +72,17 @@ impl Worker {
         let fsync = self.config.appendfsync;
         self.keeper = Some(Box::new(Keeper { log, fsync, gated: Vec::new(), told: 0 }));
         self.follow_log_settings();
+    }
+
+    /// Number of this run among those of the log; `None` if there is no log, or it cannot be written.
+    pub fn log_set(&self) -> Option<u32> {
+        let works = self.shared.frontier.works() && self.shared.log_error.load(Ordering::Relaxed) == 0;
+        self.keeper.as_ref().filter(|_| works).map(|keeper| keeper.log.set())
+    }
+
+    /// Where this core's log begins behind the last cut that splits it; said once.
+    pub(super) fn take_log_begin(&mut self) -> Option<Begin> {
+        self.keeper.as_mut()?.log.take_begun()
     }
 
     /// Takes over `appendfsync`.

@@ -64,6 +64,8 @@ pub enum Waits {
         /// See [`Waits::Shutdown`].
         force: bool,
     },
+    /// SAVE begins when this one is over.
+    SaveTurn,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +133,14 @@ impl Worker {
             return self.router.shard.end_snapshot(false);
         };
         if job.is_over() {
-            self.router.shard.end_snapshot(matches!(job.result(), Some(Ok(_))));
+            self.router.shard.end_snapshot(!job.rewrites && matches!(job.result(), Some(Ok(_))));
             return self.saving.turn_to(None);
+        }
+        if job.rewrites
+            && self.saving.refused.is_none()
+            && let Some(begin) = self.take_log_begin()
+        {
+            self.saving.offer(&job, Part::Begun(self.router.core, begin));
         }
         self.write_some(&job, clock::us_to_ticks(limits::SNAPSHOT_TICK_US));
         let mut waited_us = 0;

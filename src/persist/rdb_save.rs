@@ -11,6 +11,8 @@
 //! O_DIRECT on an executor of its own (glommio) was considered: it brings rings that containers may refuse, so the
 //! plain file would be needed beside it, and one thread writes faster than shards encode.
 
+use crate::persist::aof::folder::Folder;
+use crate::persist::aof::manifest::{Begin, Manifest, Set};
 use crate::persist::rdb::FileWriter;
 use crate::runtime::files;
 use crate::shard::snapshot::CutSizes;
@@ -58,6 +60,8 @@ pub struct SaveTerms {
     pub remarks: Vec<(&'static str, String)>,
     /// Libraries of functions, as text.
     pub libraries: Vec<Vec<u8>>,
+    /// The log that begins with this file, and the number of its run; its older files go.
+    pub log: Option<(Folder, u32)>,
 }
 
 /// What a shard hands over.
@@ -67,6 +71,8 @@ pub enum Part {
     Cut(CutSizes),
     /// Entries.
     Entries(Written),
+    /// Where its log begins behind the cut.
+    Begun(usize, Begin),
     /// All of its entries have been handed over.
     End,
 }
@@ -87,6 +93,8 @@ pub struct Saved {
 pub struct SaveJob {
     /// Number of the snapshot.
     pub id: u64,
+    /// Whether a log begins with it.
+    pub rewrites: bool,
     sender: SyncSender<Part>,
     queued_bytes: AtomicUsize,
     keys: AtomicU64,
@@ -152,6 +160,7 @@ pub fn start(id: u64, terms: SaveTerms, ended: impl FnOnce() + Send + 'static) -
     let (sender, parts) = sync_channel(QUEUE_PARTS_MAX);
     let job = Arc::new(SaveJob {
         id,
+        rewrites: terms.log.is_some(),
         sender,
         queued_bytes: AtomicUsize::new(0),
         keys: AtomicU64::new(0),
@@ -216,8 +225,8 @@ impl<'a> Save<'a> {
         let failed = |error: io::Error| format!("Write error saving DB on disk: {}", os_error(&error));
         let mut cuts = Vec::new();
         let mut early = Vec::new();
-        let mut ends = 0;
-        while ends < self.terms.shards {
+        let (mut ends, mut begins) = (0, vec![None; self.terms.shards]);
+        while ends < self.terms.shards || (self.job.rewrites && begins.contains(&None)) {
             if self.job.given_up.load(Ordering::Relaxed) {
                 return Err("Background saving terminated by signal 10".to_string());
             }
@@ -238,10 +247,19 @@ impl<'a> Save<'a> {
                 }
                 Part::Entries(written) if cuts.len() < self.terms.shards => early.push(written),
                 Part::Entries(written) => self.entries(written).map_err(failed)?,
+                Part::Begun(shard, begin) => begins[shard] = Some(begin),
                 Part::End => ends += 1,
             }
         }
-        self.finish().map_err(failed)
+        let log = self.terms.log.take();
+        let name = self.terms.name.clone();
+        let saved = self.finish().map_err(failed)?;
+        if let Some((folder, number)) = log {
+            let set = Set { number, shards: begins.len() as u16, begins: begins.into_iter().flatten().collect() };
+            let manifest = Manifest { base: Some(name), sets: vec![set] };
+            folder.replace_manifest(&manifest).and_then(|()| folder.sweep(&manifest)).map_err(failed)?;
+        }
+        Ok(saved)
     }
 
     /// What stands in front of the keys.

@@ -32,6 +32,7 @@ fn terms(dir: &Path, shards: usize) -> SaveTerms {
         write_behind: true,
         remarks: vec![("redis-ver", "7.4.0".to_string())],
         libraries: Vec::new(),
+        log: None,
     }
 }
 
@@ -41,7 +42,7 @@ fn save(terms: SaveTerms, shards: &mut [Shard]) -> Result<Saved, String> {
     let flavor = terms.flavor;
     let job = start(1, terms, move || tell.send(()).unwrap()).unwrap();
     for shard in &mut *shards {
-        shard.begin_snapshot(CutOrder { id: 1, compress: true, flavor, last: false, reply: "OK" });
+        shard.begin_snapshot(CutOrder { id: 1, compress: true, flavor, rewrites: false, last: false, reply: "OK" });
         job.offer(Part::Cut(shard.snapshot.sizes().cloned().unwrap())).unwrap();
     }
     for shard in shards {

@@ -43,6 +43,7 @@ const SESSION: &[(&str, SessionFn)] = &[
     ("lolwut", admin::handlers::lolwut),
     ("save", admin::save::save),
     ("bgsave", admin::save::bgsave),
+    ("bgrewriteaof", admin::save::bgrewriteaof),
     ("lastsave", admin::save::lastsave),
     ("shutdown", admin::handlers::shutdown),
     ("time", admin::handlers::time),

@@ -20,6 +20,8 @@ pub struct CutOrder {
     pub compress: bool,
     /// `rdb-flavor`.
     pub flavor: Flavor,
+    /// It begins a log: the journal is split there.
+    pub rewrites: bool,
     /// Nothing may change after it: the shards stay locked.
     pub last: bool,
     /// What each shard answers to the order.

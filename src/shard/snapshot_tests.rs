@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 /// Entries as a file holds them, by database and key.
 type Entries = BTreeMap<(usize, Vec<u8>), Vec<u8>>;
 
-const ORDER: CutOrder = CutOrder { id: 1, compress: true, flavor: Flavor::Redis, last: false, reply: "OK" };
+const ORDER: CutOrder =
+    CutOrder { id: 1, compress: true, flavor: Flavor::Redis, rewrites: false, last: false, reply: "OK" };
 
 fn shard(databases: usize) -> Shard {
     let mut shard = Shard::new(databases, 0..16384, 7);

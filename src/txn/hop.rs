@@ -113,6 +113,9 @@ pub(super) fn recorded(ctx: &mut Context<'_>, args: &mut Args<'_>, run: impl FnO
 fn execute(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     if let Phase::Cut(order) = phase {
         ctx.shard.begin_snapshot(order);
+        if order.rewrites && ctx.shard.events.journaled {
+            ctx.shard.journal.split();
+        }
         return reply.simple(order.reply);
     }
     if phase == Phase::Debug {

@@ -99,6 +99,11 @@ impl Log {
         self.written
     }
 
+    /// Number of the run.
+    pub fn set(&self) -> u32 {
+        self.id.set
+    }
+
     /// Bytes in the files of this run.
     pub fn bytes(&self) -> u64 {
         self.bytes
