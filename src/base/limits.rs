@@ -76,12 +76,14 @@ pub const FEED_PARCELS_MAX: usize = 16;
 pub const FEED_PARCELS_PER_TICK: usize = 4;
 /// Objects freed lazily in one tick.
 pub const FREE_STEP_OBJECTS: usize = 64;
-/// How long a shard writes a snapshot in one tick, microseconds.
-pub const SNAPSHOT_TICK_US: u64 = 200;
+/// How long a shard writes a snapshot in one tick, microseconds: while nobody asks it for anything, and otherwise.
+pub const SNAPSHOT_IDLE_TICK_US: u64 = 200;
+/// See [`SNAPSHOT_IDLE_TICK_US`].
+pub const SNAPSHOT_BUSY_TICK_US: u64 = 50;
 /// Bytes of a snapshot that are written between two looks at the clock, and the places looked at for them.
-pub const SNAPSHOT_STEP_BYTES: usize = 8 * 1024;
+pub const SNAPSHOT_STEP_BYTES: usize = 4 * 1024;
 /// See [`SNAPSHOT_STEP_BYTES`].
-pub const SNAPSHOT_STEP_LOOKS: usize = 1024;
+pub const SNAPSHOT_STEP_LOOKS: usize = 512;
 /// Bytes of a snapshot that a shard hands to the writer at once.
 pub const SNAPSHOT_PART_BYTES: usize = 64 * 1024;
 /// Bytes of a snapshot that a shard keeps while the writer's queue is full; with more it waits for the writer.

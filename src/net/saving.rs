@@ -24,6 +24,8 @@ pub struct Saving {
     job: Option<Arc<SaveJob>>,
     /// How far this shard has come.
     stage: Stage,
+    /// Commands that had run here when this was last looked at.
+    seen_commands: u64,
     /// What the queue did not take.
     refused: Option<Part>,
     /// Whether the queue was full.
@@ -134,6 +136,10 @@ impl Worker {
         };
         if job.is_over() {
             self.router.shard.end_snapshot(!job.rewrites && matches!(job.result(), Some(Ok(_))));
+            if job.rewrites {
+                // of one that failed; the next one has a begin of its own
+                self.take_log_begin();
+            }
             return self.saving.turn_to(None);
         }
         if job.rewrites
@@ -142,7 +148,10 @@ impl Worker {
         {
             self.saving.offer(&job, Part::Begun(self.router.core, begin));
         }
-        self.write_some(&job, clock::us_to_ticks(limits::SNAPSHOT_TICK_US));
+        let commands = self.counters().commands.get();
+        let idle = std::mem::replace(&mut self.saving.seen_commands, commands) == commands;
+        let micros = if idle { limits::SNAPSHOT_IDLE_TICK_US } else { limits::SNAPSHOT_BUSY_TICK_US };
+        self.write_some(&job, clock::us_to_ticks(micros));
         let mut waited_us = 0;
         while self.saving.full
             && self.router.shard.snapshot_bytes() > limits::SNAPSHOT_KEPT_BYTES_MAX

@@ -291,3 +291,45 @@ fn the_policy_may_change_while_clients_write() {
         }
     });
 }
+
+#[test]
+fn a_rewrite_under_writes_loses_nothing() {
+    for (policy, setup) in POLICIES.iter().zip([Setup::typical(), Setup::typical(), Setup::all()[0].clone()]) {
+        let data = Data::new();
+        let server = data.launch(&setup, policy).start();
+        write_all_kinds(&server);
+        let mut client = server.client();
+        client.ok("DEBUG POPULATE 5000 filler 50");
+        let ends = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let (ends, mut client) = (ends.clone(), server.client());
+                std::thread::spawn(move || {
+                    let mut n = 0;
+                    while !ends.load(Ordering::Relaxed) {
+                        n += 1;
+                        client.ok(&format!("MSET w{writer}:a {n} w{writer}:b {n} w{writer}:c {n}"));
+                        client.run(&format!("DEL filler:{}", n * 3 + writer));
+                    }
+                })
+            })
+            .collect();
+        for round in 1..=3 {
+            let reply = Value::Simple(b"Background append only file rewriting started".to_vec());
+            assert_eq!(client.run("BGREWRITEAOF"), reply);
+            crate::common::wait_until("the rewrite", || {
+                let info = client.run("INFO persistence").text();
+                info.contains("aof_rewrite_in_progress:0") && info.contains(&format!("aof_rewrites:{round}\r"))
+            });
+        }
+        ends.store(true, Ordering::Relaxed);
+        writers.into_iter().for_each(|writer| writer.join().expect("a writer"));
+        let before = digest(&mut client);
+        let bases = fs::read_dir(data.logs()).expect("logs").filter_map(Result::ok);
+        let bases = bases.filter(|file| file.file_name().to_string_lossy().ends_with(".base.rdb"));
+        assert_eq!(bases.count(), 1, "older bases go");
+        kill(server);
+        let server = data.launch(&setup, policy).start();
+        assert_eq!(digest(&mut server.client()), before);
+    }
+}

@@ -55,13 +55,13 @@ fn start(setup: &Setup) -> Server {
 fn fill(client: &mut Client, random: &mut Random) {
     for db in [0, 1, 9] {
         client.ok(&format!("SELECT {db}"));
-        for i in 0..150 {
+        for i in 0..40 {
             client.ok(&format!("SET int:{i} {}", random.next() as i64 >> random.below(64)));
             client.ok(&format!("SET short:{i} {}", "ab".repeat(1 + random.below(30))));
             client.ok(&format!("SET long:{i} {:0>width$}", i, width = 1000 + random.below(9000)));
         }
-        for i in 0..20 {
-            let many = [5, 200][i % 2];
+        for i in 0..4 {
+            let many = [5, 200, 1, 20][i];
             for n in 0..many {
                 let member = random.next() >> random.below(64);
                 client.run(&format!("RPUSH list:{i} {member} text:{member}"));
@@ -117,7 +117,7 @@ fn redis_loads_what_was_saved() {
         client.ok("CONFIG SET rdbcompression no");
         client.ok("SAVE");
         check_rdb(&path);
-        assert!(fs::read(&path).expect("a snapshot").len() > background.len() * 3 / 2, "compression shows");
+        assert!(fs::read(&path).expect("a snapshot").len() > background.len() * 5 / 4, "compression shows");
         compare(&mut client, &mut redis_on(&server.dir).client());
         assert_eq!(persistence(&mut client, "rdb_changes_since_last_save"), "0");
         assert_eq!(persistence(&mut client, "rdb_saves"), "2");
