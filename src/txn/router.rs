@@ -170,7 +170,6 @@ pub struct Router {
     pub(super) parked: Parked,
     /// Claims that wait for locks of this shard, and the core they came from.
     pub(super) queued: HashMap<TxnId, (usize, Box<Share>), RandomState>,
-    /// The cut that keeps its locks, and whether it has been made.
     pub(super) kept_cut: Option<(u32, bool)>,
     /// Whom to tell when a transaction with priority has ended here.
     pub(super) notices: Vec<(TxnId, Notice)>,
