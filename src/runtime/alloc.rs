@@ -10,8 +10,8 @@
 //! makes neighbours one mapping. mimalloc would serve them from huge pages (measured: 5 bytes more per key) or, aligned
 //! to their size, as two mappings each, of which a process may have 65530.
 //!
-//! So do requests of [`HUGE_BYTES_MIN`] and more: the kernel moves their pages to a longer mapping, where mimalloc copies
-//! (APPEND to a string of 500 MB: 0.4 s), and takes the end of one back, so that they can be freed in steps.
+//! So do requests of [`HUGE_BYTES_MIN`] and more: the kernel moves their pages to a longer mapping, where mimalloc
+//! copies (APPEND to a string of 500 MB: 0.4 s), and takes the end of one back, so that they can be freed in steps.
 
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 /// Bytes that are gathered for one write.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Whether logs of `bytes` in all, a base of `base_bytes` among them, are to be begun anew, as `auto-aof-rewrite-*` says.
+/// Whether logs of `bytes` in all, a base of `base_bytes` among them, are to be begun anew (`auto-aof-rewrite-*`).
 pub fn is_due(config: &Config, base_bytes: u64, bytes: u64) -> bool {
     let percent = u64::from(config.auto_aof_rewrite_percentage);
     let grown = bytes.saturating_sub(base_bytes);

@@ -71,7 +71,8 @@ fn exists(path: &Path) -> Result<bool, String> {
     }
 }
 
-/// Loads, calls `loaded`, then lets clients in. The error is one line; [`Shared::loading`] has the reason if a shard found one.
+/// Loads, calls `loaded`, then lets clients in. The error is one line; [`Shared::loading`] has the reason if a shard
+/// found one.
 pub fn load(
     found: &Found,
     feeder: Feeder,

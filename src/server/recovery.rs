@@ -1,6 +1,6 @@
 //! What was logged before this start, read back: each shard's log is run by a thread of its own, as the shard that
-//! wrote it was cut; then, if there are more or fewer shards now, keys move to where they belong. Opens the logs of this
-//! run. Never talks to a client.
+//! wrote it was cut; then, if there are more or fewer shards now, keys move to where they belong. Opens this run's
+//! logs. Never talks to a client.
 
 use crate::admin;
 use crate::base::bytes::OutBuf;
@@ -73,8 +73,8 @@ pub fn folder(config: &Config) -> Folder {
     Folder { path, name: config.appendfilename.clone() }
 }
 
-/// Reads the logs back, if there are to be any, and begins new ones for `cores` cores. They count once the manifest that
-/// is answered was published.
+/// Reads the logs back, if there are to be any, and begins new ones for `cores` cores. They count once the manifest
+/// that is answered was published.
 ///
 /// # Errors
 /// One line that says what is wrong, where, and what may help.

@@ -13,6 +13,7 @@ use crate::commands::spec::{CommandSpec, Plan, flag, key};
 use crate::commands::table::CommandTable;
 use crate::resp::parse::Span;
 use crate::resp::reply::Reply;
+use crate::shard::events::class;
 use crate::shard::keyspace::Shard;
 use crate::shard::tracking::Tracker;
 use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow, Ticket};
@@ -127,10 +128,11 @@ fn execute(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>
         }
         return;
     }
-    if phase == Phase::Quiet {
+    if phase == Phase::Renamed {
         let wanted = std::mem::take(&mut ctx.shard.events.wanted);
         execute(plan, Phase::Run, ctx, args, reply);
         ctx.shard.events.wanted = wanted;
+        ctx.happen(class::GENERIC, "rename_from", &args[1]);
         return;
     }
     match function(plan, phase) {

@@ -68,8 +68,8 @@ pub enum Ticket {
 pub enum Phase {
     /// The command itself.
     Run,
-    /// The command itself, without keyspace events: the source of a RENAME goes without a `del`.
-    Quiet,
+    /// UNLINK of the source of a RENAME that went to another shard: tells `rename_from`, not `del`.
+    Renamed,
     /// The check of a `CheckedScatter`.
     Check,
     /// A subcommand of DEBUG that concerns keys.

@@ -148,7 +148,7 @@ impl Router {
         let Some(unlink) = self.table.lookup_any(b"unlink") else { return };
         for gone in foreign.iter().filter(|f| f.delete) {
             let manner = Manner { db: gone.db as u16, ..t.manner };
-            let command = remote(unlink, Phase::Quiet, manner, Ticket::Part { pending: 0, part: 0 });
+            let command = remote(unlink, Phase::Renamed, manner, Ticket::Part { pending: 0, part: 0 });
             let mut batch = self.outboxes.spare();
             batch.push(command, [b"UNLINK".as_slice(), &gone.key].into_iter(), None);
             let work = Work { batch: Some(batch), ..Work::default() };

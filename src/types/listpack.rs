@@ -5,11 +5,11 @@
 //! in memory       total bytes, 4, little-endian | entries, 2, little-endian | entry ...
 //! as Redis has it total bytes, 4, little-endian | entries, 2, little-endian | entry, its length ... | 0xff
 //! ```
-//! An entry is drawn in `entry.rs`; 65535 entries mean "count them". The layout that Redis 7 keeps in memory and writes
-//! into RDB files (`listpack.c`) has each entry's length behind it, to walk backwards. That takes a byte for an entry, a
-//! tenth of a hash of ten short fields, and small values are hardly ever walked backwards; so it is only added where
-//! bytes leave ([`Listpack::to_redis`]). The allocation may be longer than the listpack, by at most a quarter and 32
-//! bytes; the first four tell where it ends.
+//! An entry is drawn in `entry.rs`; 65535 entries mean "count them". The layout that Redis 7 keeps in memory and
+//! writes into RDB files (`listpack.c`) has each entry's length behind it, to walk backwards. That takes a byte for an
+//! entry, a tenth of a hash of ten short fields, and small values are hardly ever walked backwards; so it is only
+//! added where bytes leave ([`Listpack::to_redis`]). The allocation may be longer than the listpack, by at most a
+//! quarter and 32 bytes; the first four tell where it ends.
 
 pub(crate) mod entry;
 

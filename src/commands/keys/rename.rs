@@ -50,16 +50,19 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, only_if_free: bool) -> Outcome {
     if only_if_free && occupied {
         return Outcome::Occupied;
     }
-    let taken = match ctx.foreign(db, from) {
+    let (taken, is_here) = match ctx.foreign(db, from) {
         Some(foreign) => {
             foreign.delete = true;
-            foreign.found.take()
+            (foreign.found.take(), false)
         }
-        None => ctx.shard.take(db, Key::new(from)),
+        None => (ctx.shard.take(db, Key::new(from)), true),
     };
     let Some((value, expire_ms)) = taken else { return Outcome::NoSource };
     replace(ctx, db, to, occupied, value, expire_ms);
-    ctx.happen(class::GENERIC, "rename_from", from);
+    if is_here {
+        // else its shard tells it, so that the events of one key come in their order
+        ctx.happen(class::GENERIC, "rename_from", from);
+    }
     ctx.happen(class::GENERIC, "rename_to", to.bytes);
     Outcome::Done
 }
