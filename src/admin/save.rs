@@ -31,8 +31,8 @@ use std::sync::atomic::Ordering;
 /// After a failure, save points and scheduled saves wait this long, seconds (Redis: CONFIG_BGSAVE_RETRY_DELAY).
 const RETRY_S: u64 = 5;
 const IN_PROGRESS: &str = "ERR Background save already in progress";
-const ANOTHER: &str = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order \
-to schedule a BGSAVE whenever possible.";
+const ANOTHER: &str = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in \
+order to schedule a BGSAVE whenever possible.";
 const REWRITE_STARTED: &str = "Background append only file rewriting started";
 const REWRITE_SCHEDULED: &str = "Background append only file rewriting scheduled";
 const STARTED: &str = "Background saving started";

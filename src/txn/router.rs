@@ -173,7 +173,6 @@ pub struct Router {
     pub(super) kept_cut: Option<(u32, bool)>,
     /// Whom to tell when a transaction with priority has ended here.
     pub(super) notices: Vec<(TxnId, Notice)>,
-    /// Messages of this core to itself.
     loopback: VecDeque<Message>,
     /// Clients of this core that wait.
     pub(super) waits: Waits,
