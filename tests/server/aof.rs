@@ -299,7 +299,7 @@ fn a_rewrite_under_writes_loses_nothing() {
         let server = data.launch(&setup, policy).start();
         write_all_kinds(&server);
         let mut client = server.client();
-        client.ok("DEBUG POPULATE 5000 filler 50");
+        client.ok("DEBUG POPULATE 300 filler 2000");
         let ends = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let writers: Vec<_> = (0..3)
             .map(|writer| {
