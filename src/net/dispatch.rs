@@ -469,7 +469,7 @@ impl Worker {
                 self.router.call(call, args, out)
             }
         };
-        if outcome == Outcome::Done && (!session || matches!(spec.name, "exec" | "debug")) {
+        if outcome == Outcome::Done && !queued && (!session || matches!(spec.name, "exec" | "debug")) {
             conn.seen |= Cores::one(self.router.core);
         }
         self.publish_events();

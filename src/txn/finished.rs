@@ -51,3 +51,10 @@ pub struct Finished {
     /// The transaction that it is the reply of, if that wrote on several shards.
     pub wrote: Option<Arc<Participants>>,
 }
+
+impl Finished {
+    /// A reply that tells nothing about any data.
+    pub fn of_nothing(conn: ConnId, seq: u32, reply: OutBuf) -> Finished {
+        Finished { conn, seq, reply, unstalls: false, seen: Cores::default(), wrote: None }
+    }
+}

@@ -18,7 +18,7 @@ use crate::resp::reply::Reply;
 use crate::runtime::mesh::Endpoint;
 use crate::shard::keyspace::Shard;
 use crate::txn::feed::Intake;
-use crate::txn::finished::{Cores, Finished};
+use crate::txn::finished::Finished;
 use crate::txn::hop::{self, Outboxes, Terms};
 use crate::txn::lock::{LockTable, TxnId};
 use crate::txn::message::{
@@ -460,9 +460,7 @@ impl Router {
         if *remaining == 0 {
             let mut reply = OutBuf::default();
             Reply { out: &mut reply, proto: *proto }.ok();
-            let (conn, seq) = (*conn, *seq);
-            let finished = Finished { conn, seq, reply, unstalls: false, seen: Cores::default(), wrote: None };
-            self.finished.push(finished);
+            self.finished.push(Finished::of_nothing(*conn, *seq, reply));
             self.pending[index as usize] = None;
             self.pending_free.push(index);
         }
