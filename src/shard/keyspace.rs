@@ -182,7 +182,9 @@ impl Shard {
         if let NewValue::Boxed(value) = &mut value {
             self.note_arrival(db, key, value);
         }
-        if (expire == Expire::Keep || self.events.wanted != 0) && self.peek(db, key).is_none() {
+        // in the journal a key that is due goes before what takes its place: the command may not mean to replace it
+        let looks = expire == Expire::Keep || self.events.wanted != 0 || self.events.journaled;
+        if looks && self.peek(db, key).is_none() {
             self.events.happen(class::NEW, "new", db, key.bytes);
         }
         self.dirty += 1;
