@@ -57,8 +57,11 @@ fn save(terms: SaveTerms, shards: &mut [Shard]) -> Result<Saved, String> {
     job.result().unwrap()
 }
 
-/// Keys by database, and the version.
-fn load(path: &Path) -> (u16, Vec<(u64, Vec<u8>, Owned, Option<u64>)>) {
+/// Database, key, value, expiry.
+type Loaded = (u64, Vec<u8>, Owned, Option<u64>);
+
+/// The version, and the keys by database.
+fn load(path: &Path) -> (u16, Vec<Loaded>) {
     let bytes = fs::read(path).unwrap();
     let limits = Limits {
         set: SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },

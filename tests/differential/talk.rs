@@ -200,7 +200,7 @@ fn one_by_one(value: Value) -> Vec<Value> {
     if !is_told {
         return vec![value];
     }
-    let one = |key: &Value| Value::Push([head, &[key.clone()]].concat());
+    let one = |key: &Value| Value::Push([head, std::slice::from_ref(key)].concat());
     keys.iter().map(one).collect()
 }
 
