@@ -5,5 +5,7 @@
 static ALLOCATOR: pinion::runtime::alloc::Allocator = pinion::runtime::alloc::Allocator;
 
 fn main() {
-    std::process::exit(pinion::server::boot::run(std::env::args_os().skip(1)));
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let code = pinion::server::check::run(&args).unwrap_or_else(|| pinion::server::boot::run(args.into_iter()));
+    std::process::exit(code);
 }

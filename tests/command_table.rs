@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[rustfmt::skip]
 const STILL_TO_COME: &[&str] = &[
     "acl", "asking", "cluster", "clusterscan", "eval", "eval_ro", "evalsha", "evalsha_ro",
-    "failover", "fcall", "fcall_ro", "function", "migrate", "module", "psync", "readonly", "readwrite",
+    "failover", "fcall", "fcall_ro", "function", "module", "psync", "readonly", "readwrite",
     "replconf", "replicaof", "role", "script", "slaveof", "sync", "wait",
 ];
 
@@ -31,6 +31,9 @@ const DIFFERS: &[Difference] = &[
     ("redis-8.0", CLIENT_BUSY_8_0, "flags", ALLOW_BUSY),
     ("redis-7.0", &["memory|malloc-stats", "memory|purge"], "flags", WHILE_LOADING),
     ("redis-8.0", &["memory|malloc-stats", "memory|purge"], "flags", WHILE_LOADING),
+    ("redis-7.0", &["migrate"], "flags", MIGRATE_ALONE),
+    ("redis-8.0", &["migrate"], "flags", MIGRATE_ALONE),
+    ("valkey-9.1", &["migrate"], "flags", MIGRATE_ALONE),
     ("redis-7.0", BLOCKING_7_0, "flags", "later servers let scripts call them, without waiting"),
     (
         "redis-7.0",
@@ -55,6 +58,7 @@ const VECTOR_SETS: &[&str] = &[
     "vadd", "vcard", "vdim", "vemb", "vgetattr", "vinfo", "vismember", "vlinks", "vrandmember", "vrem", "vsetattr",
     "vsim",
 ];
+const MIGRATE_ALONE: &str = "it waits for another server, which a transaction that holds locks must not";
 const BLOCKING_7_0: &[&str] = &["blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin"];
 const FIELD_EXPIRY: &[&str] = &[
     "hexpire",

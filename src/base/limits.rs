@@ -74,6 +74,8 @@ pub const FEED_PARCEL_ITEMS: usize = 1024;
 pub const FEED_PARCELS_MAX: usize = 16;
 /// Parcels that a shard unpacks in one tick.
 pub const FEED_PARCELS_PER_TICK: usize = 4;
+/// Threads with which one core migrates keys (MIGRATE); further ones wait.
+pub const MIGRATIONS_PER_CORE: usize = 16;
 /// Objects freed lazily in one tick.
 pub const FREE_STEP_OBJECTS: usize = 64;
 /// How long a shard writes a snapshot in one tick, microseconds: while nobody asks it for anything, and otherwise.

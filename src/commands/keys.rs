@@ -23,7 +23,7 @@ use scan::{keys, randomkey, scan};
 
 use crate::commands::context::Context;
 use crate::commands::spec::flag::*;
-use crate::commands::spec::{CommandSpec, Gather, Group, KeySpec, Plan, acl, key};
+use crate::commands::spec::{BeginSearch, CommandSpec, FindKeys, Gather, Group, KeySpec, Plan, acl, key};
 use crate::shard::events::class;
 use crate::types::table::{EntryView, Expire, Key};
 use crate::types::value::Owned;
@@ -95,6 +95,17 @@ const OBJECT: &[CommandSpec] = &[
         .docs("Returns the reference count of a value.", "O(1)", "key#0"),
 ];
 
+/// The keys of MIGRATE: one, or those behind KEYS.
+const MIGRATED: &[KeySpec] = &[
+    KeySpec::one(key::RW | key::ACCESS | key::DELETE, 3),
+    KeySpec {
+        flags: key::RW | key::ACCESS | key::DELETE | key::INCOMPLETE,
+        notes: "",
+        begin: BeginSearch::Keyword { word: "KEYS", from: -2 },
+        find: FindKeys::Range { last: -1, step: 1, limit: 0 },
+    },
+];
+
 /// The family.
 pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("copy", -3, Group::Generic, "6.2.0", Plan::TwoPhase { run: copy, home: 2 })
@@ -144,6 +155,18 @@ pub static COMMANDS: &[CommandSpec] = &[
         .acl(acl::DANGEROUS)
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
         .docs("Returns every key that matches a pattern.", "O(N) with N the keys in the database", "pattern:pattern"),
+    CommandSpec::new("migrate", -6, Group::Generic, "2.6.0", Plan::Session)
+        .flags(WRITE | NO_MULTI)
+        .acl(acl::DANGEROUS)
+        .key_specs(MIGRATED)
+        .tips(&["nondeterministic_output"])
+        .docs(
+            "Moves keys to another server.",
+            "O(N) with N the elements of the values, and what DUMP and RESTORE take",
+            "host port:int key-selector=(key#0|empty-string=\"\") destination-db:int timeout:int [COPY] [REPLACE] \
+             [authentication=(AUTH auth/password/|AUTH2 auth2={username password})] [KEYS keys#1/key/...]",
+        )
+        .history(&[("3.0.0", "COPY and REPLACE."), ("3.0.6", "KEYS."), ("4.0.7", "AUTH."), ("6.0.0", "AUTH2.")]),
     CommandSpec::new("move", 3, Group::Generic, "1.0.0", Plan::OneShard(move_key))
         .flags(WRITE | FAST)
         .key_specs(&[KeySpec::one(key::RW | key::ACCESS | key::UPDATE, 1)])

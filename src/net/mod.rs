@@ -12,6 +12,7 @@ pub mod keyspace_events;
 pub mod listener;
 mod loading;
 pub mod memory;
+pub mod migrate;
 mod monitors;
 pub mod noted;
 pub mod output;

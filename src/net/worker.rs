@@ -12,6 +12,7 @@ use crate::net::dispatch::Work;
 use crate::net::durability::Keeper;
 use crate::net::loading::LoadWatch;
 use crate::net::memory::MemoryWatch;
+use crate::net::migrate::Migrations;
 use crate::net::noted::Noted;
 use crate::net::output::deliver;
 use crate::net::pubsub::Book;
@@ -91,6 +92,8 @@ pub struct Worker {
     pub pause: Pause,
     /// Whether data is being loaded.
     pub(super) loading: LoadWatch,
+    /// Keys on their way to other servers.
+    pub(super) migrations: Migrations,
     /// The memory in use.
     pub memory: MemoryWatch,
     /// Who subscribes to what.
@@ -166,6 +169,7 @@ impl Worker {
             monitors: Vec::new(),
             pause: Pause::No,
             loading: LoadWatch::default(),
+            migrations: Migrations::default(),
             memory: MemoryWatch::default(),
             book: Book::default(),
             tracking: TrackingTable::default(),
@@ -456,6 +460,7 @@ impl Worker {
     fn deliver_replies(&mut self) {
         self.router.exchange_notes();
         for finished in self.router.take_finished() {
+            let Some(finished) = self.take_migrated(finished) else { continue };
             let OutBuf { bytes, bigs } = finished.reply;
             self.note_wrote(finished.conn, finished.wrote);
             let to = (finished.conn, finished.seq, finished.seen);

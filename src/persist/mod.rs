@@ -3,5 +3,6 @@
 
 pub mod aof;
 pub mod load;
+pub mod lock;
 pub mod rdb;
 pub mod rdb_save;

@@ -29,3 +29,18 @@ pub fn drop_cached(file: &File) {
     // SAFETY: no memory is involved.
     unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
 }
+
+/// Locks a file or folder for this process; false if another one has it. The lock goes when the file is closed. A file
+/// system without locks is no error.
+pub fn lock_exclusive(file: &File) -> io::Result<bool> {
+    // SAFETY: no memory is involved.
+    let result = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+    match io::Error::last_os_error() {
+        _ if result == 0 => Ok(true),
+        error if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        error if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOLCK | libc::EINVAL | libc::EBADF)) => {
+            Ok(true)
+        }
+        error => Err(error),
+    }
+}

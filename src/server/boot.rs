@@ -8,6 +8,7 @@ use crate::net::listener::OWN_PORT_FIRST;
 use crate::net::shared::{Shared, SharedParts};
 use crate::net::worker::{Handlers, Worker};
 use crate::persist::aof::manifest::Manifest;
+use crate::persist::lock::lock;
 use crate::runtime::driver::{Driver, DriverKind, DriverSeed, prepare};
 use crate::runtime::mesh::{Endpoint, mesh};
 use crate::runtime::{affinity, signals, sockets};
@@ -82,6 +83,8 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
         IoDriver::Epoll => DriverKind::Epoll,
     };
     let (seeds, doorbells, chosen, reason) = prepare(cores, kind).map_err(|e| e.to_string())?;
+    let persists = config.appendonly || !config.save.is_empty();
+    let _lock = persists.then(|| lock(Path::new(&config.dir))).transpose()?;
     let found = loading::find(&config)?;
     let plan = listen(&config, cores)?;
     let mut table = CommandTable::new();

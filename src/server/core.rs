@@ -76,6 +76,7 @@ impl Core {
         self.events();
         let worker = &mut self.worker;
         worker.take_feed();
+        worker.take_migration_reports();
         worker.router.settle_ready();
         worker.router.expire_waits();
         worker.run_inputs();

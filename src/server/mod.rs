@@ -1,6 +1,7 @@
 //! Composes everything: the tick of a core, the start and end of the process.
 
 pub mod boot;
+pub mod check;
 pub mod compact;
 pub mod core;
 pub mod loading;

@@ -4,7 +4,7 @@
 use crate::admin;
 use crate::commands::table::CommandTable;
 use crate::net::worker::{Handlers, SessionFn};
-use crate::net::{client, handshake, subscribe, transactions, waitaof};
+use crate::net::{client, handshake, migrate, subscribe, transactions, waitaof};
 
 /// Name of the command or `container|subcommand`, and its function. A container's function also serves its
 /// subcommands that are not listed.
@@ -23,6 +23,7 @@ const SESSION: &[(&str, SessionFn)] = &[
     ("watch", transactions::watch),
     ("unwatch", transactions::unwatch),
     ("client", client::client),
+    ("migrate", migrate::migrate),
     ("subscribe", subscribe::subscribe),
     ("psubscribe", subscribe::psubscribe),
     ("ssubscribe", subscribe::ssubscribe),

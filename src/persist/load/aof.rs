@@ -78,6 +78,10 @@ pub fn read(window: &mut Window, sink: &mut dyn Sink) -> Result<Ending, LoadErro
                 if window.fill(wanted.max(window.unread().len() + 1))? {
                     continue;
                 }
+                if has_command_behind(window.unread()) {
+                    let why = "a word that is longer than the rest of the file, with commands behind it";
+                    return Err(LoadError::damage(window.path(), at, why));
+                }
                 sink.progress(window.len().saturating_sub(reported));
                 return Ok(match state.transaction {
                     Some((at, _)) => Ending::Torn { at },
@@ -91,6 +95,14 @@ pub fn read(window: &mut Window, sink: &mut dyn Sink) -> Result<Ending, LoadErro
             reported = window.position();
         }
     }
+}
+
+/// Whether a command begins within bytes that begin as one and are none: then a length in them is wrong. A torn value
+/// that itself holds commands looks the same; refusing it loses nothing.
+fn has_command_behind(torn: &[u8]) -> bool {
+    let begins = |at: usize| command(&torn[at..], &mut Vec::new()).is_ok();
+    let mut ends = torn.windows(3).enumerate().filter(|(_, bytes)| bytes == b"\r\n*");
+    ends.any(|(at, _)| begins(at + 2))
 }
 
 /// As much of a file as tells whether it begins with a snapshot.

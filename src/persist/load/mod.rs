@@ -93,3 +93,7 @@ impl LoadError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;
