@@ -76,10 +76,22 @@ impl Router {
         self.send_works(index, t, works, last);
     }
 
-    fn send_works(&mut self, index: u32, mut t: Box<Transaction>, works: Vec<(usize, Work)>, last: bool) {
+    pub(super) fn send_works(
+        &mut self,
+        index: u32,
+        mut t: Box<Transaction>,
+        mut works: Vec<(usize, Work)>,
+        last: bool,
+    ) {
+        t.wrote |= works.iter().any(|(_, work)| self.may_write(work));
+        if last
+            && let Some(writer) = self.lone_writer(&t)
+            && !works.iter().any(|(core, _)| *core == writer)
+        {
+            works.push((writer, Work::default()));
+        }
         t.out = works.len();
         t.released = last;
-        t.wrote |= works.iter().any(|(_, work)| self.may_write(work));
         let participants = if last { self.participants(&mut t) } else { None };
         let mut messages: Vec<(usize, Message)> = Vec::with_capacity(t.claims.len());
         for (core, _) in t.claims.iter().filter(|(core, _)| last && !works.iter().any(|(c, _)| c == core)) {

@@ -417,6 +417,9 @@ impl Router {
 
     pub(super) fn finish(&mut self, index: u32, mut t: Box<Transaction>) {
         if !t.released {
+            if self.lone_writer(&t).is_some() {
+                return self.send_works(index, t, Vec::new(), true);
+            }
             let participants = self.participants(&mut t);
             for (core, _) in &t.claims {
                 self.post(*core, Message::Release(t.scheduling.id(), participants.clone()));
@@ -449,6 +452,17 @@ impl Router {
 }
 
 impl Router {
+    /// The only shard on which a transaction wrote, if it is another core's: its part must be journaled before the
+    /// reply leaves, so it is asked for a last answer. (Parts of several shards are waited for where replies leave.)
+    pub(super) fn lone_writer(&self, t: &Transaction) -> Option<usize> {
+        if !self.shard.events.journaled || !t.wrote {
+            return None;
+        }
+        let mut writers = t.claims.iter().filter(|(_, claim)| claim.mode() == Mode::Exclusive).map(|(core, _)| *core);
+        let first = writers.next()?;
+        (writers.next().is_none() && first != self.core).then_some(first)
+    }
+
     /// Who has a part of a transaction in the journal: every shard on which it might write, if it did anywhere.
     pub(super) fn participants(&self, t: &mut Transaction) -> Option<Arc<Participants>> {
         if !self.shard.events.journaled || !t.wrote {
