@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const STILL_TO_COME: &[&str] = &[
     "acl", "asking", "cluster", "clusterscan", "eval", "eval_ro", "evalsha", "evalsha_ro",
     "failover", "fcall", "fcall_ro", "function", "module", "psync", "readonly", "readwrite",
-    "replconf", "replicaof", "role", "script", "slaveof", "sync", "wait",
+    "replconf", "replicaof", "script", "slaveof", "sync", "wait",
 ];
 
 /// A difference we chose: server, commands, field, reason.

@@ -79,6 +79,16 @@ pub fn config(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
     Outcome::Done
 }
 
+/// ROLE: a master whose stream of changes nobody follows.
+pub fn role(_: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    let mut reply = Reply::new(out, conn.session.proto);
+    reply.array(3);
+    reply.bulk(b"master");
+    reply.integer(0);
+    reply.array(0);
+    Outcome::Done
+}
+
 /// TIME
 pub fn time(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
     let now = worker.clock.unix_us();

@@ -323,6 +323,10 @@ pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("monitor", 1, Group::Server, "1.0.0", Plan::Session)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE)
         .docs("Streams every command the server runs.", "", ""),
+    CommandSpec::new("role", 1, Group::Server, "2.8.12", Plan::Session)
+        .flags(NOSCRIPT | LOADING | STALE | FAST)
+        .acl(acl::ADMIN | acl::DANGEROUS)
+        .docs("Tells whether the server is a master or a replica, and of whom.", "O(1)", ""),
     CommandSpec::new("shutdown", -1, Group::Server, "1.0.0", Plan::Session)
         .flags(ADMIN | NOSCRIPT | LOADING | STALE | NO_MULTI | ALLOW_BUSY)
         .docs(

@@ -142,7 +142,10 @@ pub fn tracking(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut
         prefixes.push(Vec::new());
     }
     let tracker = tracker_of(worker, conn, &options);
-    let request = Request::Track { find: options.redirect, tracker, prefixes: prefixes.clone() };
+    // Those it has already count with NOLOOP as it is said now.
+    let kept = conn.session.tracking.iter().filter(|_| options.on).flat_map(|now| now.prefixes.iter().cloned());
+    let all = prefixes.iter().cloned().chain(kept).collect();
+    let request = Request::Track { find: options.redirect, tracker, prefixes: all };
     let options = Options { prefixes, ..options };
     let finish = Box::new(move |worker: &mut Worker, conn: &mut Conn, answers: Vec<Answer>, out: &mut OutBuf| {
         let found = answers.into_iter().find_map(|answer| match answer {

@@ -47,6 +47,7 @@ const SESSION: &[(&str, SessionFn)] = &[
     ("bgrewriteaof", admin::save::bgrewriteaof),
     ("lastsave", admin::save::lastsave),
     ("shutdown", admin::handlers::shutdown),
+    ("role", admin::handlers::role),
     ("time", admin::handlers::time),
     ("waitaof", waitaof::waitaof),
 ];

@@ -251,6 +251,8 @@ impl Pools {
                 "9223372036854775807",
                 "#9223372036854775807",
             ],
+            "sortkey" => &["numbers", "{t}numbers", "words"],
+            "sortpattern" => &["key:*", "*", "key:*->a", "{t}*", "c->*", "*->field", "nothing:*"],
             "channel" => &["a", "b", "news", "news.1", "", "{t}a", "__keyspace@0__:a", "__keyevent@0__:set"],
             "chpattern" => &["*", "n*", "news.?", "__key*", "__keyspace@0__:?", "__keyevent@*__:*", "a", "[ab]", ""],
             "chprefix" => &["a", "key:", "", "k", "b", "{t}"],

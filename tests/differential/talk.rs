@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 /// How long what one server has sent and the other has not is waited for: messages between cores are not replies.
 const LATE_MAX: Duration = Duration::from_millis(500);
 
-/// Weight and grammar of what is said.
+/// Weight and grammar of what is said. Not of keys that are missed (`m`): Redis 7.0 tells of them in the middle of
+/// MGET's reply.
 const SAID: &[(usize, &str)] = &[
     (8, "SUBSCRIBE channel+"),
     (3, "UNSUBSCRIBE channel*"),
@@ -38,7 +39,7 @@ const SAID: &[(usize, &str)] = &[
     (1, "CLIENT TRACKING onoff [BCAST] [OPTIN] [OPTOUT] [NOLOOP] [PREFIX chprefix]"),
     (4, "CLIENT CACHING (YES|NO|Maybe)"),
     (3, "CLIENT (TRACKINGINFO|GETREDIR)"),
-    (8, "CONFIG SET notify-keyspace-events (KEA|KEA|KEA|Kg|E$l|Ehsz|KEx|Kt|KEAm|K)"),
+    (8, "CONFIG SET notify-keyspace-events (KEA|KEA|KEA|Kg|E$l|Ehsz|KEx|Kt|K)"),
     (1, "CONFIG GET notify-keyspace-events"),
     (10, "GET key"),
     (4, "MGET key+"),
@@ -153,8 +154,10 @@ impl Side {
             .collect();
         let _ = self.clients[*who].stream.write_all(&encode(&words));
         let mut heard = [Vec::new(), Vec::new()];
-        for at in [*who, 1 - who] {
-            heard[at] = self.listen(at);
+        // Redis tells of changes in BCAST mode after the commands that it has read at once, the first PING among them.
+        for at in [*who, 1 - who, *who] {
+            heard[at].extend(self.listen(at));
+            heard[at].sort();
         }
         heard
     }
@@ -251,6 +254,10 @@ fn run(talk: &Talk, theirs: &mut (Launch, Server), ours: &mut (Launch, Server)) 
                 theirs[who].sort();
                 ours[who].sort();
             }
+        }
+        // Redis 7.0 takes some prefixes although it says that they overlap.
+        if theirs.iter().flatten().any(|text| text.contains("overlaps with another provided prefix")) {
+            return None;
         }
         if theirs != ours {
             return Some((at, format!("  theirs {theirs:?}\n  ours   {ours:?}\n")));
