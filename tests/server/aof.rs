@@ -330,6 +330,12 @@ fn a_rewrite_under_writes_loses_nothing() {
         assert_eq!(bases.count(), 1, "older bases go");
         kill(server);
         let server = data.launch(&setup, policy).start();
-        assert_eq!(digest(&mut server.client()), before);
+        let after = digest(&mut server.client());
+        assert_eq!(without_encodings(&after), without_encodings(&before));
     }
+}
+
+/// A snapshot does not say that an edit made a string raw.
+fn without_encodings(digest: &str) -> Vec<&str> {
+    digest.lines().filter(|line| !line.starts_with("OBJECT ENCODING")).collect()
 }
