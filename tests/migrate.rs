@@ -1,5 +1,5 @@
-//! MIGRATE between Pinion and redis-server, both ways: what arrives, what goes, and what a target that refuses, hangs or
-//! is not there makes of it.
+//! MIGRATE between Pinion and redis-server, both ways: what arrives, what goes, and what a target that refuses, hangs
+//! or is not there makes of it.
 
 mod common;
 

@@ -137,8 +137,9 @@ pub fn tracking(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut
         return Outcome::Done;
     }
     let mut prefixes = if options.on { options.prefixes.clone() } else { Vec::new() };
-    let has_none = conn.session.tracking.as_ref().is_none_or(|now| now.prefixes.is_empty());
-    if options.on && options.broadcast && prefixes.is_empty() && has_none {
+    // without a prefix, all keys: beside the prefixes that it has, which Redis does not compare with this one
+    let has_all = conn.session.tracking.as_ref().is_some_and(|now| now.prefixes.contains(&[][..]));
+    if options.on && options.broadcast && prefixes.is_empty() && !has_all {
         prefixes.push(Vec::new());
     }
     let tracker = tracker_of(worker, conn, &options);

@@ -132,6 +132,13 @@ const NEWER: &[(&str, &str, &str, &str)] = &[
     ("XREADGROUP", "-ERR Invalid stream ID *", "-ERR The + ID *", "Redis 8 explains `+`"),
     ("OBJECT ENCODING", "\"hashtable\"", "\"listpack\"", "Redis 7.2 keeps small sets as listpacks"),
     ("OBJECT ENCODING", "\"quicklist\"", "\"listpack\"", "Redis 7.2 keeps small lists as listpacks"),
+    (
+        "SORT",
+        "-ERR One or more scores *",
+        "*",
+        "Redis 7.0 takes a number out of range of an earlier command for its own",
+    ),
+    ("SORT_RO", "-ERR One or more scores *", "*", "so it does here"),
     ("LPOS", "*", "-ERR value is out of range, value must between *", "Redis 7.2 refuses the smallest rank"),
     ("LREM", "*", "-ERR value is out of range, value must between *", "Redis 8 refuses the smallest count"),
     ("ZSCAN", "-ERR syntax error", "*", "Valkey 8.1 takes NOSCORES"),
@@ -165,8 +172,10 @@ pub(crate) fn difference(args: &[Vec<u8>], theirs: &Value, ours: &Value) -> Opti
 }
 
 /// The reply with every number in one form.
-fn numbers(value: &Value) -> String {
+pub(crate) fn numbers(value: &Value) -> String {
     let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<f64>().ok());
+    // a zero has its sign in a reply, but not in a listpack
+    let number = |bytes: &[u8]| number(bytes).map(|number| number + 0.0);
     match value {
         Value::Bulk(bytes) | Value::Double(bytes) if number(bytes).is_some() => format!("{:?}", number(bytes)),
         Value::Array(items) => format!("[{}]", items.iter().map(numbers).collect::<Vec<_>>().join(" ")),

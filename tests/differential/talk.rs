@@ -5,6 +5,7 @@
 use crate::case::{Command, shown};
 use crate::common::client::encode;
 use crate::common::{Client, Launch, Random, Server, Setup, Value};
+use crate::compare::numbers;
 use crate::grammar::{self, Node};
 use crate::pools::Pools;
 use std::io::Write;
@@ -173,8 +174,17 @@ impl Side {
             match client.try_recv() {
                 Ok(Some(value)) if is_sign(&value, &sign) => break,
                 Ok(Some(value)) => {
+                    let text = |value: &Value| match value {
+                        // Redis 7.2 writes scores in their shortest form
+                        Value::Double(_) | Value::Bulk(_) => numbers(value),
+                        // Redis writes the null of a flush in the dialect of who flushed
+                        _ if format!("{value:?}").contains("invalidate\"") => {
+                            format!("{value:?}").replace("(null bulk)", "(null)")
+                        }
+                        _ => format!("{value:?}"),
+                    };
                     let texts = one_by_one(value).into_iter();
-                    heard.extend(texts.map(|value| named(format!("{value:?}"), self.ids, &self.version)));
+                    heard.extend(texts.map(|value| named(text(&value), self.ids, &self.version)));
                 }
                 _ => {
                     heard.push("(closed)".into());

@@ -32,12 +32,10 @@ impl Point {
 
     /// The middle of the cell that a score stands for.
     pub(super) fn of_score(score: f64) -> Self {
-        // As the conversion of a double to 64 unsigned bits works on x86-64, negative ones included.
-        let bits = if score < 9_223_372_036_854_775_808.0 {
-            score as i64 as u64
-        } else {
-            ((score - 9_223_372_036_854_775_808.0) as i64 as u64) ^ 1 << 63
-        };
+        // As the conversion of a double to 64 unsigned bits works on x86-64, negative ones and infinities included.
+        const HALF: f64 = 9_223_372_036_854_775_808.0;
+        let signed = |score: f64| if (-HALF..HALF).contains(&score) { score as i64 } else { i64::MIN };
+        let bits = if score < HALF { signed(score) as u64 } else { signed(score - HALF) as u64 ^ 1 << 63 };
         let area = Cell { bits, step: STEP_MAX }.area();
         let middle = |min: f64, max: f64, limit: f64| ((min + max) / 2.0).clamp(-limit, limit);
         Point {

@@ -117,7 +117,9 @@ pub(crate) fn zadd(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
 /// `ZINCRBY key increment member`.
 pub(crate) fn zincrby(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let wanted = Wanted { incr: true, ..Wanted::default() };
-    let result = add(ctx, args, wanted, 2, reply);
+    // what ZADD takes for an option is one here, and nothing is left to be the increment
+    let is_option = [&b"nx"[..], b"xx", b"gt", b"lt", b"ch", b"incr"].iter().any(|o| args[2].eq_ignore_ascii_case(o));
+    let result = if is_option { Err(errors::SYNTAX) } else { add(ctx, args, wanted, 2, reply) };
     answer(reply, result);
 }
 

@@ -1,5 +1,5 @@
-//! The conversation with a migration's target, on a thread of its own: connect, AUTH, SELECT, RESTORE each key. Knows no
-//! shard; every wait has the client's timeout.
+//! The conversation with a migration's target, on a thread of its own: connect, AUTH, SELECT, RESTORE each key. Knows
+//! no shard; every wait has the client's timeout.
 
 use crate::base::text::{parse_i64, parse_u64};
 use std::io::{ErrorKind, Read, Write};

@@ -36,6 +36,14 @@ fn segment_of(rest: &str) -> Option<SegmentId> {
     Some(SegmentId { set, shard, number: numbers.next()?.parse().ok()? })
 }
 
+/// Whether the name of one of our bases ends in this: two numbers, where Redis's bases have one. Files of Redis are
+/// left alone.
+fn is_base(rest: &str) -> bool {
+    let Some(numbers) = rest.strip_suffix(".base.rdb") else { return false };
+    let numbers: Vec<&str> = numbers.split('.').collect();
+    numbers.len() == 2 && numbers.iter().all(|n| n.parse::<u64>().is_ok())
+}
+
 impl SegmentId {
     /// What its blocks carry.
     pub fn epoch(self) -> u64 {
@@ -116,7 +124,7 @@ impl Folder {
                 let set = manifest.sets.iter().find(|set| set.number == id.set);
                 set.is_none_or(|set| id.number < set.begin(id.shard).segment)
             });
-            let stale_base = rest.ends_with(".base.rdb") && manifest.base.as_deref() != name.to_str();
+            let stale_base = is_base(rest) && manifest.base.as_deref() != name.to_str();
             if stale_log || stale_base {
                 fs::remove_file(self.path.join(&name))?;
             }

@@ -187,7 +187,12 @@ fn the_manifest_is_replaced_whole_and_old_runs_are_swept() {
     written(folder, 1, 1);
     let manifest = Manifest { base: None, sets: vec![SET] };
     folder.replace_manifest(&manifest).unwrap();
+    // files of Redis, which may stand beside ours
+    let (theirs, ours) = (folder.base_path("appendonly.aof.1.base.rdb"), folder.base_path(&folder.base_name(1, 7)));
+    [&theirs, &ours].iter().for_each(|path| fs::write(path, "x").unwrap());
     folder.sweep(&manifest).unwrap();
+    assert!(theirs.exists() && !ours.exists());
+    fs::remove_file(theirs).unwrap();
     assert_eq!(read_back(folder, 0).unwrap().len(), 1);
     let next = Manifest { base: None, sets: vec![Set { number: 10, shards: 1, begins: Vec::new() }] };
     folder.replace_manifest(&next).unwrap();

@@ -1,5 +1,5 @@
-//! Files that are damaged anywhere: an error that names a place, or data; never a panic, never more memory than the file
-//! accounts for.
+//! Files that are damaged anywhere: an error that names a place, or data; never a panic, never more memory than the
+//! file accounts for.
 
 use super::*;
 use crate::persist::rdb::FileWriter;
