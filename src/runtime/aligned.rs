@@ -32,10 +32,15 @@ impl Default for AlignedBuf {
 
 impl AlignedBuf {
     /// Room for at least `bytes` in all, rounded up to a multiple of [`ALIGN`].
+    #[inline]
     pub fn reserve(&mut self, bytes: usize) {
-        if bytes <= self.capacity {
-            return;
+        if bytes > self.capacity {
+            self.grow(bytes);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, bytes: usize) {
         let capacity = bytes.max(self.capacity * 2).next_multiple_of(ALIGN);
         let layout = Self::layout(capacity);
         // SAFETY: the size is not zero, as `bytes` is greater than the capacity.

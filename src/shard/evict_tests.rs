@@ -59,7 +59,8 @@ fn a_candidate_that_was_used_stays() {
     for n in (0..100).filter(|n| *n != 57) {
         assert!(shard.touch(n % 3, Key::new(&name(n))));
     }
-    (0..50).for_each(|_| assert!(shard.victim_score() > 0));
+    // so many samples that none of the keys was passed over in all of them
+    (0..1000).for_each(|_| assert!(shard.victim_score() > 0));
     assert!(shard.evict_one());
     assert!(!there(&mut shard, 57));
 }

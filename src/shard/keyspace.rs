@@ -183,7 +183,8 @@ impl Shard {
             self.note_arrival(db, key, value);
         }
         // in the journal a key that is due goes before what takes its place: the command may not mean to replace it
-        let looks = expire == Expire::Keep || self.events.wanted != 0 || self.events.journaled;
+        let may_be_due = self.events.journaled && self.tables[db].expiring() > 0;
+        let looks = expire == Expire::Keep || self.events.wanted != 0 || may_be_due;
         if looks && self.peek(db, key).is_none() {
             self.events.happen(class::NEW, "new", db, key.bytes);
         }
