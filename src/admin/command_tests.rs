@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::base::bytes::OutBuf;
+use crate::commands::args::lay_out;
 use crate::commands::connection;
 use crate::commands::context::Context;
 use crate::commands::server;
 use crate::commands::spec::{Group, Plan, flag::*};
-use crate::resp::parse::Span;
 use crate::resp::reply::Proto;
 
 fn set_flags(args: &Args<'_>) -> KeyFlags {
@@ -51,13 +51,8 @@ fn table() -> CommandTable {
 
 fn ask_proto(line: &str, proto: Proto) -> String {
     let table = table();
-    let mut at = 0;
-    let mut spans = Vec::new();
-    for word in line.split(' ') {
-        spans.push(Span { start: at, len: word.len() as u32 });
-        at += word.len() as u32 + 1;
-    }
-    let mut args = Args::new(line.as_bytes(), &spans);
+    let (buffer, spans) = lay_out(&line.split(' ').collect::<Vec<_>>());
+    let mut args = Args::new(&buffer, &spans);
     let Resolved::Command(id) = table.resolve(&args) else { panic!("{line}") };
     assert!(table.get(id).accepts(args.len()), "{line}");
     let mut out = OutBuf::default();

@@ -1,12 +1,12 @@
 //! The table against the facts of Redis and Valkey; CONFIG GET and SET against their recorded answers.
 
+use crate::commands::args::lay_out;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::{Change, Status, find, names, settings};
 use super::value::Kind;
 use super::*;
 use crate::base::bytes::OutBuf;
-use crate::resp::parse::Span;
 use crate::resp::reply::Proto;
 
 /// Setting names and defaults of one server, from a flat JSON object with one pair per line.
@@ -295,12 +295,7 @@ fn values_become_typed() {
 
 /// Answers one request with `answer`, in RESP3, as the bytes that leave.
 fn asked(words: &[&str], answer: impl FnOnce(&Args<'_>, &mut Reply<'_>)) -> String {
-    let mut buffer = Vec::new();
-    let mut spans = Vec::new();
-    for word in words {
-        spans.push(Span { start: buffer.len() as u32, len: word.len() as u32 });
-        buffer.extend_from_slice(word.as_bytes());
-    }
+    let (buffer, spans) = lay_out(words);
     let mut out = OutBuf::default();
     answer(&Args::new(&buffer, &spans), &mut Reply::new(&mut out, Proto::Resp3));
     String::from_utf8(out.bytes).expect("text")

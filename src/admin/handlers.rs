@@ -11,7 +11,7 @@ use crate::base::bytes::OutBuf;
 use crate::base::config::Allowed;
 use crate::base::limits;
 use crate::base::stats::Histogram;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::debug::{self, DatasetDigest, DebugCall};
 use crate::commands::errors;
 use crate::commands::table::{CommandId, CommandTable, Resolved};
@@ -265,7 +265,7 @@ pub fn latency(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, _: &mu
             threshold_ms: worker.config.latency_monitor_threshold_ms,
             histograms: &named,
         };
-        let (data, spans) = crate::txn::transaction::join(&wanted);
+        let (data, spans) = lay_out(&wanted);
         let args = Args::new(&data, &spans);
         let mut reply = Reply::new(out, conn.session.proto);
         if let Resolved::Command(id) = shared.table.resolve(&args) {

@@ -97,18 +97,13 @@ fn draw(pinion: Gear, wheel: Gear) -> String {
 mod tests {
     use super::*;
     use crate::base::bytes::OutBuf;
-    use crate::resp::parse::Span;
+    use crate::commands::args::lay_out;
     use crate::resp::reply::Proto;
 
     fn ask(line: &str, seed: u64) -> String {
-        let mut at = 0;
-        let mut spans = Vec::new();
-        for word in line.split(' ') {
-            spans.push(Span { start: at, len: word.len() as u32 });
-            at += word.len() as u32 + 1;
-        }
+        let (buffer, spans) = lay_out(&line.split(' ').collect::<Vec<_>>());
         let mut out = OutBuf::default();
-        let args = Args::new(line.as_bytes(), &spans);
+        let args = Args::new(&buffer, &spans);
         lolwut(&args, seed, "1.2.3", &mut Reply { out: &mut out, proto: Proto::Resp3 });
         String::from_utf8(out.bytes).expect("UTF-8")
     }

@@ -4,6 +4,25 @@ use crate::base::bytes::BigString;
 use crate::resp::parse::Span;
 use std::ops::Index;
 
+/// Words one after the other, and where each is: what [`Args::new`] takes.
+pub fn lay_out<W: AsRef<[u8]>>(words: &[W]) -> (Vec<u8>, Vec<Span>) {
+    let mut buffer = Vec::with_capacity(words.iter().map(|word| word.as_ref().len()).sum());
+    let mut spans = Vec::with_capacity(words.len());
+    lay_out_in(words, &mut buffer, &mut spans);
+    (buffer, spans)
+}
+
+/// As [`lay_out`], in place of what the two hold.
+pub fn lay_out_in<W: AsRef<[u8]>>(words: &[W], buffer: &mut Vec<u8>, spans: &mut Vec<Span>) {
+    buffer.clear();
+    spans.clear();
+    for word in words {
+        let word = word.as_ref();
+        spans.push(Span { start: buffer.len() as u32, len: word.len() as u32 });
+        buffer.extend_from_slice(word);
+    }
+}
+
 /// Borrowed arguments; `args[0]` is the command's name. A large argument may be owned, so that SET can keep it.
 #[derive(Debug)]
 pub struct Args<'a> {

@@ -3,20 +3,14 @@
 use super::*;
 use crate::base::bytes::OutBuf;
 use crate::base::words;
+use crate::commands::args::lay_out;
 use crate::commands::context::Context;
 use crate::resp::parse::Span;
 use crate::shard::keyspace::Shard;
 
 /// Words as arguments in a buffer.
 fn arguments(line: &str) -> (Vec<u8>, Vec<Span>) {
-    let words = words::split(line.as_bytes()).expect("balanced quotes");
-    let mut buffer = Vec::new();
-    let span = |word: &Vec<u8>| {
-        buffer.extend_from_slice(word);
-        Span { start: (buffer.len() - word.len()) as u32, len: word.len() as u32 }
-    };
-    let spans = words.iter().map(span).collect();
-    (buffer, spans)
+    lay_out(&words::split(line.as_bytes()).expect("balanced quotes"))
 }
 
 fn call_as(line: &str, proto: Proto) -> (DebugCall, String) {

@@ -2,17 +2,11 @@
 
 use super::*;
 use crate::base::bytes::OutBuf;
-use crate::resp::parse::Span;
+use crate::commands::args::lay_out;
 use crate::resp::reply::Proto;
 
 fn error(words: &[&[u8]], write: fn(&Args<'_>, &mut Reply<'_>)) -> String {
-    let buffer = words.concat();
-    let mut at = 0;
-    let mut spans = Vec::new();
-    for word in words {
-        spans.push(Span { start: at, len: word.len() as u32 });
-        at += word.len() as u32;
-    }
+    let (buffer, spans) = lay_out(words);
     let mut out = OutBuf::default();
     write(&Args::new(&buffer, &spans), &mut Reply { out: &mut out, proto: Proto::Resp2 });
     String::from_utf8(out.bytes).unwrap()

@@ -1,8 +1,8 @@
 //! Keys found among arguments, and calls cut into parts.
 
 use super::*;
+use crate::commands::args::lay_out;
 use crate::commands::spec::{Group, Plan};
-use crate::resp::parse::Span;
 
 const RO: KeyFlags = key::RO | key::ACCESS;
 const OW: KeyFlags = key::OW | key::UPDATE;
@@ -41,13 +41,8 @@ static XREAD: CommandSpec = command(-4, &[STREAMS]);
 static MIGRATE: CommandSpec = command(-3, &[LAST]);
 
 fn with<T>(line: &str, look: impl FnOnce(&Args<'_>) -> T) -> T {
-    let mut at = 0;
-    let mut spans = Vec::new();
-    for word in line.split(' ') {
-        spans.push(Span { start: at, len: word.len() as u32 });
-        at += word.len() as u32 + 1;
-    }
-    look(&Args::new(line.as_bytes(), &spans))
+    let (buffer, spans) = lay_out(&line.split(' ').collect::<Vec<_>>());
+    look(&Args::new(&buffer, &spans))
 }
 
 /// The keys as `key:flags`, `R` or `W`; `!` if the arguments are not in order.

@@ -10,13 +10,12 @@ pub(crate) mod order;
 pub(crate) mod rounds;
 
 use crate::base::bytes::OutBuf;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::context::{CommandFn, Context};
 use crate::commands::key_args::KeyArg;
 use crate::commands::spec::flag::{DENYOOM, READONLY, TOUCHES_ARBITRARY_KEYS, WRITE};
 use crate::commands::spec::{BeginSearch, CommandSpec, FindKeys, Group, KeyFlags, KeySpec, Plan, Relay, acl, key};
 use crate::commands::table::FAMILIES;
-use crate::resp::parse::Span;
 use crate::resp::reply::{Proto, Reply};
 use crate::shard::events::class;
 use crate::types::list::{End, List};
@@ -64,12 +63,7 @@ fn ask(ctx: &mut Context<'_>, words: &[Vec<u8>], known: &mut Option<(Vec<u8>, Co
             found
         }
     };
-    let mut spans = Vec::with_capacity(words.len());
-    let mut buffer = Vec::new();
-    for word in words {
-        spans.push(Span { start: buffer.len() as u32, len: word.len() as u32 });
-        buffer.extend_from_slice(word);
-    }
+    let (buffer, spans) = lay_out(words);
     let mut out = OutBuf::default();
     let mut own = Context { shard: ctx.shard, hint: None, foreign: &mut [], ..*ctx };
     function(&mut own, &mut Args::new(&buffer, &spans), &mut Reply::new(&mut out, Proto::Resp2));

@@ -1,6 +1,7 @@
 //! The registry: names found in any case, subcommands, renaming.
 
 use super::*;
+use crate::commands::args::lay_out;
 use crate::commands::spec::{Group, Plan};
 use crate::resp::parse::Span;
 
@@ -15,16 +16,8 @@ static SOME: &[CommandSpec] = &[
 ];
 
 fn resolve(table: &CommandTable, line: &str) -> Resolved {
-    let mut at = 0;
-    let spans: Vec<Span> = line
-        .split(' ')
-        .map(|word| {
-            let span = Span { start: at, len: word.len() as u32 };
-            at += word.len() as u32 + 1;
-            span
-        })
-        .collect();
-    table.resolve(&Args::new(line.as_bytes(), &spans))
+    let (buffer, spans) = lay_out(&line.split(' ').collect::<Vec<_>>());
+    table.resolve(&Args::new(&buffer, &spans))
 }
 
 #[test]

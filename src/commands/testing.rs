@@ -7,12 +7,11 @@
 use crate::base::bytes::{BigString, OutBuf};
 use crate::base::limits::BULK_BYTES_MAX;
 use crate::base::words;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::context::{CommandFn, Context, Foreign};
 use crate::commands::errors;
 use crate::commands::spec::{CommandSpec, Plan};
 use crate::commands::table::{CommandTable, Resolved};
-use crate::resp::parse::Span;
 use crate::resp::reply::{Proto, Reply};
 use crate::shard::keyspace::Shard;
 
@@ -161,17 +160,6 @@ pub(crate) fn check_script(shard: &mut TestShard, script: &str) {
         };
         check(shard, command, expected);
     }
-}
-
-/// Arguments one after the other, and where each is.
-fn lay_out(words: &[&[u8]]) -> (Vec<u8>, Vec<Span>) {
-    let mut buffer = Vec::new();
-    let mut spans = Vec::new();
-    for word in words {
-        spans.push(Span { start: buffer.len() as u32, len: word.len() as u32 });
-        buffer.extend_from_slice(word);
-    }
-    (buffer, spans)
 }
 
 /// The function that runs the command when all its keys are here.

@@ -12,12 +12,11 @@ mod errand;
 use crate::base::bytes::OutBuf;
 use crate::base::limits;
 use crate::base::text::parse_i64;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::errors;
 use crate::net::connection::Conn;
 use crate::net::worker::Worker;
 use crate::persist::aof::frontier::Participants;
-use crate::resp::parse::Span;
 use crate::resp::reply::{Proto, Reply};
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::gather::flatten;
@@ -187,7 +186,7 @@ impl Worker {
         let left = migration.left();
         let mut words: Vec<&[u8]> = vec![b"WATCH"];
         words.extend(left.iter().map(|index| &migration.order.keys[*index][..]));
-        let (data, spans) = joined(&words);
+        let (data, spans) = lay_out(&words);
         migration.cores = self.router.watch(stand_in(number), 0, migration.manner, &Args::new(&data, &spans));
     }
 
@@ -229,16 +228,7 @@ impl Worker {
 
     fn queue_words(&self, batch: &mut CommandBatch, manner: Manner, words: &[&[u8]]) {
         let Some(id) = self.router.table.lookup_any(words[0]) else { return };
-        let command = RemoteCommand {
-            ticket: Ticket::Nobody,
-            id,
-            phase: Phase::Run,
-            manner,
-            pos: None,
-            first: 0,
-            count: 0,
-            took: 0,
-        };
+        let command = RemoteCommand::new(id, Phase::Run, manner, Ticket::Nobody);
         batch.push(command, words.iter().copied(), None);
     }
 
@@ -383,13 +373,4 @@ impl Migration {
             Some(trouble) => trouble.text(),
         }
     }
-}
-
-fn joined(words: &[&[u8]]) -> (Vec<u8>, Vec<Span>) {
-    let (mut data, mut spans) = (Vec::new(), Vec::new());
-    for word in words {
-        spans.push(Span { start: data.len() as u32, len: word.len() as u32 });
-        data.extend_from_slice(word);
-    }
-    (data, spans)
 }

@@ -45,16 +45,11 @@ pub fn secrets(command: &str, args: &Args<'_>) -> SmallVec<[usize; 2]> {
 mod tests {
     use super::*;
     use crate::base::words;
+    use crate::commands::args::lay_out;
     use crate::commands::table::{CommandTable, Resolved};
-    use crate::resp::parse::Span;
 
     fn shown(line: &str) -> String {
-        let mut bytes = Vec::new();
-        let mut spans = Vec::new();
-        for word in words::split(line.as_bytes()).expect("words") {
-            spans.push(Span { start: bytes.len() as u32, len: word.len() as u32 });
-            bytes.extend_from_slice(&word);
-        }
+        let (bytes, spans) = lay_out(&words::split(line.as_bytes()).expect("words"));
         let args = Args::new(&bytes, &spans);
         let table = CommandTable::new();
         let Resolved::Command(id) = table.resolve(&args) else { panic!("no command: {line}") };

@@ -4,7 +4,7 @@
 use crate::base::bytes::OutBuf;
 use crate::base::clock;
 use crate::base::hash::Position;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::flags::flag;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
@@ -14,7 +14,7 @@ use crate::net::worker::{Worker, note_run};
 use crate::resp::reply::Reply;
 use crate::txn::message::{ConnId, Phase, RemoteCommand, Ticket};
 use crate::txn::router::Outcome;
-use crate::txn::transaction::{Exec, join};
+use crate::txn::transaction::Exec;
 use std::sync::atomic::Ordering;
 
 /// MULTI
@@ -135,8 +135,7 @@ impl Worker {
     ) -> bool {
         let manner = conn.session.manner();
         let Some(multi) = conn.session.multi.as_deref_mut() else { return true };
-        let ticket = Ticket::Nobody;
-        let command = RemoteCommand { ticket, id, phase: Phase::Run, manner, pos, first: 0, count: 0, took: 0 };
+        let command = RemoteCommand { pos, ..RemoteCommand::new(id, Phase::Run, manner, Ticket::Nobody) };
         multi.commands.push_args(command, args);
         let spec = self.router.table.get(id);
         multi.writes |= spec.has(flag::WRITE | flag::MAY_REPLICATE);
@@ -196,7 +195,7 @@ impl Worker {
             return self.end_turn(id, pending);
         }
         let Some(mut conn) = self.take_conn(id.index) else { return };
-        let (data, spans) = join(&words);
+        let (data, spans) = lay_out(&words);
         let mut args = Args::new(&data, &spans);
         let mut out = OutBuf::default();
         let before = clock::ticks();

@@ -8,7 +8,7 @@ use crate::base::clock;
 use crate::base::config::Config;
 use crate::base::hash;
 use crate::base::text;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out_in};
 use crate::commands::context::Context;
 use crate::commands::keys::value_limits;
 use crate::commands::table::{CommandTable, Resolved};
@@ -355,12 +355,7 @@ impl Player {
             self.db = db.filter(|db| *db < self.shard.tables.len()).ok_or("a database beyond `databases`")?;
             return Ok(());
         }
-        self.data.clear();
-        self.spans.clear();
-        for word in words {
-            self.spans.push(Span { start: self.data.len() as u32, len: word.len() as u32 });
-            self.data.extend_from_slice(word);
-        }
+        lay_out_in(words, &mut self.data, &mut self.spans);
         let mut args = Args::new(&self.data, &self.spans);
         let Resolved::Command(id) = self.table.resolve(&args) else { return Err("a command that is not known") };
         let spec = self.table.get(id);

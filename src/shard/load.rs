@@ -3,19 +3,9 @@
 use crate::shard::access;
 use crate::shard::keyspace::Shard;
 use crate::shard::settings::{AccessClock, ShardSettings};
+use crate::types::rdb::Attributes;
 use crate::types::table::{Expire, Inserted, Key};
 use crate::types::value::NewValue;
-
-/// What a loaded key has beside its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Loaded {
-    /// When it expires, Unix milliseconds.
-    pub expire_ms: Option<u64>,
-    /// Seconds since it was used.
-    pub idle_s: Option<u64>,
-    /// How often it is used.
-    pub frequency: Option<u8>,
-}
 
 /// About thirty years: how far the clock of a log that runs again is set back.
 const SET_BACK_MS: u64 = 30 * 365 * 86_400_000;
@@ -30,7 +20,7 @@ pub fn clock_of_log(settings: &ShardSettings, now_ms: u64) -> u64 {
 impl Shard {
     /// Puts in a key that comes from a file, last used as `loaded` says or at `now_ms`. Counts no change, tells no
     /// event and wakes nobody. False if the key is there already.
-    pub fn load(&mut self, db: usize, key: Key<'_>, mut value: NewValue<'_>, loaded: Loaded, now_ms: u64) -> bool {
+    pub fn load(&mut self, db: usize, key: Key<'_>, mut value: NewValue<'_>, loaded: Attributes, now_ms: u64) -> bool {
         if let NewValue::Boxed(value) = &mut value {
             let note = value.renew_note();
             self.note_fields(db, key, note);
@@ -38,8 +28,8 @@ impl Shard {
         let expire = loaded.expire_ms.map_or(Expire::Clear, Expire::At);
         let (settings, random) = (&self.settings, &mut self.random);
         let inserted = self.tables[db].insert(key, value, expire, |_| match (settings.access_clock, loaded) {
-            (AccessClock::Recency, Loaded { idle_s: Some(idle_s), .. }) => access::encode_idle(idle_s, now_ms),
-            (AccessClock::Frequency, Loaded { frequency: Some(frequency), .. }) => {
+            (AccessClock::Recency, Attributes { idle_s: Some(idle_s), .. }) => access::encode_idle(idle_s, now_ms),
+            (AccessClock::Frequency, Attributes { frequency: Some(frequency), .. }) => {
                 access::encode_frequency(settings, frequency, now_ms)
             }
             _ => access::stamp(settings, random, None, now_ms),
@@ -74,7 +64,7 @@ mod tests {
     fn a_loaded_key_leaves_no_trace() {
         let mut shard = Shard::new(1, 0..16384, 1);
         (shard.now_ms, shard.events.wanted) = (NOW, u16::MAX);
-        let loaded = Loaded { expire_ms: Some(NOW + 5000), idle_s: Some(77), frequency: Some(9) };
+        let loaded = Attributes { expire_ms: Some(NOW + 5000), idle_s: Some(77), frequency: Some(9) };
         let key = Key::new(b"k");
         assert!(shard.load(0, key, NewValue::Str { bytes: b"v", raw: false }, loaded, NOW));
         assert!(!shard.load(0, key, NewValue::Int(1), loaded, NOW), "it is there already");

@@ -10,10 +10,9 @@
 //! all that was fed before is in, and has ended before anything that follows is; one that can be cut by its keys is
 //! cut.
 
-use crate::base::bytes::OutBuf;
-use crate::base::hash::{self, Position};
+use crate::base::hash::Position;
 use crate::base::limits;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out_in};
 use crate::commands::spec::Plan;
 use crate::commands::table::{CommandId, CommandTable, Resolved};
 use crate::resp::parse::Span;
@@ -226,12 +225,7 @@ impl Feeder {
     /// A command for database `db`, as a log says it. Runs without a trace; its reply is nobody's concern.
     pub fn command(&mut self, db: u16, words: &[&[u8]]) -> Result<(), FeedError> {
         let (mut data, mut spans) = (std::mem::take(&mut self.data), std::mem::take(&mut self.spans));
-        data.clear();
-        spans.clear();
-        for word in words {
-            spans.push(Span { start: data.len() as u32, len: word.len() as u32 });
-            data.extend_from_slice(word);
-        }
+        lay_out_in(words, &mut data, &mut spans);
         let fed = match u32::try_from(data.len()) {
             Ok(_) => self.command_args(db, &Args::new(&data, &spans)),
             Err(_) => Err(FeedError::Refused("a command of more than 4 GB".into())),
@@ -245,16 +239,7 @@ impl Feeder {
         let id = self.resolve(db, args)?;
         let spec = self.table.get(id);
         let manner = Manner { db, proto: Proto::Resp2, no_touch: false, tracker: None };
-        let mut command = RemoteCommand {
-            ticket: Ticket::Nobody,
-            id,
-            phase: Phase::Run,
-            manner,
-            pos: None,
-            first: 0,
-            count: 0,
-            took: 0,
-        };
+        let mut command = RemoteCommand::new(id, Phase::Run, manner, Ticket::Nobody);
         let cores = self.lines.len();
         if let Plan::OneShard(_) = spec.plan {
             command.pos = spec.first_key(args).map(|index| Position::of(&args[index]));
@@ -378,24 +363,16 @@ impl Feeder {
 
 /// A command that names a time to live, not a time: it runs at the time of now.
 fn is_relative(name: &str, args: &Args<'_>) -> bool {
-    let any = |from: usize, words: [&[u8]; 2]| {
+    let any = |from: usize, words: &[&[u8]]| {
         args.from(from).any(|word| words.iter().any(|wanted| word.eq_ignore_ascii_case(wanted)))
     };
     match name {
-        "set" | "getex" | "hsetex" | "hgetex" if args.len() > 3 => any(2, [b"ex", b"px"]),
+        "set" | "getex" | "hsetex" | "hgetex" if args.len() > 3 => any(2, &[b"ex", b"px"]),
         "expire" | "pexpire" | "setex" | "psetex" | "hexpire" | "hpexpire" => true,
-        "restore" => args.get(2) != Some(b"0") && !any(4, [b"absttl", b"absttl"]),
+        "restore" => args.get(2) != Some(b"0") && !any(4, &[b"absttl"]),
         _ => false,
     }
 }
-
-/// The slot of a key, as the shards see it.
-pub fn shard_of(key: &[u8], shards: usize) -> usize {
-    owner(hash::slot(key), shards)
-}
-
-/// Replies that nobody reads.
-type Nowhere = OutBuf;
 
 #[cfg(test)]
 #[path = "feed_tests.rs"]

@@ -1,6 +1,7 @@
 //! What comes in is there, in order and without a trace, and a shard that is slow slows its loader.
 
 use super::*;
+use crate::base::hash;
 use crate::runtime::driver::{DriverKind, prepare};
 use crate::runtime::mesh::mesh;
 use crate::shard::keyspace::Shard;
@@ -78,7 +79,7 @@ impl World {
     }
 
     fn get(&mut self, db: usize, key: &str) -> Option<(String, Option<u64>)> {
-        let shard = &mut self.routers[shard_of(key.as_bytes(), 2)].shard;
+        let shard = &mut self.routers[owner(hash::slot(key.as_bytes()), 2)].shard;
         shard.now_ms = NOW;
         let entry = shard.peek(db, Key::new(key.as_bytes()))?;
         let text = match entry.value {
@@ -153,7 +154,7 @@ fn commands_run_in_order_also_over_several_shards() {
         assert_eq!(value(&mut world, key).as_deref(), expected, "{key}");
     }
     // It had expired when the last command counted it: the log alone says when a key goes.
-    let shard = &mut world.routers[shard_of(b"b", 2)].shard;
+    let shard = &mut world.routers[owner(hash::slot(b"b"), 2)].shard;
     shard.now_ms = 1_699_999_999_999;
     assert!(matches!(shard.peek(1, Key::new(b"b")).map(|entry| entry.value), Some(View::Int(4))));
     assert_eq!(world.get(1, "soon").and_then(|(_, at)| at), Some(NOW + 100_000));

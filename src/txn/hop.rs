@@ -4,14 +4,13 @@
 use crate::base::bytes::BigString;
 use crate::base::clock;
 use crate::base::hash;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::context::CommandFn;
 use crate::commands::context::Context;
 use crate::commands::debug::{DebugCall, debug};
 use crate::commands::keys;
 use crate::commands::spec::{CommandSpec, Plan, flag, key};
 use crate::commands::table::CommandTable;
-use crate::resp::parse::Span;
 use crate::resp::reply::Reply;
 use crate::shard::events::class;
 use crate::shard::keyspace::Shard;
@@ -295,12 +294,7 @@ fn recorded_home(
 /// Runs a TwoPhase command on its home shard with the keys that were fetched for it.
 pub fn run_home(run: &mut HomeRun, shard: &mut Shard, table: &CommandTable, terms: Terms) {
     let before = clock::ticks();
-    let mut data = Vec::with_capacity(run.args.iter().map(Vec::len).sum());
-    let mut spans = Vec::with_capacity(run.args.len());
-    for arg in &run.args {
-        spans.push(Span { start: data.len() as u32, len: arg.len() as u32 });
-        data.extend_from_slice(arg);
-    }
+    let (data, spans) = lay_out(&run.args);
     let mut ctx = Context {
         shard,
         db: run.manner.db as usize,

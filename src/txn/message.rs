@@ -114,6 +114,13 @@ pub struct RemoteCommand {
     pub took: u32,
 }
 
+impl RemoteCommand {
+    /// A command without arguments yet, that has no one key.
+    pub fn new(id: CommandId, phase: Phase, manner: Manner, ticket: Ticket) -> Self {
+        RemoteCommand { ticket, id, phase, manner, pos: None, first: 0, count: 0, took: 0 }
+    }
+}
+
 /// A command slower than the log's threshold, noted where it ran, logged where its client is.
 #[derive(Debug, Clone, Copy)]
 pub struct Slow {

@@ -27,7 +27,7 @@ use crate::txn::message::{
 use crate::txn::parked::{Notice, Parked};
 use crate::txn::plan::{self, Form};
 use crate::txn::scheduling::TxnClock;
-use crate::txn::transaction::{Transaction, remote};
+use crate::txn::transaction::Transaction;
 use crate::txn::wait::Waits;
 use crate::txn::wait::desk::{Desk, Means};
 use ahash::RandomState;
@@ -268,7 +268,7 @@ impl Router {
                 Outcome::Done
             }
             form => {
-                let command = remote(call.id, Phase::Run, call.manner, Ticket::Nobody);
+                let command = RemoteCommand::new(call.id, Phase::Run, call.manner, Ticket::Nobody);
                 self.begin_one(command, (call.conn, call.seq), args, form);
                 Outcome::Stalls
             }
@@ -300,7 +300,7 @@ impl Router {
     #[cold]
     pub(super) fn waits_here(&mut self, call: Call, phase: Phase, args: &Args<'_>) -> bool {
         let ticket = Ticket::Slot { conn: call.conn, seq: call.seq };
-        let command = RemoteCommand { pos: call.pos, ..remote(call.id, phase, call.manner, ticket) };
+        let command = RemoteCommand { pos: call.pos, ..RemoteCommand::new(call.id, phase, call.manner, ticket) };
         let Some(obstacle) = self.obstacle((self.core, call.conn), &command, args) else { return false };
         self.park_here(command, args, call.conn, obstacle);
         true
@@ -337,7 +337,7 @@ impl Router {
             DebugCall::OnKeys(_, gather) | DebugCall::OnShards(_, gather) if self.cores > 1 => {
                 let on_keys = matches!(plan, DebugCall::OnKeys(..));
                 let cut = on_keys.then(|| KeyCut { first: 2, end: args.len(), step: 1, count_at: None });
-                let command = remote(call.id, Phase::Debug, call.manner, Ticket::Nobody);
+                let command = RemoteCommand::new(call.id, Phase::Debug, call.manner, Ticket::Nobody);
                 self.begin_debug(command, (call.conn, call.seq), args, cut, *gather);
                 Outcome::Stalls
             }
@@ -347,7 +347,7 @@ impl Router {
 
     pub(super) fn send(&mut self, to: usize, ticket: Ticket, call: Call, phase: Phase, args: &mut Args<'_>) {
         let big = args.big_index().and_then(|i| Some((i as u32, args.take_big(i)?)));
-        let command = RemoteCommand { pos: call.pos, ..remote(call.id, phase, call.manner, ticket) };
+        let command = RemoteCommand { pos: call.pos, ..RemoteCommand::new(call.id, phase, call.manner, ticket) };
         self.outboxes.push(to, command, args.from(0), big);
         self.sent(to);
     }

@@ -4,7 +4,7 @@
 use crate::base::bytes::OutBuf;
 use crate::base::clock;
 use crate::base::hash;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::context::Foreign;
 use crate::commands::spec::{Gather, Relay, RelayFn, flag};
 use crate::commands::table::CommandId;
@@ -15,7 +15,7 @@ use crate::txn::hop::Outboxes;
 use crate::txn::message::{CommandBatch, ConnId, HomeRun, Manner, Message, Phase, RemoteCommand, Share, Ticket, Work};
 use crate::txn::plan::{self, Form, Parts};
 use crate::txn::router::{Call, Router, owner};
-use crate::txn::transaction::{Transaction, join, remote};
+use crate::txn::transaction::Transaction;
 
 /// A command of the running stage.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl Router {
         let Some(unlink) = self.table.lookup_any(b"unlink") else { return };
         for gone in foreign.iter().filter(|f| f.delete) {
             let manner = Manner { db: gone.db as u16, ..t.manner };
-            let command = remote(unlink, Phase::Renamed, manner, Ticket::Part { pending: 0, part: 0 });
+            let command = RemoteCommand::new(unlink, Phase::Renamed, manner, Ticket::Part { pending: 0, part: 0 });
             let mut batch = self.outboxes.spare();
             batch.push(command, [b"UNLINK".as_slice(), &gone.key].into_iter(), None);
             let work = Work { batch: Some(batch), ..Work::default() };
@@ -299,7 +299,7 @@ impl Router {
                     let (_, args) = t.commands.args(t.next - 1);
                     for core in 0..self.cores {
                         let ticket = Ticket::Part { pending: index, part: slot + core as u32 };
-                        let command = remote(command.id, command.phase, t.manner, ticket);
+                        let command = RemoteCommand::new(command.id, command.phase, t.manner, ticket);
                         batch_for(works, core, &mut self.outboxes).push_args(command, &args);
                     }
                 }
@@ -364,7 +364,7 @@ impl Router {
         let (_, args) = t.commands.args(t.next - 1);
         for (part, (core, units)) in parts.lists.iter().enumerate() {
             let ticket = Ticket::Part { pending: index, part: slot + part as u32 };
-            let command = remote(id, phase, manner, ticket);
+            let command = RemoteCommand::new(id, phase, manner, ticket);
             parts.units.push_part(&args, units, command, batch_for(works, *core, &mut self.outboxes));
         }
         if phase == Phase::Check {
@@ -397,14 +397,15 @@ impl Router {
             t.took.push(0);
             let ticket = Ticket::Part { pending: index, part: slot };
             let Some(id) = self.table.lookup_any(&words[0]) else { continue };
-            let (data, spans) = join(words);
+            let (data, spans) = lay_out(words);
             let args = Args::new(&data, &spans);
             let core =
                 self.table.get(id).first_key(&args).map_or(self.core, |at| owner(hash::slot(&args[at]), self.cores));
             // A client caches what it asked to read, not what a write looks at on its way.
             let tracker = t.manner.tracker.map(|tracker| Tracker { remembers: tracker.remembers && reads, ..tracker });
             let manner = Manner { proto: Proto::Resp2, tracker, ..t.manner };
-            batch_for(works, core, &mut self.outboxes).push_args(remote(id, Phase::Run, manner, ticket), &args);
+            batch_for(works, core, &mut self.outboxes)
+                .push_args(RemoteCommand::new(id, Phase::Run, manner, ticket), &args);
         }
         t.step = Step::Relay(rounds);
     }

@@ -16,12 +16,11 @@
 //! is a state that was there at that moment, and the release needs no answer.
 
 use crate::base::bytes::OutBuf;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::key_args::KeyCut;
 use crate::commands::spec::Gather;
 use crate::commands::table::CommandId;
 use crate::persist::aof::frontier::Participants;
-use crate::resp::parse::Span;
 use crate::resp::reply::{Proto, Reply};
 use crate::shard::snapshot::CutOrder;
 use crate::txn::finished::{Cores, Finished};
@@ -237,8 +236,8 @@ impl Router {
         let (conn, seq) = whose.unwrap_or((ConnId::NOBODY, 0));
         let Some(id) = self.table.lookup_any(b"bgsave") else { return };
         let manner = Manner { db: 0, proto: Proto::Resp2, no_touch: false, tracker: None };
-        let command = remote(id, Phase::Cut(order), manner, Ticket::Nobody);
-        let (data, spans) = join(&[b"BGSAVE".to_vec()]);
+        let command = RemoteCommand::new(id, Phase::Cut(order), manner, Ticket::Nobody);
+        let (data, spans) = lay_out(&[b"BGSAVE"]);
         self.begin_debug(command, (conn, seq), &Args::new(&data, &spans), None, Gather::AllOk);
     }
 
@@ -537,20 +536,4 @@ impl Transaction {
             verdict: Verdict::Refused(Refusal::Late),
         }
     }
-}
-
-/// A command without arguments yet.
-pub(super) fn remote(id: CommandId, phase: Phase, manner: Manner, ticket: Ticket) -> RemoteCommand {
-    RemoteCommand { ticket, id, phase, manner, pos: None, first: 0, count: 0, took: 0 }
-}
-
-/// Owned arguments as one buffer and its spans.
-pub fn join(args: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
-    let mut data = Vec::with_capacity(args.iter().map(Vec::len).sum());
-    let mut spans = Vec::with_capacity(args.len());
-    for arg in args {
-        spans.push(Span { start: data.len() as u32, len: arg.len() as u32 });
-        data.extend_from_slice(arg);
-    }
-    (data, spans)
 }

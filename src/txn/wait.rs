@@ -35,7 +35,7 @@ pub(crate) mod desk;
 
 use crate::base::bytes::OutBuf;
 use crate::base::hash::Position;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::blocking::{Look, Wait};
 use crate::commands::context::Context;
 use crate::resp::reply::{Proto, Reply};
@@ -266,7 +266,7 @@ impl Router {
             relay: waiting.relay,
         };
         let (call, phase) = (waiting.call, Phase::Wait(visit));
-        let (data, spans) = desk::lay_out(&waiting.args);
+        let (data, spans) = lay_out(&waiting.args);
         let mut args = Args::new(&data, &spans);
         if to != core {
             return self.send(to, Ticket::Slot { conn: call.conn, seq: call.seq }, call, phase, &mut args);
@@ -431,7 +431,7 @@ impl Router {
         waiting.is_visiting = false;
         waiting.is_trying = true;
         let call = waiting.call;
-        let (data, spans) = desk::lay_out(&waiting.args);
+        let (data, spans) = lay_out(&waiting.args);
         self.waits.trying.push(slot);
         let mut out = OutBuf::default();
         if self.call(call, &mut Args::new(&data, &spans), &mut out) == Outcome::Done {

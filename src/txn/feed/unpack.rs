@@ -1,12 +1,13 @@
 //! The shard's side: keys are decoded and put in, commands run. Nothing of it is told to clients, counted or journaled.
 
-use super::{Entries, Intake, Item, LOADER, Nowhere, Parcel, Source, is_relative};
+use super::{Entries, Intake, Item, LOADER, Parcel, Source, is_relative};
+use crate::base::bytes::OutBuf;
 use crate::base::limits;
 use crate::base::text::parse_i64;
 use crate::commands::context::Context;
 use crate::commands::keys::value_limits;
 use crate::resp::reply::{Proto, Reply};
-use crate::shard::load::{Loaded, clock_of_log};
+use crate::shard::load::clock_of_log;
 use crate::txn::hop::{PREFETCH_COMMANDS, function};
 use crate::txn::message::{CommandBatch, Phase};
 use crate::txn::router::{Call, Outcome, Router};
@@ -74,11 +75,7 @@ impl Router {
                     let _ = done.send(());
                     return Unpacked::Ended;
                 }
-                Err(TryRecvError::Empty) => {
-                    answer = Unpacked::Idle;
-                    break;
-                }
-                Err(TryRecvError::Disconnected) => {
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
                     answer = Unpacked::Idle;
                     break;
                 }
@@ -127,8 +124,6 @@ impl Router {
         let is_due = attributes.expire_ms.is_some_and(|at| at < now_ms);
         let mut reader = Reader::new(&entries.data[item.body.clone()], source.version);
         let key = Key { bytes: &entries.data[item.key.clone()], pos: item.pos };
-        let (idle_s, frequency) = (attributes.idle_s, attributes.frequency);
-        let loaded = Loaded { expire_ms: attributes.expire_ms, idle_s, frequency };
         let (bytes, owned);
         let value = if meta.kind == kind::STRING {
             bytes = reader.string()?;
@@ -155,13 +150,13 @@ impl Router {
         if is_due && !source.keeps_expired {
             return Ok(false);
         }
-        let fits = self.shard.load(usize::from(meta.db), key, value, loaded, now_ms);
+        let fits = self.shard.load(usize::from(meta.db), key, value, attributes, now_ms);
         if fits { Ok(true) } else { Err(Bad::Corrupt("it is there twice")) }
     }
 
     fn run_fed(&mut self, batch: &CommandBatch, now_ms: u64) {
         let stats = self.shard.stats.clone();
-        let mut replies = Nowhere::default();
+        let mut replies = OutBuf::default();
         for chunk in batch.commands.chunks(PREFETCH_COMMANDS) {
             for command in chunk {
                 if let Some(pos) = command.pos {
@@ -197,7 +192,7 @@ impl Router {
     fn run_whole(&mut self, batch: &mut CommandBatch) -> bool {
         let (command, mut args) = batch.args(0);
         let call = Call { id: command.id, manner: command.manner, pos: None, conn: LOADER, seq: 0 };
-        let mut reply = Nowhere::default();
+        let mut reply = OutBuf::default();
         self.call(call, &mut args, &mut reply) == Outcome::Done
     }
 

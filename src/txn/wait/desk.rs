@@ -2,11 +2,10 @@
 //! of timeouts and connections; what it has to say to a client's core it leaves in `outgoing`.
 
 use crate::base::bytes::OutBuf;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::blocking::{Blocking, Look};
 use crate::commands::context::Context;
 use crate::commands::table::{CommandId, CommandTable};
-use crate::resp::parse::Span;
 use crate::resp::reply::Reply;
 use crate::shard::events::EVERY_KEY;
 use crate::shard::keyspace::Shard;
@@ -89,17 +88,6 @@ fn context<'a>(shard: &'a mut Shard, manner: Manner, terms: Terms) -> Context<'a
         bulk_bytes_max: terms.bulk_bytes_max,
         foreign: &mut [],
     }
-}
-
-/// Owned arguments as one buffer and its spans.
-pub(super) fn lay_out(args: &[Vec<u8>]) -> (Vec<u8>, Vec<Span>) {
-    let mut data = Vec::with_capacity(args.iter().map(Vec::len).sum());
-    let mut spans = Vec::with_capacity(args.len());
-    for arg in args {
-        spans.push(Span { start: data.len() as u32, len: arg.len() as u32 });
-        data.extend_from_slice(arg);
-    }
-    (data, spans)
 }
 
 impl Desk {
