@@ -7,6 +7,7 @@ use common::client::Client;
 use common::{Launch, Random, Server, Setup, Value, wait_until};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A folder that another server fills and Pinion starts on; removed in the end.
@@ -121,13 +122,28 @@ fn fill(client: &mut Client, random: &mut Random, timed: bool) {
     client.ok("SELECT 0");
 }
 
-/// What a key holds, as far as commands tell.
-fn described(client: &mut Client, key: &str) -> Vec<Value> {
-    let mut all = vec![
-        client.run(&format!("TYPE {key}")),
-        client.run(&format!("PEXPIRETIME {key}")),
-        client.run(&format!("DEBUG DIGEST-VALUE {key}")),
-    ];
+/// Each field of a hash with its value and when it expires, in order. Redis's digest tells of a hash that fields of it
+/// expire, not when.
+fn fields(client: &mut Client, key: &str) -> Value {
+    let all = client.run(&format!("HGETALL {key}"));
+    let mut rows = Vec::new();
+    for pair in all.items().chunks(2) {
+        let name = pair[0].bytes().to_vec();
+        let mut command = line(&format!("HPEXPIRETIME {key} FIELDS 1"));
+        command.push(name);
+        rows.push(Value::Array(vec![pair[0].clone(), pair[1].clone(), client.call(&command)]));
+    }
+    rows.sort_by(|a, b| a.items()[0].bytes().cmp(b.items()[0].bytes()));
+    Value::Array(rows)
+}
+
+/// What a key holds, as far as commands tell. `timed`: whether the servers know fields that expire.
+fn described(client: &mut Client, key: &str, timed: bool) -> Vec<Value> {
+    let mut all = vec![client.run(&format!("TYPE {key}")), client.run(&format!("PEXPIRETIME {key}"))];
+    all.push(match timed && all[0] == Value::Simple(b"hash".to_vec()) {
+        true => fields(client, key),
+        false => client.run(&format!("DEBUG DIGEST-VALUE {key}")),
+    });
     if all[0] == Value::Simple(b"stream".to_vec()) {
         all.push(client.run(&format!("XPENDING {key} g - + 1000 alice")));
         all.push(client.run(&format!("XINFO GROUPS {key}")));
@@ -147,7 +163,7 @@ fn keys(client: &mut Client) -> Vec<String> {
 }
 
 /// Both servers hold the same, key by key.
-fn compare(theirs: &mut Client, ours: &mut Client) {
+fn compare(theirs: &mut Client, ours: &mut Client, timed: bool) {
     for db in [0, 9] {
         for client in [&mut *theirs, &mut *ours] {
             client.ok(&format!("SELECT {db}"));
@@ -156,7 +172,7 @@ fn compare(theirs: &mut Client, ours: &mut Client) {
         assert!(expected.len() > 50, "there is something to compare");
         assert_eq!(keys(ours), expected);
         for key in expected {
-            let (theirs, ours) = (described(theirs, &key), described(ours, &key));
+            let (theirs, ours) = (described(theirs, &key, timed), described(ours, &key, timed));
             // how long ago an entry was delivered goes on counting
             let still = |mut all: Vec<Value>| {
                 if let Some(Value::Array(rows)) = all.get_mut(3) {
@@ -205,7 +221,7 @@ fn snapshots_of(setup: &Setup, root: &str, timed: bool) {
         }
         client.ok("SAVE");
         let ours = loaded(&pinion(&folder, ""));
-        compare(&mut client, &mut ours.client());
+        compare(&mut client, &mut ours.client(), timed);
         let text = info(&mut ours.client());
         assert!(text.contains("\r\nloading:0\r\n"), "{text}");
     }
@@ -295,7 +311,7 @@ fn logs_of(setup: &Setup, root: &str, timed: bool) {
         }
         client.ok("SELECT 0");
         let ours = loaded(&pinion(&folder, "--appendonly yes"));
-        compare(&mut client, &mut ours.client());
+        compare(&mut client, &mut ours.client(), timed);
     }
 }
 
@@ -411,4 +427,104 @@ fn a_damaged_snapshot_is_refused_with_its_place() {
     fs::write(path, &whole).expect("written");
     let few = pinion(&folder, "--databases 1");
     assert_eq!(names(&loaded(&few)), ["a-key"]);
+}
+
+/// Runs a tool of Pinion's; its exit code and what it said.
+fn tool(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_pinion")).args(args).output().expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Ends a server as an operator does.
+fn stop(mut server: Server) {
+    server.signal(libc::SIGTERM);
+    server.wait_exit();
+}
+
+fn exports_to(setup: &Setup, root: &str, timed: bool, server: &str) {
+    let (folder, mut random) = (Folder::new(root), Random(17));
+    let launch = pinion(&folder, "--appendonly yes --appendfsync no");
+    let ours = loaded(&launch);
+    let mut client = ours.client();
+    fill(&mut client, &mut random, timed);
+    churn(&mut client, &mut random);
+    stop(ours);
+    let dir = folder.path.to_str().expect("a path of text");
+    let (code, said) = tool(&["aof", "export", "--for", server, dir]);
+    assert_eq!(code, Some(0), "{said}");
+    let args = format!("--dir {}/export --enable-debug-command yes --appendonly yes", folder.inner.display());
+    let theirs = Launch::new(setup).args(&args).start();
+    let ours = loaded(&launch);
+    wait_until("they have loaded", || theirs.client().run("PING") == Value::Simple(b"PONG".to_vec()));
+    compare(&mut theirs.client(), &mut ours.client(), timed);
+    let (code, said) = tool(&["aof", "export", "--to", "/tmp/nowhere", dir]);
+    assert!(code == Some(1) && said.starts_with("Another server uses the data directory "), "{said}");
+}
+
+#[test]
+fn redis_loads_an_exported_log() {
+    exports_to(&Setup::oracle(), "", false, "redis-7.0");
+}
+
+#[test]
+fn newer_servers_load_an_exported_log() {
+    let Ok(root) = std::env::var("PINION_PEERS") else {
+        println!("PINION_PEERS is not set: nothing to exchange with");
+        return;
+    };
+    for (name, server) in [("redis", "redis-8.0"), ("valkey", "valkey-9.0")] {
+        exports_to(&Setup::other(&format!("chroot {root} {name}-server")), &root, true, server);
+    }
+}
+
+#[test]
+fn an_export_loses_nothing_in_silence() {
+    let folder = Folder::new("");
+    let launch = pinion(&folder, "--appendonly yes");
+    let ours = launch.start();
+    let mut client = ours.client();
+    for text in ["SET a 1", "HSET h f v g w", "HPEXPIRE h 100000000 FIELDS 1 f", "VADD v VALUES 2 1 0 one", "SELECT 9"]
+    {
+        assert!(!client.run(text).is_error(), "{text}");
+    }
+    for text in ["SET b 2", "XADD s 1-1 f v", "XGROUP CREATE s g $", "XREADGROUP GROUP g c STREAMS s >"] {
+        assert!(!client.run(text).is_error(), "{text}");
+    }
+    stop(ours);
+    let (dir, out) = (folder.path.to_str().expect("text"), folder.file("out"));
+    let out = out.to_str().expect("text");
+    let (code, said) = tool(&["aof", "export", "--to", out, dir]);
+    assert_eq!(code, Some(1), "{said}");
+    for part in ["1 fields of hashes expire (one in \"h\" of database 0)", "1 vector sets", "Nothing was written"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!Path::new(out).exists(), "nothing is written");
+    let (code, said) = tool(&["aof", "export", "--lossy", "--to", out, dir]);
+    assert_eq!(code, Some(0), "{said}");
+    for part in ["Left out: 1 fields", "Left out: 1 vector sets", "1 consumers of streams", "4 keys"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let manifest = format!("{out}/appendonlydir/appendonly.aof.manifest");
+    let output = Command::new("redis-check-aof").arg(&manifest).output().expect("it is installed");
+    let checked = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && checked.contains("All AOF files and manifest are valid"), "{checked}");
+    let (code, said) = tool(&["check", &manifest]);
+    assert_eq!(code, Some(0), "{said}");
+    let theirs = Launch::new(&Setup::oracle()).args(&format!("--dir {out} --appendonly yes")).start();
+    assert_eq!(names(&theirs), ["a", "h"]);
+    assert_eq!(theirs.client().run("HGETALL h").items().len(), 4);
+    drop(theirs);
+    let (code, said) = tool(&["aof", "export", "--lossy", "--to", out, dir]);
+    assert!(code == Some(1) && said.contains("not empty"), "{said}");
+    for wrong in
+        [&["aof"][..], &["aof", "export"], &["aof", "export", "--for", "redis-6", dir], &["aof", "export", "--to"]]
+    {
+        let (code, said) = tool(wrong);
+        assert!(code == Some(1) && said.starts_with("Usage: pinion aof export"), "{said}");
+    }
+    let (code, said) = tool(&["aof", "export", out]);
+    assert!(code == Some(1) && said.contains("no append-only log of Pinion is here"), "{said}");
+    let (code, said) = tool(&["aof", "export", "/tmp/there/is/no/such/folder"]);
+    assert!(code == Some(1) && said.starts_with("Cannot use the data directory "), "{said}");
 }

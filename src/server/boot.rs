@@ -111,6 +111,7 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     ));
     let pin = config.pin_cores && cores <= cpus.len();
     let opened = recovery::open(&config, cores)?;
+    opened.libraries.iter().for_each(|text| shared.keep_library(text));
     // where there is a log of our own, nothing else counts
     let found = if opened.is_known { Found::Nothing } else { found };
     shared.log_base_bytes.store(opened.bytes, Ordering::Relaxed);

@@ -19,11 +19,19 @@ pub fn is_due(config: &Config, base_bytes: u64, bytes: u64) -> bool {
     percent > 0 && bytes >= config.auto_aof_rewrite_min_size && grown * 100 >= base_bytes.max(1) * percent
 }
 
-/// Writes what the shards hold as the base `name`; it is durable when this returns. Answers its bytes.
-pub fn write_base(folder: &Folder, name: &str, shards: &[Shard]) -> io::Result<u64> {
+/// Writes what the shards hold, and libraries of functions, as the base `name`; it is durable when this returns. Answers
+/// its bytes.
+pub fn write_base(
+    folder: &Folder,
+    name: &str,
+    flavor: Flavor,
+    libraries: &[Vec<u8>],
+    shards: &[Shard],
+) -> io::Result<u64> {
     let temporary = folder.base_path(&format!("temp-{name}"));
     let mut file = File::create(&temporary)?;
-    let mut writer = FileWriter::new(version(shards), Flavor::Redis, true, true);
+    let mut writer = FileWriter::new(version(shards, flavor), flavor, true, true);
+    libraries.iter().for_each(|text| writer.function(text));
     let mut bytes = 0;
     let mut failed = None;
     for shard in shards {
@@ -54,12 +62,12 @@ pub fn write_base(folder: &Folder, name: &str, shards: &[Shard]) -> io::Result<u
 }
 
 /// The lowest version that every value fits.
-fn version(shards: &[Shard]) -> u16 {
+fn version(shards: &[Shard], flavor: Flavor) -> u16 {
     let mut highest = VERSION_MIN;
     for shard in shards {
         for db in 0..shard.tables.len() {
             shard.for_each(db, |entry| {
-                highest = highest.max(write::version(entry.value, Flavor::Redis));
+                highest = highest.max(write::version(entry.value, flavor));
                 true
             });
         }

@@ -4,6 +4,7 @@ pub mod boot;
 pub mod check;
 pub mod compact;
 pub mod core;
+pub mod export;
 pub mod loading;
 pub mod recovery;
 pub mod registry;

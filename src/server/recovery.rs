@@ -28,6 +28,7 @@ use crate::shard::keyspace::{Shard, ShardStats};
 use crate::txn::hop;
 use crate::txn::message::Phase;
 use crate::txn::router::{owner, slots_of};
+use crate::types::rdb::Flavor;
 use crate::types::rdb::read::Bad;
 use crate::types::table::{Expire, Key};
 use std::fs::{File, OpenOptions};
@@ -65,6 +66,23 @@ pub struct Opened {
     pub is_known: bool,
     /// What the manifest is to be; `None` if nothing is logged.
     pub manifest: Option<Manifest>,
+    /// Texts of libraries of functions.
+    pub libraries: Vec<Vec<u8>>,
+}
+
+/// What the files of a manifest hold.
+#[derive(Debug, Default)]
+pub struct ReadBack {
+    /// The data, over as many shards as the last run had; none if nothing was ever logged.
+    pub shards: Vec<Shard>,
+    /// Texts of libraries of functions.
+    pub libraries: Vec<Vec<u8>>,
+    /// The runs that logged anything, and what was found in their logs.
+    pub used: Vec<(Set, Scanned)>,
+    /// Bytes of the base.
+    pub base_bytes: u64,
+    /// What was left out and why, a line each.
+    pub left_out: Vec<String>,
 }
 
 /// Where the logs are.
@@ -81,7 +99,7 @@ pub fn folder(config: &Config) -> Folder {
 pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
     let mut kept: Vec<Kept> = (0..cores).map(|_| Kept::default()).collect();
     if !config.appendonly {
-        return Ok(Opened { kept, bytes: 0, is_known: false, manifest: None });
+        return Ok(Opened { kept, bytes: 0, is_known: false, manifest: None, libraries: Vec::new() });
     }
     let folder = folder(config);
     let wrong = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", folder.path.display());
@@ -91,30 +109,14 @@ pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
     let is_known = found.is_some();
     let mut manifest = found.unwrap_or_default();
     let started = clock::unix_ms_now();
-    let mut shards: Vec<Shard> = Vec::new();
-    let (mut used, mut bytes, mut base_bytes) = (Vec::new(), 0, 0);
-    if let Some(base) = &manifest.base {
-        let count = manifest.sets.first().map_or(cores, |set| usize::from(set.shards));
-        let path = folder.base_path(base);
-        shards = empty(config, count);
-        base_bytes = load_base(&path, &mut shards)
-            .map_err(|why| format!("Cannot read the base {}: {why}. Restore the file from a backup", path.display()))?;
-    }
-    bytes += base_bytes;
-    for set in &manifest.sets {
-        let scanned = read::scan(&folder, set).map_err(|damage| remedy(&damage))?;
-        tell(config, &scanned)?;
-        if scanned.bytes == 0 {
-            continue;
-        }
-        used.push(set.clone());
+    let ReadBack { mut shards, libraries, used, base_bytes, left_out } = read_back(config, &folder, &manifest, cores)?;
+    left_out.iter().for_each(|line| admin::log::warning(line));
+    let mut bytes = base_bytes;
+    for (_, scanned) in &used {
         bytes += scanned.bytes;
-        let from = if shards.is_empty() { empty(config, usize::from(set.shards)) } else { shards };
-        let from = cut_anew(config, from, usize::from(set.shards));
-        shards = replay_all(&folder, set, &scanned, from)?;
-        trim(&folder, &scanned);
+        trim(&folder, scanned);
     }
-    manifest.sets = used;
+    manifest.sets = used.into_iter().map(|(set, _)| set).collect();
     if !shards.is_empty() {
         shards = cut_anew(config, shards, cores);
         let keys: usize = shards.iter().map(|shard| shard.tables.iter().map(|table| table.len()).sum::<usize>()).sum();
@@ -125,8 +127,8 @@ pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
     let set = Set::new(next_number(&folder, &manifest), cores as u16);
     if compact::is_due(config, base_bytes, bytes) {
         let name = folder.base_name(set.number, 0);
-        bytes =
-            compact::write_base(&folder, &name, &shards).map_err(|error| wrong("Cannot write a base in", &error))?;
+        bytes = compact::write_base(&folder, &name, Flavor::Redis, &libraries, &shards)
+            .map_err(|error| wrong("Cannot write a base in", &error))?;
         admin::log::notice(&format!("The append only file was rewritten: {bytes} bytes in {name}"));
         manifest = Manifest { base: Some(name), sets: Vec::new() };
     }
@@ -139,7 +141,35 @@ pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
         let log = Log::begin(folder.clone(), set.number, core as u16, 0);
         kept.log = Some(log.map_err(|error| wrong("Cannot begin a log in", &error))?);
     }
-    Ok(Opened { kept, bytes, is_known, manifest: Some(manifest) })
+    Ok(Opened { kept, bytes, is_known, manifest: Some(manifest), libraries })
+}
+
+/// Reads what the files of a manifest hold; changes none of them. `cores`: how many shards a base is read for if no
+/// run is named.
+///
+/// # Errors
+/// One line that says what is wrong, where, and what may help.
+pub fn read_back(config: &Config, folder: &Folder, manifest: &Manifest, cores: usize) -> Result<ReadBack, String> {
+    let mut back = ReadBack::default();
+    if let Some(base) = &manifest.base {
+        let count = manifest.sets.first().map_or(cores, |set| usize::from(set.shards));
+        let path = folder.base_path(base);
+        back.shards = empty(config, count);
+        back.base_bytes = load_base(&path, &mut back.shards, &mut back.libraries)
+            .map_err(|why| format!("Cannot read the base {}: {why}. Restore the file from a backup", path.display()))?;
+    }
+    for set in &manifest.sets {
+        let scanned = read::scan(folder, set).map_err(|damage| remedy(&damage))?;
+        tell(config, &scanned, &mut back.left_out)?;
+        if scanned.bytes == 0 {
+            continue;
+        }
+        let count = usize::from(set.shards);
+        let from = if back.shards.is_empty() { empty(config, count) } else { back.shards };
+        back.shards = replay_all(folder, set, &scanned, cut_anew(config, from, count))?;
+        back.used.push((set.clone(), scanned));
+    }
+    Ok(back)
 }
 
 /// Has the logs that were begun count, and removes files that no longer do.
@@ -187,8 +217,8 @@ fn remedy(damage: &Damage) -> String {
     )
 }
 
-/// Says what is left out, or refuses to.
-fn tell(config: &Config, scanned: &Scanned) -> Result<(), String> {
+/// Adds what is left out, or refuses to leave it out.
+fn tell(config: &Config, scanned: &Scanned, left_out: &mut Vec<String>) -> Result<(), String> {
     for Torn { file, offset } in &scanned.torn {
         let where_ = format!("{} at byte {offset}", file.display());
         if !config.aof_load_truncated {
@@ -197,10 +227,10 @@ fn tell(config: &Config, scanned: &Scanned) -> Result<(), String> {
                  was being written there when the server stopped"
             ));
         }
-        admin::log::warning(&format!("The append only file ends in the middle of a write: {where_}; it is cut there"));
+        left_out.push(format!("The append only file ends in the middle of a write: {where_}; it is cut there"));
     }
     if scanned.cut_parts > 0 {
-        admin::log::warning(&format!(
+        left_out.push(format!(
             "{} parts of transactions over several shards are left out, and what follows them: other parts were not \
              written when the server stopped, and none of it was acknowledged as durable",
             scanned.cut_parts
@@ -219,7 +249,7 @@ fn trim(folder: &Folder, scanned: &Scanned) {
 }
 
 /// Reads a snapshot into shards; its bytes.
-fn load_base(path: &Path, shards: &mut [Shard]) -> Result<u64, String> {
+fn load_base(path: &Path, shards: &mut [Shard], libraries: &mut Vec<Vec<u8>>) -> Result<u64, String> {
     let mut file = File::open(path).map_err(|error| error.to_string())?;
     let (mut reader, mut unread, mut at) = (FileReader::new(), Vec::new(), 0);
     let (mut wanted, mut ended) = (WINDOW_BYTES, false);
@@ -250,6 +280,7 @@ fn load_base(path: &Path, shards: &mut [Shard]) -> Result<u64, String> {
                 let db = db.ok_or_else(|| format!("at byte {}: a database beyond `databases`", reader.position()))?;
                 shard.put(db, Key::new(&key), value, attributes.expire_ms.map_or(Expire::Clear, Expire::At));
             }
+            Found::Function(text) => libraries.push(text),
             Found::End => return Ok(reader.position()),
             _ => {}
         }

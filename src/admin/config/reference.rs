@@ -11,6 +11,8 @@ pub(super) fn usage() -> String {
        pinion -v, --version
        pinion -h, --help
        pinion --settings    which settings work, which have no effect, which are refused, and why
+       pinion check         looks through snapshots and logs (says how without a file)
+       pinion aof export    writes an append-only file for another server (says how without a folder)
 
 Settings are those of redis.conf. Pinion's own:
        --shards N           threads, each with its slice of the keys (0: one per CPU)
