@@ -137,12 +137,23 @@ fn fields(client: &mut Client, key: &str) -> Value {
     Value::Array(rows)
 }
 
+/// Each member of a sorted set with its score. Servers differ in how they write the same number, their digests too.
+fn scores(client: &mut Client, key: &str) -> Value {
+    let all = client.run(&format!("ZRANGE {key} 0 -1 WITHSCORES"));
+    let rows = all.items().chunks(2).map(|pair| {
+        let score: f64 = pair[1].text().parse().expect("a score");
+        Value::Array(vec![pair[0].clone(), Value::Int(score.to_bits() as i64)])
+    });
+    Value::Array(rows.collect())
+}
+
 /// What a key holds, as far as commands tell. `timed`: whether the servers know fields that expire.
 fn described(client: &mut Client, key: &str, timed: bool) -> Vec<Value> {
     let mut all = vec![client.run(&format!("TYPE {key}")), client.run(&format!("PEXPIRETIME {key}"))];
-    all.push(match timed && all[0] == Value::Simple(b"hash".to_vec()) {
-        true => fields(client, key),
-        false => client.run(&format!("DEBUG DIGEST-VALUE {key}")),
+    all.push(match all[0].bytes() {
+        b"hash" if timed => fields(client, key),
+        b"zset" if timed => scores(client, key),
+        _ => client.run(&format!("DEBUG DIGEST-VALUE {key}")),
     });
     if all[0] == Value::Simple(b"stream".to_vec()) {
         all.push(client.run(&format!("XPENDING {key} g - + 1000 alice")));

@@ -19,8 +19,8 @@ pub fn is_due(config: &Config, base_bytes: u64, bytes: u64) -> bool {
     percent > 0 && bytes >= config.auto_aof_rewrite_min_size && grown * 100 >= base_bytes.max(1) * percent
 }
 
-/// Writes what the shards hold, and libraries of functions, as the base `name`; it is durable when this returns. Answers
-/// its bytes.
+/// Writes what the shards hold, and libraries of functions, as the base `name`; it is durable when this returns.
+/// Answers its bytes.
 pub fn write_base(
     folder: &Folder,
     name: &str,

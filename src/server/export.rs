@@ -1,6 +1,6 @@
-//! `pinion aof export [--to OUT] [--for SERVER] [--lossy] [--databases N] DIR`: reads the data directory of a server that
-//! is not running, as its next start would, and writes what it holds as an append-only file that other servers load: a
-//! base, an empty increment and the manifest. Starts no server; changes nothing in DIR beside the new files.
+//! `pinion aof export [--to OUT] [--for SERVER] [--lossy] [--databases N] DIR`: reads the data directory of a server
+//! that is not running, as its next start would, and writes what it holds as an append-only file that other servers
+//! load: a base, an empty increment and the manifest. Starts no server; changes nothing in DIR beside the new files.
 //!
 //! What the other server cannot hold is never left out in silence: it is counted and refused, or, with `--lossy`,
 //! counted and left out.
