@@ -4,7 +4,7 @@
 mod common;
 
 use common::client::Client;
-use common::{Launch, Random, Server, Setup, Value, wait_until};
+use common::{Launch, Random, Server, Setup, Value, wait_until, word};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,17 +43,6 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-/// A word, a number, something long, something that compresses.
-fn word(random: &mut Random) -> Vec<u8> {
-    match random.below(8) {
-        0..3 => (random.below(2000) as i64 - 1000).to_string().into_bytes(),
-        3 => (random.next() as i64 >> random.below(64)).to_string().into_bytes(),
-        4 => (0..random.below(200)).map(|_| random.next() as u8).collect(),
-        5 => b"compressible ".repeat(random.below(60)),
-        _ => format!("w{}", random.below(100_000)).into_bytes(),
     }
 }
 

@@ -4,22 +4,16 @@
 mod common;
 
 use common::client::Client;
-use common::{Launch, Random, Setup, Value};
-use pinion::types::hash::PackLimits;
-use pinion::types::list::Fill;
+use common::{Launch, Random, Setup, Value, word};
 use pinion::types::rdb::read::{self, Limits};
 use pinion::types::rdb::{Flavor, write};
-use pinion::types::set::SetLimits;
 use pinion::types::value::{Owned, View};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn limits() -> Limits {
     Limits {
-        set: SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },
-        hash: PackLimits { entries: 512, value_bytes: 64 },
-        zset: PackLimits { entries: 128, value_bytes: 64 },
-        list: Fill::default(),
         now_ms: SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64,
+        ..Limits::default()
     }
 }
 
@@ -28,17 +22,6 @@ fn view(owned: &Owned) -> View<'_> {
         Owned::Int(n) => View::Int(*n),
         Owned::Str { bytes, raw } => View::Str { bytes, raw: *raw },
         Owned::Boxed(value) => View::Boxed(value),
-    }
-}
-
-/// A short word, a number, or something long.
-fn word(random: &mut Random) -> Vec<u8> {
-    match random.below(8) {
-        0..3 => (random.below(2000) as i64 - 1000).to_string().into_bytes(),
-        3 => (random.next() as i64 >> random.below(64)).to_string().into_bytes(),
-        4 => (0..random.below(200)).map(|_| random.next() as u8).collect(),
-        5 => b"compressible ".repeat(random.below(60)),
-        _ => format!("w{}", random.below(100_000)).into_bytes(),
     }
 }
 

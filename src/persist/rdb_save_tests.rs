@@ -5,9 +5,7 @@ use crate::persist::rdb::{FileReader, Found};
 use crate::shard::keyspace::Shard;
 use crate::shard::snapshot::CutOrder;
 use crate::types::hash::{Hash, PackLimits};
-use crate::types::list::Fill;
 use crate::types::rdb::read::Limits;
-use crate::types::set::SetLimits;
 use crate::types::table::{Expire, Key};
 use crate::types::value::{NewValue, Owned, Value};
 use std::sync::mpsc;
@@ -63,13 +61,7 @@ type Loaded = (u64, Vec<u8>, Owned, Option<u64>);
 /// The version, and the keys by database.
 fn load(path: &Path) -> (u16, Vec<Loaded>) {
     let bytes = fs::read(path).unwrap();
-    let limits = Limits {
-        set: SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },
-        hash: PACK,
-        zset: PACK,
-        list: Fill::of(-2),
-        now_ms: 0,
-    };
+    let limits = Limits::default();
     let (mut reader, mut at, mut keys, mut version) = (FileReader::new(), 0, Vec::new(), 0);
     loop {
         let (found, taken) = reader.step(&bytes[at..], &limits).unwrap();

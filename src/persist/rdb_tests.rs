@@ -1,21 +1,12 @@
 //! Whole RDB files: written and read back, of a real server, cut, spoiled. Never opens a file.
 
 use super::*;
-use crate::types::hash::PackLimits;
-use crate::types::list::Fill;
-use crate::types::set::SetLimits;
 use proptest::prelude::*;
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
 fn limits() -> Limits {
-    Limits {
-        set: SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },
-        hash: PackLimits { entries: 512, value_bytes: 64 },
-        zset: PackLimits { entries: 128, value_bytes: 64 },
-        list: Fill::default(),
-        now_ms: NOW_MS,
-    }
+    Limits { now_ms: NOW_MS, ..Limits::default() }
 }
 
 /// Everything in a file that arrives `chunk` bytes at a time.

@@ -4,10 +4,7 @@
 use crate::persist::load::aof::Ending;
 use crate::persist::load::manifest::RedisManifest;
 use crate::persist::load::{LoadError, RawEntry, Refusal, Sink, Window, aof, rdb};
-use crate::types::hash::PackLimits;
-use crate::types::list::Fill;
 use crate::types::rdb::read::{Bad, Limits, Reader};
-use crate::types::set::SetLimits;
 use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
@@ -125,16 +122,6 @@ impl Tally {
     }
 }
 
-fn limits() -> Limits {
-    Limits {
-        set: SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },
-        hash: PackLimits { entries: 512, value_bytes: 64 },
-        zset: PackLimits { entries: 128, value_bytes: 64 },
-        list: Fill::default(),
-        now_ms: 0,
-    }
-}
-
 impl Sink for Tally {
     fn snapshot(&mut self, _: &Path, version: u16, _: bool) -> Result<(), Refusal> {
         self.version = Some(version);
@@ -143,7 +130,7 @@ impl Sink for Tally {
 
     fn entry(&mut self, entry: &RawEntry<'_>) -> Result<(), Refusal> {
         let mut reader = Reader::new(entry.body, self.version.unwrap_or_default());
-        match reader.value(entry.kind, &limits()) {
+        match reader.value(entry.kind, &Limits::default()) {
             Ok(_) => self.keys += 1,
             Err(Bad::Empty(_)) => self.empty += 1,
             Err(bad) => {

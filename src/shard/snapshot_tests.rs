@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::base::stats::Random;
-use crate::shard::settings::ShardSettings;
 use crate::types::rdb::read::{Limits, Reader};
 use crate::types::rdb::write::Writer;
 use crate::types::table::{Expire, Key};
@@ -38,14 +37,7 @@ fn held(shard: &Shard) -> Entries {
 
 /// Adds what was written; nothing may come twice.
 fn read(written: &Written, entries: &mut Entries) {
-    let settings = ShardSettings::default();
-    let limits = Limits {
-        set: crate::types::set::SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },
-        hash: settings.hash_limits,
-        zset: settings.zset_pack,
-        list: settings.list_fill,
-        now_ms: 0,
-    };
+    let limits = Limits::default();
     let mut reader = Reader::new(&written.bytes, 12);
     let (mut db, mut count) = (usize::MAX, 0);
     while reader.position() < written.bytes.len() {

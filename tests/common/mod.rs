@@ -54,3 +54,14 @@ impl Random {
         &choices[self.below(choices.len())]
     }
 }
+
+/// What a client may keep: a word, a number, something long, something that compresses.
+pub fn word(random: &mut Random) -> Vec<u8> {
+    match random.below(8) {
+        0..3 => (random.below(2000) as i64 - 1000).to_string().into_bytes(),
+        3 => (random.next() as i64 >> random.below(64)).to_string().into_bytes(),
+        4 => (0..random.below(200)).map(|_| random.next() as u8).collect(),
+        5 => b"compressible ".repeat(random.below(60)),
+        _ => format!("w{}", random.below(100_000)).into_bytes(),
+    }
+}

@@ -3,11 +3,8 @@
 
 use super::*;
 use crate::persist::rdb::FileWriter;
-use crate::types::hash::PackLimits;
-use crate::types::list::Fill;
 use crate::types::rdb::Flavor;
 use crate::types::rdb::read::{Bad, Limits, Reader};
-use crate::types::set::SetLimits;
 use crate::types::value::View;
 use proptest::prelude::*;
 use std::fs;
@@ -20,16 +17,6 @@ struct Decoder {
     commands: Vec<Vec<u8>>,
 }
 
-fn limits() -> Limits {
-    Limits {
-        set: SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },
-        hash: PackLimits { entries: 512, value_bytes: 64 },
-        zset: PackLimits { entries: 128, value_bytes: 64 },
-        list: Fill::default(),
-        now_ms: 0,
-    }
-}
-
 impl Sink for Decoder {
     fn snapshot(&mut self, _: &Path, version: u16, _: bool) -> Result<(), Refusal> {
         self.version = version;
@@ -38,7 +25,7 @@ impl Sink for Decoder {
 
     fn entry(&mut self, entry: &RawEntry<'_>) -> Result<(), Refusal> {
         let mut reader = Reader::new(entry.body, self.version);
-        match reader.value(entry.kind, &limits()) {
+        match reader.value(entry.kind, &Limits::default()) {
             Ok(_) if !reader.is_at_end() => panic!("a value of type {} is shorter than its place", entry.kind),
             Ok(_) | Err(Bad::Empty(_)) => self.keys.push(entry.key.to_vec()),
             Err(Bad::Short) => panic!("a value of type {} is longer than its place", entry.kind),

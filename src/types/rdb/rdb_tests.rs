@@ -3,9 +3,8 @@
 use super::read::{self, Bad, Limits, Reader};
 use super::write::{self, Writer};
 use super::{Flavor, crc64::crc64, kind};
-use crate::types::hash::{Hash, PackLimits};
-use crate::types::list::Fill;
-use crate::types::set::{Set, SetLimits};
+use crate::types::hash::Hash;
+use crate::types::set::Set;
 use crate::types::table::Expire;
 use crate::types::value::{Owned, Value, View};
 use proptest::prelude::*;
@@ -13,13 +12,7 @@ use proptest::prelude::*;
 const NOW_MS: u64 = 1_700_000_000_000;
 
 fn limits() -> Limits {
-    Limits {
-        set: SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },
-        hash: PackLimits { entries: 512, value_bytes: 64 },
-        zset: PackLimits { entries: 128, value_bytes: 64 },
-        list: Fill::default(),
-        now_ms: NOW_MS,
-    }
+    Limits { now_ms: NOW_MS, ..Limits::default() }
 }
 
 /// A body as a payload of this version.

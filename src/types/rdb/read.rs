@@ -31,6 +31,19 @@ pub struct Limits {
     pub now_ms: u64,
 }
 
+impl Default for Limits {
+    /// Redis's thresholds, at the beginning of time: no field of a hash is due.
+    fn default() -> Self {
+        Limits {
+            set: SetLimits { ints: 512, pack: 128, pack_value_bytes: 64 },
+            hash: PackLimits { entries: 512, value_bytes: 64 },
+            zset: PackLimits { entries: 128, value_bytes: 64 },
+            list: Fill::default(),
+            now_ms: 0,
+        }
+    }
+}
+
 /// Why a value is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Bad {
