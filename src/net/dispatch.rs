@@ -27,6 +27,7 @@ use crate::resp::reply::{Proto, Reply};
 use crate::txn::finished::Cores;
 use crate::txn::hop::PREFETCH_COMMANDS;
 use crate::txn::router::{Call, Outcome};
+use crate::types::table::Table;
 use std::sync::atomic::Ordering;
 
 /// The refusal of commands that may need memory when there is none.
@@ -38,6 +39,57 @@ pub struct Work {
     batch: Batch,
     runs: Vec<Run>,
     prepared: Vec<Prepared>,
+    ahead: Lookahead,
+}
+
+/// Keys of this core that the commands of a tick name, in the order of the commands. The memory of a few is fetched
+/// before the command of the first runs, whichever connections they come from, so that their cache misses overlap.
+/// Fetching further ahead gained nothing: the machine has not more misses under way.
+#[derive(Debug, Default)]
+struct Lookahead {
+    keys: Vec<Wanted>,
+    /// Keys that were fetched.
+    fetched: usize,
+    /// Number in the batch of the command that names the first key that was not.
+    due: usize,
+}
+
+/// A key to be fetched: its command's number in the batch, its database, its position.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    command: u32,
+    db: u32,
+    pos: Position,
+}
+
+impl Lookahead {
+    fn clear(&mut self) {
+        self.keys.clear();
+        (self.fetched, self.due) = (0, 0);
+    }
+
+    /// Before a command.
+    #[inline]
+    fn before(&mut self, command: usize, tables: &[Table]) {
+        if command >= self.due {
+            self.fetch(tables);
+        }
+    }
+
+    /// Two rounds over a few keys: their buckets, then their entries. One key alone gains nothing.
+    fn fetch(&mut self, tables: &[Table]) {
+        let group = &self.keys[self.fetched..(self.fetched + PREFETCH_COMMANDS).min(self.keys.len())];
+        if group.len() > 1 {
+            for wanted in group {
+                tables[wanted.db as usize].prefetch_bucket(wanted.pos);
+            }
+            for wanted in group {
+                tables[wanted.db as usize].prefetch_entry(wanted.pos);
+            }
+        }
+        self.fetched += group.len();
+        self.due = self.keys.get(self.fetched).map_or(usize::MAX, |w| w.command as usize);
+    }
 }
 
 /// Commands parsed from one source of one connection.
@@ -166,6 +218,7 @@ impl Worker {
     fn run_all(&mut self, work: &mut Work) {
         let mut runs = std::mem::take(&mut work.runs);
         work.prepared.clear();
+        work.ahead.clear();
         for run in &runs {
             self.prepare(work, run);
         }
@@ -175,19 +228,22 @@ impl Worker {
         work.runs = runs;
     }
 
-    /// Looks up the commands of a run, and starts fetching the first few keys' memory.
+    /// Looks up the commands of a run.
     fn prepare(&mut self, work: &mut Work, run: &Run) {
         let Some(conn) = self.conn_at(run.conn) else {
             work.prepared.extend((0..run.count).map(|_| Prepared::Unknown));
             return;
         };
-        let db = conn.session.db as usize;
-        for command in &work.batch.commands[run.first..run.first + run.count] {
+        let db = conn.session.db as u32;
+        for (i, command) in work.batch.commands[run.first..run.first + run.count].iter().enumerate() {
             let (bytes, spans) = work.batch.args(command, &run.source);
-            work.prepared.push(self.look_up(&Args::new(bytes, spans)));
-        }
-        if run.count == 1 {
-            self.prefetch(&work.prepared[run.first..], db);
+            let prepared = self.look_up(&Args::new(bytes, spans));
+            if let Prepared::Known(_, Some(pos)) = prepared
+                && self.router.owner_of(pos) == self.router.core
+            {
+                work.ahead.keys.push(Wanted { command: (run.first + i) as u32, db, pos });
+            }
+            work.prepared.push(prepared);
         }
     }
 
@@ -205,24 +261,6 @@ impl Worker {
         }
     }
 
-    /// Two rounds over a few commands, so that their cache misses overlap.
-    fn prefetch(&mut self, prepared: &[Prepared], db: usize) {
-        let (core, cores) = (self.router.core, self.router.cores);
-        let table = &self.router.shard.tables[db];
-        let mine = |p: &Prepared| match p {
-            Prepared::Known(_, Some(pos)) if cores == 1 || crate::txn::router::owner(pos.slot(), cores) == core => {
-                Some(*pos)
-            }
-            _ => None,
-        };
-        for pos in prepared.iter().filter_map(mine) {
-            table.prefetch_bucket(pos);
-        }
-        for pos in prepared.iter().filter_map(mine) {
-            table.prefetch_entry(pos);
-        }
-    }
-
     fn run_one(&mut self, work: &mut Work, run: Run) {
         let Some(mut conn) = self.take_conn(run.conn) else { return self.recycle_source(run.source) };
         let mut out = std::mem::take(&mut conn.out);
@@ -235,10 +273,7 @@ impl Worker {
         let mut stopped = None;
         let mut before = clock::ticks();
         for (i, (command, known)) in commands.iter().zip(prepared).enumerate() {
-            if i % PREFETCH_COMMANDS == 0 && run.count > 1 {
-                let end = (i + PREFETCH_COMMANDS).min(run.count);
-                self.prefetch(&prepared[i..end], conn.session.db as usize);
-            }
+            work.ahead.before(run.first + i, &self.router.shard.tables);
             let (bytes, spans) = work.batch.args(command, &run.source);
             let mut big = None;
             let mut args = match command.source {

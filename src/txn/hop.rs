@@ -111,28 +111,30 @@ pub(super) fn recorded(ctx: &mut Context<'_>, args: &mut Args<'_>, run: impl FnO
 /// DEBUG's subcommands are not in the table: their function is found here.
 #[inline]
 fn execute(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    if let Phase::Cut(order) = phase {
-        ctx.shard.begin_snapshot(order);
-        if order.rewrites && ctx.shard.events.journaled {
-            ctx.shard.journal.split();
+    match phase {
+        Phase::Run | Phase::Check | Phase::Wait(_) => {}
+        Phase::Cut(order) => {
+            ctx.shard.begin_snapshot(order);
+            if order.rewrites && ctx.shard.events.journaled {
+                ctx.shard.journal.split();
+            }
+            return reply.simple(order.reply);
         }
-        return reply.simple(order.reply);
-    }
-    if phase == Phase::Debug {
-        let databases = ctx.shard.tables.len();
-        if let DebugCall::OnKey(_, run) | DebugCall::OnKeys(run, _) | DebugCall::OnShards(run, _) =
-            debug(args, databases, reply)
-        {
-            run(ctx, args, reply);
+        Phase::Debug => {
+            let databases = ctx.shard.tables.len();
+            if let DebugCall::OnKey(_, run) | DebugCall::OnKeys(run, _) | DebugCall::OnShards(run, _) =
+                debug(args, databases, reply)
+            {
+                run(ctx, args, reply);
+            }
+            return;
         }
-        return;
-    }
-    if phase == Phase::Renamed {
-        let wanted = std::mem::take(&mut ctx.shard.events.wanted);
-        execute(plan, Phase::Run, ctx, args, reply);
-        ctx.shard.events.wanted = wanted;
-        ctx.happen(class::GENERIC, "rename_from", &args[1]);
-        return;
+        Phase::Renamed => {
+            let wanted = std::mem::take(&mut ctx.shard.events.wanted);
+            execute(plan, Phase::Run, ctx, args, reply);
+            ctx.shard.events.wanted = wanted;
+            return ctx.happen(class::GENERIC, "rename_from", &args[1]);
+        }
     }
     match function(plan, phase) {
         Some(run) => run(ctx, args, reply),
