@@ -46,6 +46,7 @@ pub fn client(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
         b"reply" => reply_mode(conn, &args[2], &mut reply),
         b"no-evict" => on_off(&args[2], &mut reply, |on| conn.session.no_evict = on),
         b"no-touch" => on_off(&args[2], &mut reply, |on| conn.session.no_touch = on),
+        b"import-source" if args[2].eq_ignore_ascii_case(b"off") => reply.ok(),
         b"import-source" => reply.error("ERR Server is not in import mode"),
         b"capa" => {
             conn.session.capa_redirect |= args.from(2).any(|a| a.eq_ignore_ascii_case(b"redirect"));
@@ -74,13 +75,13 @@ fn set_name(conn: &mut Conn, name: &[u8], reply: &mut Reply<'_>) {
 
 fn set_info(conn: &mut Conn, args: &Args<'_>, reply: &mut Reply<'_>) {
     let (option, value) = (&args[2], &args[3]);
-    let (field, name) = if option.eq_ignore_ascii_case(b"lib-name") {
-        (&mut conn.session.lib_name, "lib-name")
+    let name = String::from_utf8_lossy(option);
+    let field = if option.eq_ignore_ascii_case(b"lib-name") {
+        &mut conn.session.lib_name
     } else if option.eq_ignore_ascii_case(b"lib-ver") {
-        (&mut conn.session.lib_ver, "lib-ver")
+        &mut conn.session.lib_ver
     } else {
-        let option = String::from_utf8_lossy(option);
-        return reply.error_fmt(format_args!("ERR Unrecognized option '{option}'"));
+        return reply.error_fmt(format_args!("ERR Unrecognized option '{name}'"));
     };
     if !is_plain(value) {
         return reply.error_fmt(format_args!("ERR {name} cannot contain spaces, newlines or special characters."));

@@ -24,7 +24,7 @@ pub fn parse_list(args: &Args<'_>, databases: usize) -> Result<ClientFilter, Str
                 match text::parse_i64(arg) {
                     // an id that nobody has matches nobody
                     Some(id) => filter.ids.push(u64::try_from(id).unwrap_or(0)),
-                    None if count > 0 && arg.iter().any(u8::is_ascii_alphabetic) => break,
+                    None if count > 0 && is_option(args, i + 1 + count, databases) => break,
                     None => return Err("ERR Invalid client ID".to_string()),
                 }
                 count += 1;
@@ -35,6 +35,11 @@ pub fn parse_list(args: &Args<'_>, databases: usize) -> Result<ClientFilter, Str
         i = option(&mut filter, args, i, None, databases)?;
     }
     Ok(filter)
+}
+
+/// Whether an option that there is stands at this index, with a value behind it.
+fn is_option(args: &Args<'_>, at: usize, databases: usize) -> bool {
+    option(&mut ClientFilter::default(), args, at, None, databases).err().is_none_or(|why| why != errors::SYNTAX)
 }
 
 /// CLIENT KILL option value [option value ...]

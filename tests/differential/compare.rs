@@ -1,6 +1,30 @@
 //! When two replies count as equal. Exactly, but for the listed commands, each with its reason.
 
-use crate::common::Value;
+use crate::common::{Setup, Value};
+use crate::peers;
+
+/// The server that replies are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Oracle {
+    /// Debian's redis-server.
+    Redis70,
+    /// redis-server of the folder with newer servers.
+    Redis80,
+    /// valkey-server of the folder with newer servers.
+    Valkey91,
+}
+
+impl Oracle {
+    /// Which one a setup starts.
+    pub(crate) fn of(setup: &Setup) -> Oracle {
+        let ends = |name: &str| setup.program.last().is_some_and(|word| word.ends_with(name));
+        match () {
+            () if ends("valkey-server") => Oracle::Valkey91,
+            () if setup.program.len() > 1 => Oracle::Redis80,
+            () => Oracle::Redis70,
+        }
+    }
+}
 
 /// How the replies of one command are compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,10 +121,12 @@ const RULES: &[(&str, How, &str)] = &[
     ("HELLO", How::MapBut(&["id", "version", "server", "modules"]), "who answers is what differs"),
 ];
 
-/// Replies that may differ from those of Redis 7.0, because newer servers answer so too, or for a limit of ours: the
-/// command, what Redis 7.0 answers, what we may answer, which server does. Replies are written as in a failure's
-/// report; a `*` at the end stands for anything.
-const NEWER: &[(&str, &str, &str, &str)] = &[
+/// Exceptions: the command, what the other server answers, what we may answer, and why. Replies are written as in a
+/// failure's report; a `*` at the end stands for anything.
+pub(crate) type Exceptions = &'static [(&'static str, &'static str, &'static str, &'static str)];
+
+/// Replies that may differ from those of Redis 7.0, because newer servers answer so too, or for a limit of ours.
+const NEWER: Exceptions = &[
     ("TTL", ":922*", ":279*", "Pinion's expiry times end in the year 10889"),
     ("PTTL", ":922*", ":279*", "Pinion's expiry times end in the year 10889"),
     ("EXPIRETIME", ":922*", ":281474976711", "Pinion's expiry times end in the year 10889"),
@@ -151,8 +177,13 @@ const NEWER: &[(&str, &str, &str, &str)] = &[
 const SETTINGS: &[&str] = &[];
 
 /// Says why the replies differ; `None` if they count as equal.
-pub(crate) fn difference(args: &[Vec<u8>], theirs: &Value, ours: &Value) -> Option<String> {
-    if theirs == ours || as_newer_servers(args, theirs, ours) {
+pub(crate) fn difference(oracle: Oracle, args: &[Vec<u8>], theirs: &Value, ours: &Value) -> Option<String> {
+    let excused = || match oracle {
+        Oracle::Redis70 => listed(NEWER, args, theirs, ours),
+        Oracle::Redis80 => listed(peers::REDIS, args, theirs, ours),
+        Oracle::Valkey91 => listed(peers::VALKEY, args, theirs, ours),
+    };
+    if theirs == ours || excused() {
         return None;
     }
     if theirs.is_error() || ours.is_error() {
@@ -208,7 +239,7 @@ fn rule(args: &[Vec<u8>]) -> Option<How> {
     RULES.iter().find(|(command, ..)| names.iter().any(|n| n == command)).map(|(_, how, _)| *how)
 }
 
-fn as_newer_servers(args: &[Vec<u8>], theirs: &Value, ours: &Value) -> bool {
+fn listed(exceptions: Exceptions, args: &[Vec<u8>], theirs: &Value, ours: &Value) -> bool {
     let names = names(args);
     let matches = |pattern: &str, value: &Value| {
         let text = format!("{value:?}");
@@ -217,7 +248,7 @@ fn as_newer_servers(args: &[Vec<u8>], theirs: &Value, ours: &Value) -> bool {
     let known = |(command, a, b, _): &&(&str, &str, &str, &str)| {
         names.iter().any(|n| n == command) && matches(a, theirs) && matches(b, ours)
     };
-    NEWER.iter().find(known).is_some()
+    exceptions.iter().find(known).is_some()
 }
 
 /// The elements in an order of their own; of CONFIG GET, the pairs without the values that may differ.

@@ -5,7 +5,8 @@
 //! first seed, or `random`, `PINION_DIFF_WITHOUT` names commands to leave out (comma-separated), `PINION_DIFF_ONLY` the
 //! only ones to draw (the final state is read back all the same), and
 //! `PINION_DIFF_FAILURES` says after how many different failures to stop. `PINION_PEERS` is a root folder that holds
-//! newer valkey-server and redis-server; without it, what only those answer is not compared.
+//! newer valkey-server and redis-server; without it, what only those answer is not compared. `PINION_PEER` (valkey or
+//! redis) asks for one of them alone.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,6 +16,7 @@ mod commands;
 mod compare;
 mod grammar;
 mod pair;
+mod peers;
 mod pools;
 mod replay;
 mod talk;
@@ -138,7 +140,7 @@ fn replies_are_those_of_redis() {
         budget.only.is_empty() || words.any(|word| budget.only.contains(&word.to_lowercase()))
     };
     let lines = commands::EVERYWHERE.iter().chain(commands::RARELY).copied();
-    let menu = Menu::new(lines.filter(|(_, line)| wanted(line)));
+    let menu = Menu::new(lines.filter(|(_, line)| wanted(line))).tamed(peers::for_old_redis);
     compare_with(&Setup::oracle(), &Setup::all(), &menu, &budget);
 }
 
@@ -176,10 +178,14 @@ fn newer_commands_answer_as_on_newer_servers() {
         return;
     };
     for name in ["valkey", "redis"] {
+        if std::env::var("PINION_PEER").is_ok_and(|only| only != name) {
+            continue;
+        }
         let newer = commands::NEWER.iter().filter(|(server, ..)| *server == name || *server == "both");
         let help = commands::EVERYWHERE.iter().chain(commands::RARELY).copied();
         let menu = Menu::new(newer.map(|(_, weight, line)| (*weight * 4, *line)).chain(help));
         let peer = Setup::other(&format!("chroot {root} {name}-server"));
+        let menu = menu.tamed(if name == "valkey" { peers::for_valkey } else { peers::for_redis });
         compare_with(&peer, &Setup::all(), &menu, &Budget::from_env(20));
     }
 }

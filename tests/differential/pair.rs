@@ -3,7 +3,7 @@
 use crate::case::{Case, Command, shown};
 use crate::common::client::encode;
 use crate::common::{Client, Launch, Server, Setup, Value};
-use crate::compare::difference;
+use crate::compare::{Oracle, difference};
 use std::time::Duration;
 
 /// How long a reply may take before it counts as missing.
@@ -41,6 +41,7 @@ impl Mismatch {
 pub(crate) struct Pair {
     theirs: (Launch, Server),
     ours: (Launch, Server),
+    oracle: Oracle,
     /// The setup of the server under test.
     pub(crate) name: String,
 }
@@ -53,7 +54,8 @@ impl Pair {
             let server = launch.start();
             (launch, server)
         };
-        Pair { theirs: begin(theirs), ours: begin(ours), name: ours.name() }
+        let oracle = Oracle::of(theirs);
+        Pair { theirs: begin(theirs), ours: begin(ours), oracle, name: ours.name() }
     }
 
     /// Runs the case on both, from empty databases.
@@ -67,7 +69,7 @@ impl Pair {
             let (a, b) = (theirs.send(batch), ours.send(batch));
             let (a, b) = (theirs.replies(batch, a), ours.replies(batch, b));
             for ((command, theirs), ours) in batch.iter().zip(a).zip(b) {
-                if let Some(why) = differ(command, &mut queued, &theirs, &ours) {
+                if let Some(why) = differ(self.oracle, command, &mut queued, &theirs, &ours) {
                     return Some(Mismatch { at, command: command.clone(), theirs, ours, why });
                 }
                 at += 1;
@@ -78,7 +80,13 @@ impl Pair {
 }
 
 /// As `difference`, but looks into the reply of an EXEC: each element is compared as a reply to its command.
-fn differ(command: &Command, queued: &mut Vec<Command>, theirs: &Value, ours: &Value) -> Option<String> {
+fn differ(
+    oracle: Oracle,
+    command: &Command,
+    queued: &mut Vec<Command>,
+    theirs: &Value,
+    ours: &Value,
+) -> Option<String> {
     let is = |name: &[u8]| command[0].eq_ignore_ascii_case(name);
     // A MULTI inside another one is an error that changes nothing.
     if (is(b"MULTI") && !theirs.is_error()) || is(b"DISCARD") {
@@ -87,15 +95,15 @@ fn differ(command: &Command, queued: &mut Vec<Command>, theirs: &Value, ours: &V
     if *theirs == Value::Simple(b"QUEUED".to_vec()) {
         queued.push(command.clone());
     }
-    let (Value::Array(a), Value::Array(b)) = (theirs, ours) else { return difference(command, theirs, ours) };
+    let (Value::Array(a), Value::Array(b)) = (theirs, ours) else { return difference(oracle, command, theirs, ours) };
     if !is(b"EXEC") || a.len() != b.len() || a.len() != queued.len() {
-        return difference(command, theirs, ours);
+        return difference(oracle, command, theirs, ours);
     }
     let replies = a.iter().zip(b).zip(queued.drain(..));
     // A step of SCAN ends where each server's own table has it end.
     replies
         .filter(|(_, command)| !is_scan(command))
-        .find_map(|((a, b), command)| Some(format!("{}: {}", shown(&command), difference(&command, a, b)?)))
+        .find_map(|((a, b), command)| Some(format!("{}: {}", shown(&command), difference(oracle, &command, a, b)?)))
 }
 
 /// The commands to send together, from `at` on: a SCAN is alone, because it is a loop.

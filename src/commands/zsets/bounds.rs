@@ -7,17 +7,17 @@ use crate::types::zset::{LexBound, LexRange, ScoreRange};
 const NOT_SCORES: Refusal = "ERR min or max is not a float";
 const NOT_MEMBERS: Refusal = "ERR min or max not valid string range item";
 
-/// A number as C's `strtod` reads it where Redis asks that for the whole text: blanks in front, nothing at all and
-/// numbers beyond a double's range are allowed. No NaN.
+/// A number as Redis 8 and Valkey 9 read it: decimal, the whole text or up to a zero byte. Nothing at all is 0, what is
+/// beyond a double's range is infinite or 0. No NaN, no blanks, no hexadecimal digits.
 fn lenient(text: &[u8]) -> Option<f64> {
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    let text = text[..end].trim_ascii_start();
-    if text.is_empty() {
-        // Blanks alone are no number, so none of them is read.
-        return (end == 0).then_some(0.0);
+    if end == 0 {
+        return Some(0.0);
     }
-    if let Some(number) = text::parse_f64(text) {
-        return Some(number);
+    let text = &text[..end];
+    let infinite = text.iter().all(|byte| byte.is_ascii_alphabetic() || b"+-".contains(byte));
+    if infinite {
+        return text::parse_f64(text);
     }
     let plain = text.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte));
     std::str::from_utf8(text).ok().filter(|_| plain)?.parse().ok()
