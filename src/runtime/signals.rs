@@ -1,4 +1,5 @@
-//! SIGTERM, SIGINT and SIGPIPE: blocked in every thread, waited for by one. Never runs code in a signal handler.
+//! SIGTERM and SIGINT: blocked in every thread, waited for by one. Those that would end the process where a call's
+//! error tells enough are ignored. Never runs code in a signal handler.
 
 use std::io;
 
@@ -12,6 +13,7 @@ pub fn block() -> io::Result<()> {
         libc::sigaddset(&mut set, libc::SIGINT);
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         match libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) {
             0 => Ok(()),
             error => Err(io::Error::from_raw_os_error(error)),

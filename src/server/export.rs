@@ -18,7 +18,7 @@ use crate::types::rdb::{Flavor, VERSION_MIN, VERSION_REDIS, VERSION_STREAM_3, VE
 use crate::types::stream::Stream;
 use crate::types::table::Key;
 use crate::types::value::{Value, View};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -154,19 +154,7 @@ fn export(order: &Order) -> Result<(), String> {
 
 /// The one log of ours in a data directory.
 fn find(dir: &Path) -> Result<Folder, String> {
-    let wrong = |error: io::Error| format!("{}: {error}", dir.display());
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(wrong)? {
-        let path = entry.map_err(wrong)?.path();
-        // folders that cannot be read hold no log that could
-        for file in fs::read_dir(&path).into_iter().flatten().flatten() {
-            let file = file.path();
-            let name = file.file_stem().and_then(OsStr::to_str).filter(|name| !name.starts_with("temp-"));
-            if let Some(name) = name.filter(|_| file.extension() == Some(OsStr::new("pinion"))) {
-                found.push(Folder { path: path.clone(), name: name.into() });
-            }
-        }
-    }
+    let mut found = Folder::find(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     match (found.pop(), found.pop()) {
         (Some(folder), None) => Ok(folder),
         (None, _) => Err(format!(

@@ -49,6 +49,14 @@ pub fn limit_open_files(command: &mut Command, files: u64) {
     }
 }
 
+/// Lets a process that runs make no file longer than `bytes`.
+pub fn limit_file_bytes(pid: u32, bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: the call reads a live rlimit and writes nothing.
+    let result = unsafe { libc::prlimit(pid as libc::pid_t, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+    assert_eq!(result, 0, "RLIMIT_FSIZE: {}", io::Error::last_os_error());
+}
+
 /// Sets a socket's receive buffer, bytes: a small one makes back-pressure show early.
 pub fn set_receive_buffer(socket: &impl AsRawFd, bytes: i32) {
     // SAFETY: the option value is a live i32 and its size is given.

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A data directory that outlives its servers.
-struct Data(PathBuf);
+pub(crate) struct Data(pub(crate) PathBuf);
 
 impl Data {
-    fn new() -> Data {
+    pub(crate) fn new() -> Data {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = format!("data-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -20,12 +20,12 @@ impl Data {
         Data(path)
     }
 
-    fn launch(&self, setup: &Setup, policy: &str) -> Launch {
+    pub(crate) fn launch(&self, setup: &Setup, policy: &str) -> Launch {
         let line = format!("--dir {} --appendonly yes --appendfsync {policy}", self.0.display());
         Launch::new(setup).args(&line).args("--enable-debug-command yes")
     }
 
-    fn logs(&self) -> PathBuf {
+    pub(crate) fn logs(&self) -> PathBuf {
         self.0.join("appendonlydir")
     }
 }
@@ -38,7 +38,7 @@ impl Drop for Data {
 
 const POLICIES: [&str; 3] = ["always", "everysec", "no"];
 
-fn kill(mut server: Server) {
+pub(crate) fn kill(mut server: Server) {
     server.signal(libc::SIGKILL);
     server.wait_exit();
 }
@@ -227,7 +227,7 @@ fn an_orderly_end_leaves_files_without_slack_and_runs_add_up() {
 }
 
 /// The segments of a log that hold something, in order.
-fn segments(data: &Data) -> Vec<PathBuf> {
+pub(crate) fn segments(data: &Data) -> Vec<PathBuf> {
     let files = fs::read_dir(data.logs()).expect("the logs").map(|file| file.expect("a file").path());
     let mut logs: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "log")).collect();
     logs.retain(|path| fs::metadata(path).expect("a file").len() > 0);

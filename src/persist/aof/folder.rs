@@ -5,7 +5,7 @@ use crate::runtime::files::preallocate;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where a server's logs are.
@@ -61,6 +61,44 @@ pub struct OpenSegment {
 }
 
 impl Folder {
+    /// The logs that `dir` itself or a folder in it holds the manifests of.
+    pub fn find(dir: &Path) -> io::Result<Vec<Folder>> {
+        let mut found = Vec::new();
+        let mut folders = vec![dir.to_path_buf()];
+        for entry in fs::read_dir(dir)? {
+            folders.push(entry?.path());
+        }
+        for path in folders {
+            // folders that cannot be read hold no log that could
+            for file in fs::read_dir(&path).into_iter().flatten().flatten() {
+                found.extend(Folder::of_manifest(&file.path()));
+            }
+        }
+        found.sort_by_key(Folder::manifest_path);
+        Ok(found)
+    }
+
+    /// The log whose manifest has this path.
+    pub fn of_manifest(path: &Path) -> Option<Folder> {
+        let name = path.file_name()?.to_str()?.strip_suffix(".pinion")?;
+        let folder = Folder { path: path.parent()?.to_path_buf(), name: name.into() };
+        (!name.starts_with("temp-")).then_some(folder)
+    }
+
+    /// The log that a segment with this path is of.
+    pub fn of_segment(path: &Path) -> Option<Folder> {
+        let name = path.file_name()?.to_str()?;
+        let (at, _) = name.rmatch_indices('.').nth(3)?;
+        segment_of(&name[at + 1..])?;
+        Some(Folder { path: path.parent()?.to_path_buf(), name: name[..at].into() })
+    }
+
+    /// The segments of this shard in this run from `number` on, as far as there are any.
+    pub fn segments_from(&self, id: SegmentId) -> impl Iterator<Item = PathBuf> {
+        let paths = (id.number..).map(move |number| self.segment_path(SegmentId { number, ..id }));
+        paths.take_while(|path| path.exists())
+    }
+
     /// The manifest's path.
     pub fn manifest_path(&self) -> PathBuf {
         self.path.join(format!("{}.pinion", self.name))
@@ -130,5 +168,22 @@ impl Folder {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_know_their_log() {
+        let folder = Folder { path: "/data/logs".into(), name: "a.b".into() };
+        let id = SegmentId { set: 12, shard: 3, number: 4 };
+        assert_eq!(Folder::of_segment(&folder.segment_path(id)), Some(folder.clone()));
+        assert_eq!(Folder::of_manifest(&folder.manifest_path()), Some(folder));
+        for other in ["/x/a.log", "/x/a.1.2.log", "/x/a.1.2.x.log", "/x/a.1.base.rdb", "/x/temp-a.pinion"] {
+            let path = Path::new(other);
+            assert!(Folder::of_segment(path).is_none() && Folder::of_manifest(path).is_none(), "{other}");
+        }
     }
 }

@@ -19,6 +19,8 @@ pub struct Damage {
     pub offset: u64,
     /// What is wrong.
     pub why: String,
+    /// The segment that the file is.
+    pub segment: SegmentId,
 }
 
 /// A tail that was being written when the machine stopped.
@@ -124,13 +126,16 @@ fn walk(folder: &Folder, set: &Set, shard: u16, visit: &mut Visit<'_>) -> Result
     let mut sequence = begin.sequence;
     let first = SegmentId { set: set.number, shard, number: begin.segment };
     let mut walked = Walked { torn: None, bytes: 0, end: (first, 0) };
-    let first = folder.segment_path(first);
-    let unreadable = |error: std::io::Error| Damage { file: first.clone(), offset: 0, why: error.to_string() };
-    let mut bytes = fs::read(&first).map_err(unreadable)?;
+    let unreadable = |segment: SegmentId, error: std::io::Error| {
+        let file = folder.segment_path(segment);
+        Damage { file, offset: 0, why: error.to_string(), segment }
+    };
+    let mut bytes = fs::read(folder.segment_path(first)).map_err(|error| unreadable(first, error))?;
     for number in begin.segment.. {
         let id = SegmentId { set: set.number, shard, number };
         let file = folder.segment_path(id);
-        let damage = |offset: usize, why: String| Damage { file: file.clone(), offset: offset as u64, why };
+        let damage =
+            |offset: usize, why: String| Damage { file: file.clone(), offset: offset as u64, why, segment: id };
         let mut at = 0;
         bytes = loop {
             let expected = Place { epoch: id.epoch(), shard, sequence };
@@ -138,11 +143,10 @@ fn walk(folder: &Folder, set: &Set, shard: u16, visit: &mut Visit<'_>) -> Result
                 Ok(found) => found,
                 Err(broken) => {
                     let next = SegmentId { number: number + 1, ..id };
-                    let path = folder.segment_path(next);
-                    let following = match fs::read(&path) {
+                    let following = match fs::read(folder.segment_path(next)) {
                         Ok(bytes) => bytes,
                         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-                        Err(error) => return Err(Damage { file: path, offset: 0, why: error.to_string() }),
+                        Err(error) => return Err(unreadable(next, error)),
                     };
                     let there = Place { epoch: next.epoch(), ..expected };
                     if block::read(&following, there).is_ok() {

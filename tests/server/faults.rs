@@ -1,0 +1,163 @@
+//! Disks that are full or refuse, folders that are missing, taken or somebody else's: what operators and clients are
+//! told, and that the server goes on or ends as its policy says.
+
+use crate::aof::{Data, kill};
+use crate::common::client::encode;
+use crate::common::server::free_port;
+use crate::common::{Client, Launch, Server, Setup, sys, wait_until};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn refused(launch: &Launch) -> String {
+    let (status, log) = launch.start_failing(free_port("127.0.0.1"));
+    assert_eq!(status.code(), Some(1), "{log}");
+    log
+}
+
+/// Writes until something is refused; what that said, or nothing if the connection broke.
+fn fill(client: &mut Client) -> Option<String> {
+    let value = "v".repeat(10_000);
+    for n in 0..10_000 {
+        if client.stream.write_all(&encode(&["SET", &format!("key{n}"), &value])).is_err() {
+            return None;
+        }
+        match client.try_recv() {
+            Ok(Some(reply)) if reply.is_error() => return Some(reply.text()),
+            Ok(Some(_)) => {}
+            _ => return None,
+        }
+    }
+    panic!("nothing was refused");
+}
+
+/// A server whose disk is full, under a policy that lets it go on.
+fn goes_on(mut server: Server, why: &str) {
+    let mut client = server.client();
+    let refusal = fill(&mut client).expect("the server goes on");
+    assert_eq!(refusal, format!("MISCONF Errors writing to the AOF file: {why}"));
+    assert!(client.run("INFO persistence").text().contains("aof_last_write_status:err\r\n"));
+    assert_eq!(client.run("GET key0").bytes().len(), 10_000, "reads go on");
+    assert!(client.run("DEL key0").text().starts_with("MISCONF "));
+    assert!(client.run("DEBUG SLEEP 0").text() == "OK");
+    let log = server.log();
+    assert!(log.contains(&format!("The append-only file cannot be written: {why}")), "{log}");
+    assert!(log.contains("Writes are refused from now on"), "{log}");
+    server.assert_alive();
+    kill(server);
+}
+
+/// One that must not.
+fn ends(mut server: Server, why: &str) {
+    let mut client = server.client();
+    assert_eq!(fill(&mut client), None, "nothing that is not durable is answered");
+    let status = server.wait_exit();
+    let log = server.log();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let line = format!("The append-only file cannot be written: {why}");
+    assert!(log.contains(&line) && log.contains("With appendfsync always nothing more may be acknowledged"), "{log}");
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_a_full_disk() {
+    for policy in ["everysec", "no", "always"] {
+        let data = Data::new();
+        let setup = Setup::typical();
+        let server = data.launch(&setup, policy).start();
+        sys::limit_file_bytes(server.pid(), 400_000);
+        match policy {
+            "always" => ends(server, "File too large"),
+            _ => goes_on(server, "File too large"),
+        }
+        // what was written is there again
+        let server = data.launch(&setup, policy).start();
+        wait_until("it is loaded", || server.client().run("PING").text() == "PONG");
+        assert_eq!(server.client().run("GET key0").bytes().len(), 10_000);
+    }
+}
+
+/// A small file system, gone in the end.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// `None` where this process may not mount.
+    fn new(name: &str, bytes: &str) -> Option<Mount> {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mount-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        let options = format!("size={bytes}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).output();
+        let is_mounted = mounted.is_ok_and(|output| output.status.success());
+        if !is_mounted {
+            println!("no file system can be mounted here");
+            let _ = fs::remove_dir(&path);
+        }
+        is_mounted.then_some(Mount(path))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_or_ends_the_server() {
+    for policy in ["everysec", "always"] {
+        let Some(mount) = Mount::new(policy, "2m") else { return };
+        let args = format!("--dir {} --appendonly yes --appendfsync {policy}", mount.0.display());
+        let server = Launch::new(&Setup::typical()).args(&args).args("--enable-debug-command yes").start();
+        match policy {
+            "always" => ends(server, "No space left on device"),
+            _ => goes_on(server, "No space left on device"),
+        }
+    }
+}
+
+#[test]
+fn folders_that_cannot_be_used_are_named() {
+    let (data, setup) = (Data::new(), Setup::typical());
+    let name = data.0.canonicalize().expect("it is there").display().to_string();
+    let server = data.launch(&setup, "everysec").start();
+    let log = refused(&data.launch(&setup, "everysec"));
+    assert!(log.contains(&format!("Another server uses the data directory {name}: stop that one")), "{log}");
+    kill(server);
+    let log = refused(&Launch::new(&setup).args("--appendonly yes --dir /there/is/no/folder"));
+    assert!(log.contains("/there/is/no/folder") && log.contains("No such file or directory"), "{log}");
+    let file = data.0.join("file");
+    fs::write(&file, "").expect("written");
+    let log = refused(&Launch::new(&setup).args(&format!("--appendonly yes --dir {}", file.display())));
+    assert!(log.contains(&file.display().to_string()) && log.contains("Not a directory"), "{log}");
+    let logs = data.0.join("logs");
+    fs::write(&logs, "").expect("written");
+    let log = refused(&data.launch(&setup, "everysec").args("--appenddirname logs"));
+    assert!(log.contains(&logs.display().to_string()), "{log}");
+    let manifest = data.logs().join("appendonly.aof.pinion");
+    fs::write(&manifest, "something else\n").expect("written");
+    let log = refused(&data.launch(&setup, "everysec"));
+    assert!(log.contains(&manifest.display().to_string()) && log.contains("line 1: not a manifest"), "{log}");
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_named_with_its_owner() {
+    let folder = std::env::temp_dir().join(format!("pinion-owner-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let program = folder.join("pinion");
+    fs::copy(env!("CARGO_BIN_EXE_pinion"), &program).expect("copied");
+    let drop_rights = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let can = Command::new(drop_rights[0]).args(&drop_rights[1..]).arg(&program).arg("--version").output();
+    if can.is_ok_and(|output| output.status.success()) {
+        let mut setup = Setup::typical();
+        let words = drop_rights.iter().map(ToString::to_string);
+        setup.program = words.chain([program.display().to_string()]).collect();
+        let args = format!("--appendonly yes --dir {}", folder.display());
+        let log = refused(&Launch::new(&setup).args(&args));
+        let text = format!("Cannot write to the data directory {}: Permission denied", folder.display());
+        assert!(log.contains(&text) && log.contains("it belongs to user 0, not to 65534"), "{log}");
+    } else {
+        println!("nobody else can be had here");
+    }
+    fs::remove_dir_all(&folder).expect("removed");
+}
