@@ -1,6 +1,7 @@
 //! The functions behind the server's own commands: each takes the connection's worker, gathers what the command needs
 //! from all cores, and hands it to the pure functions of this layer.
 
+use crate::admin::config::refusal;
 use crate::admin::info::Sections;
 use crate::admin::latency::LatencyFacts;
 use crate::admin::save::{self, ShutdownHow};
@@ -8,7 +9,7 @@ use crate::admin::slowlog::{CommandLogs, LogKind, Record};
 use crate::admin::state::AdminState;
 use crate::admin::{collect, command as command_replies, log};
 use crate::base::bytes::OutBuf;
-use crate::base::config::Allowed;
+use crate::base::config::{Allowed, Config};
 use crate::base::limits;
 use crate::base::stats::Histogram;
 use crate::commands::args::{Args, lay_out};
@@ -17,6 +18,7 @@ use crate::commands::errors;
 use crate::commands::table::{CommandId, CommandTable, Resolved};
 use crate::net::client;
 use crate::net::connection::Conn;
+use crate::net::loading::LOADING;
 use crate::net::noted::NotedKind;
 use crate::net::subscribe;
 use crate::net::worker::Worker;
@@ -50,20 +52,7 @@ pub fn config(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
                 reply.bulk(&value);
             }
         }
-        b"set" => {
-            let mut store = state.store();
-            match store.set(&rest, conn.local) {
-                Ok(_) => {
-                    let config = store.current.clone();
-                    log::apply(&config);
-                    shared.publish(config);
-                    drop(store);
-                    worker.refresh_config();
-                    reply.ok();
-                }
-                Err(error) => reply.error(&error),
-            }
-        }
+        b"set" => return config_set(worker, conn, &rest, out),
         b"rewrite" => match state.store().rewrite() {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(&error),
@@ -77,6 +66,43 @@ pub fn config(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
         _ => errors::unknown_subcommand(args, &mut reply),
     }
     Outcome::Done
+}
+
+/// CONFIG SET name value ...: what cannot be put into effect is taken back.
+fn config_set(worker: &mut Worker, conn: &mut Conn, pairs: &[&[u8]], out: &mut OutBuf) -> Outcome {
+    let shared = worker.shared.clone();
+    let names_log = pairs.iter().step_by(2).any(|name| name.eq_ignore_ascii_case(b"appendonly"));
+    if names_log && shared.loading.is_active() {
+        Reply::new(out, conn.session.proto).error(LOADING);
+        return Outcome::Done;
+    }
+    let mut store = shared.admin::<AdminState>().store();
+    let publish = |worker: &mut Worker, config: Config| {
+        log::apply(&config);
+        worker.shared.publish(config);
+        worker.refresh_config();
+    };
+    let changes = match store.set(pairs, conn.local) {
+        Ok(changes) => changes,
+        Err(error) => {
+            Reply::new(out, conn.session.proto).error(&error);
+            return Outcome::Done;
+        }
+    };
+    publish(worker, store.current.clone());
+    if !changes.names.contains(&"appendonly") {
+        Reply::new(out, conn.session.proto).ok();
+        return Outcome::Done;
+    }
+    match save::switch_log(worker, conn, out) {
+        Ok(outcome) => outcome,
+        Err(why) => {
+            store.undo(changes);
+            publish(worker, store.current.clone());
+            Reply::new(out, conn.session.proto).error(&refusal(b"appendonly", &why));
+            Outcome::Done
+        }
+    }
 }
 
 /// ROLE: a master whose stream of changes nobody follows.

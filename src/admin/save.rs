@@ -4,6 +4,10 @@
 //! A save belongs to the process; whichever core begins it has the shards make the cut. When it is over, the first core
 //! that notices does the accounts, and each core answers the clients of its own that waited.
 
+mod rewrites;
+
+pub use rewrites::{bgrewriteaof, switch_log};
+
 use crate::admin::log;
 use crate::admin::state::AdminState;
 use crate::base::bytes::OutBuf;
@@ -15,15 +19,15 @@ use crate::net::connection::Conn;
 use crate::net::saving::{SaveWaiter, Waits};
 use crate::net::shared::Shared;
 use crate::net::worker::Worker;
-use crate::persist::aof::folder::Folder;
 use crate::persist::rdb_save::{self, SaveJob, SaveTerms, Saved};
 use crate::resp::reply::{Proto, Reply};
 use crate::runtime::{alloc, signals};
-use crate::shard::snapshot::CutOrder;
+use crate::shard::snapshot::{CutOrder, JournalCut};
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::message::ConnId;
 use crate::txn::router::Outcome;
 use crate::types::rdb::Flavor;
+use rewrites::{RewriteState, Switch};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,8 +37,6 @@ const RETRY_S: u64 = 5;
 const IN_PROGRESS: &str = "ERR Background save already in progress";
 const ANOTHER: &str = "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in \
 order to schedule a BGSAVE whenever possible.";
-const REWRITE_STARTED: &str = "Background append only file rewriting started";
-const REWRITE_SCHEDULED: &str = "Background append only file rewriting scheduled";
 const STARTED: &str = "Background saving started";
 
 /// What is known of saves; one per process.
@@ -49,19 +51,8 @@ pub struct SaveState {
     last_failed: bool,
     last_took_s: Option<u64>,
     saves: u64,
-    /// Rewrites of the log.
+    /// The log and its rewrites.
     rewrites: RewriteState,
-}
-
-/// What is known of rewrites of the log.
-#[derive(Debug, Default)]
-struct RewriteState {
-    scheduled: bool,
-    last_try_s: u64,
-    last_failed: bool,
-    last_took_s: Option<u64>,
-    count: u64,
-    failures: u64,
 }
 
 #[derive(Debug)]
@@ -116,9 +107,20 @@ pub struct SaveFigures {
 }
 
 impl SaveState {
-    /// Nothing was saved yet; the time of the start stands for that.
-    pub fn new(now_s: u64) -> Self {
-        SaveState { last_save_s: now_s, ..SaveState::default() }
+    /// Nothing was saved yet; the time of the start stands for that. `logs`: there is a log from the start on.
+    pub fn new(now_s: u64, logs: bool) -> Self {
+        let switch = if logs { Switch::On } else { Switch::Off };
+        let rewrites = RewriteState { switch, ..RewriteState::default() };
+        SaveState { last_save_s: now_s, rewrites, ..SaveState::default() }
+    }
+
+    fn is_rewriting(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.what == What::Rewrite)
+    }
+
+    /// Whether the next save should wait a little, as the last one failed.
+    fn rests(&self, now_s: u64) -> bool {
+        self.last_failed && now_s.saturating_sub(self.last_try_s) <= RETRY_S
     }
 
     /// For INFO.
@@ -155,10 +157,9 @@ impl SaveState {
 
     /// Whether a save point asks for a snapshot: the point.
     fn due(&self, config: &Config, changes: u64, now_s: u64) -> Option<(u64, u64)> {
-        let rests = self.last_failed && now_s.saturating_sub(self.last_try_s) <= RETRY_S;
         let reached = |seconds, least| changes >= least && now_s.saturating_sub(self.last_save_s) > seconds;
         let mut points = config.save.iter().map(|point| (point.seconds, point.changes));
-        points.find(|(seconds, least)| !rests && reached(*seconds, *least))
+        points.find(|(seconds, least)| reached(*seconds, *least))
     }
 }
 
@@ -176,6 +177,20 @@ struct Start {
     what: What,
     /// The shards stay locked: nothing may change after it.
     last: bool,
+    /// The order's reply.
+    reply: &'static str,
+}
+
+impl Start {
+    /// One that nobody is told of.
+    fn quiet(what: What) -> Start {
+        Start { whose: None, what, last: false, reply: STARTED }
+    }
+
+    /// One whose order's reply is the reply to the client's command.
+    fn of(what: What, conn: &Conn) -> Start {
+        Start { whose: Some((conn.id, conn.next_seq())), ..Start::quiet(what) }
+    }
 }
 
 /// Begins a save, unless one is under way ([`IN_PROGRESS`]). An error is for the log.
@@ -190,17 +205,16 @@ fn begin(worker: &mut Worker, start: &Start) -> Result<Arc<SaveJob>, String> {
     }
     saves.last_id += 1;
     let id = saves.last_id;
-    let log = if start.what == What::Rewrite {
+    let (log, journal) = if start.what == What::Rewrite {
         saves.rewrites.last_try_s = now_ms / 1000;
-        let set = worker.log_set().ok_or("There is no append-only file to rewrite, or it cannot be written")?;
-        let path = PathBuf::from(&config.dir).join(&config.appenddirname);
-        Some((Folder { path, name: config.appendfilename.clone() }, set))
+        let (log, journal) = rewrites::begin_log(worker, state, saves.rewrites.switch)?;
+        (Some(log), journal)
     } else {
         saves.last_try_s = now_ms / 1000;
-        None
+        (None, JournalCut::None)
     };
     let (dir, name) = match &log {
-        Some((folder, set)) => (folder.path.clone(), folder.base_name(*set, id)),
+        Some(log) => (log.folder.path.clone(), log.folder.base_name(log.number, id)),
         None => (PathBuf::from(&config.dir), config.dbfilename.clone()),
     };
     let terms = SaveTerms {
@@ -220,16 +234,25 @@ fn begin(worker: &mut Worker, start: &Start) -> Result<Arc<SaveJob>, String> {
         tell.save_over.fetch_max(id, Ordering::Release);
         tell.ring_all();
     };
-    let job = rdb_save::start(id, terms, ended)?;
+    let job = rdb_save::start(id, terms, ended).inspect_err(|_| {
+        if journal == JournalCut::Begin {
+            shared.drop_new_logs();
+        }
+    })?;
     shared.set_save_job(Some(job.clone()));
     saves.running = Some(Running { job: job.clone(), started_ms: now_ms, what: start.what });
+    match start.what {
+        What::Save => {}
+        What::Background => saves.scheduled = false,
+        What::Rewrite => saves.rewrites.scheduled = false,
+    }
     drop(saves);
     let order = CutOrder {
         id,
         compress: config.rdb_compression,
         flavor: flavor(config),
-        reply: if start.what == What::Rewrite { REWRITE_STARTED } else { STARTED },
-        rewrites: start.what == What::Rewrite,
+        reply: start.reply,
+        journal,
         last: start.last,
     };
     worker.router.cut(start.whose, order);
@@ -255,7 +278,7 @@ pub fn save(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut Ou
         worker.saving.waiters.push(SaveWaiter { job, conn: conn.id, seq: conn.next_seq(), waits: Waits::SaveTurn });
         return Outcome::Stalls;
     }
-    match begin(worker, &Start { whose: None, what: What::Save, last: false }) {
+    match begin(worker, &Start::quiet(What::Save)) {
         Ok(job) => {
             let waiter = SaveWaiter { job, conn: conn.id, seq: conn.next_seq(), waits: Waits::Save };
             worker.saving.waiters.push(waiter);
@@ -297,7 +320,7 @@ pub fn bgsave(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
             return Outcome::Done;
         }
     }
-    let rewriting = saves.running.as_ref().is_some_and(|running| running.what == What::Rewrite);
+    let rewriting = saves.is_rewriting();
     if saves.running.is_some() && !rewriting {
         reply.error(IN_PROGRESS);
         return Outcome::Done;
@@ -313,43 +336,13 @@ pub fn bgsave(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
         return Outcome::Done;
     }
     drop(saves);
-    match begin(worker, &Start { whose: Some((conn.id, conn.next_seq())), what: What::Background, last: false }) {
+    match begin(worker, &Start::of(What::Background, conn)) {
         Ok(_) => {
             log::notice(STARTED);
             Outcome::Stalls
         }
         Err(line) => {
             refuse(&line, &mut reply);
-            Outcome::Done
-        }
-    }
-}
-
-/// BGREWRITEAOF
-pub fn bgrewriteaof(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
-    let mut reply = Reply::new(out, conn.session.proto);
-    let shared = worker.shared.clone();
-    let mut saves = shared.admin::<AdminState>().saves();
-    if saves.running.as_ref().is_some_and(|running| running.what == What::Rewrite) {
-        reply.error("ERR Background append only file rewriting already in progress");
-        return Outcome::Done;
-    }
-    if saves.running.is_some() || conn.stalled {
-        saves.rewrites.scheduled = true;
-        reply.simple(REWRITE_SCHEDULED);
-        return Outcome::Done;
-    }
-    drop(saves);
-    match begin(worker, &Start { whose: Some((conn.id, conn.next_seq())), what: What::Rewrite, last: false }) {
-        Ok(_) => {
-            log::notice(REWRITE_STARTED);
-            Outcome::Stalls
-        }
-        Err(line) => {
-            log::warning(&line);
-            reply.error(
-                "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
-            );
             Outcome::Done
         }
     }
@@ -386,6 +379,14 @@ pub fn shut_down(worker: &mut Worker, whose: Option<(ConnId, u32)>, how: Shutdow
     let whole = !shared.loading.is_active();
     let wanted = whole && (how.save || (!how.nosave && !worker.config.save.is_empty()));
     let saves = state.saves();
+    if rewrites::writes_first_base(&saves) {
+        if !how.force {
+            log::warning("Writing initial AOF, can't exit.");
+            drop(saves);
+            return shutdown_refused(worker, whose);
+        }
+        log::warning("Writing initial AOF. Exit anyway.");
+    }
     if let Some(running) = &saves.running {
         running.job.give_up();
         if wanted {
@@ -402,7 +403,7 @@ pub fn shut_down(worker: &mut Worker, whose: Option<(ConnId, u32)>, how: Shutdow
         return Outcome::Stalls;
     }
     log::notice("Saving the final RDB snapshot before exiting.");
-    match begin(worker, &Start { whose: None, what: What::Save, last: true }) {
+    match begin(worker, &Start { last: true, ..Start::quiet(What::Save) }) {
         Ok(job) => {
             let (conn, seq) = whose.unwrap_or((ConnId::NOBODY, 0));
             worker.saving.waiters.push(SaveWaiter { job, conn, seq, waits: Waits::Shutdown { force: how.force } });
@@ -427,9 +428,14 @@ fn shutdown_failed(worker: &mut Worker, whose: Option<(ConnId, u32)>, force: boo
         return end(&worker.shared);
     }
     log::warning("Error trying to save the DB, can't exit.");
+    shutdown_refused(worker, whose);
+}
+
+fn shutdown_refused(worker: &mut Worker, whose: Option<(ConnId, u32)>) -> Outcome {
     if let Some((conn, seq)) = whose {
         answer(worker, conn, seq, |reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
     }
+    Outcome::Stalls
 }
 
 fn answer(worker: &mut Worker, conn: ConnId, seq: u32, write: impl FnOnce(&mut Reply<'_>)) {
@@ -448,6 +454,7 @@ pub fn after_run(worker: &mut Worker) {
         answer_waiters(worker);
         worker.deliver_finished();
     }
+    rewrites::answer_log_waiters(worker);
     if worker.router.core == 0
         && let Some(how) = worker.shared.take_signal()
     {
@@ -466,7 +473,7 @@ fn settle(worker: &mut Worker) {
     let now_ms = worker.clock.unix_ms();
     let took_s = Some(now_ms.saturating_sub(running.started_ms) / 1000);
     if running.what == What::Rewrite {
-        settle_rewrite(&shared, &mut saves.rewrites, took_s, &result);
+        rewrites::settle(&shared, &mut saves.rewrites, took_s, &running.job);
         return;
     }
     let background = running.what == What::Background;
@@ -494,23 +501,6 @@ fn settle(worker: &mut Worker) {
     shared.save_failed.store(saves.last_failed, Ordering::Relaxed);
 }
 
-fn settle_rewrite(shared: &Shared, rewrites: &mut RewriteState, took_s: Option<u64>, result: &Result<Saved, String>) {
-    rewrites.last_took_s = took_s;
-    rewrites.last_failed = result.is_err();
-    match result {
-        Ok(saved) => {
-            shared.log_base_bytes.store(saved.bytes, Ordering::Relaxed);
-            rewrites.count += 1;
-            rewrites.failures = 0;
-            log::notice("Background AOF rewrite finished successfully");
-        }
-        Err(line) => {
-            rewrites.failures += 1;
-            log::warning(&format!("Background AOF rewrite terminated with error: {line}"));
-        }
-    }
-}
-
 /// Answers the clients of this core that waited for saves that are over.
 fn answer_waiters(worker: &mut Worker) {
     let (over, waiting) = std::mem::take(&mut worker.saving.waiters).into_iter().partition(|w| w.job.is_over());
@@ -523,7 +513,7 @@ fn answer_waiters(worker: &mut Worker) {
             Waits::Save => answer(worker, conn, seq, |reply| reply.error("ERR")),
             Waits::Shutdown { .. } if saved => end(&worker.shared),
             Waits::Shutdown { force } => shutdown_failed(worker, Some((conn, seq)), force),
-            Waits::SaveTurn => match begin(worker, &Start { whose: None, what: What::Save, last: false }) {
+            Waits::SaveTurn => match begin(worker, &Start::quiet(What::Save)) {
                 Ok(job) => worker.saving.waiters.push(SaveWaiter { job, conn, seq, waits: Waits::Save }),
                 Err(line) => answer(worker, conn, seq, |reply| refuse(&line, reply)),
             },
@@ -539,51 +529,35 @@ fn answer_waiters(worker: &mut Worker) {
 pub fn cron(worker: &mut Worker) {
     let shared = worker.shared.clone();
     let now_s = worker.clock.unix_ms() / 1000;
-    let what = {
-        let saves = shared.admin::<AdminState>().saves();
-        if saves.running.is_some() || shared.is_ending() || shared.loading.is_active() {
-            return;
-        }
-        let rests = saves.last_failed && now_s.saturating_sub(saves.last_try_s) <= RETRY_S;
-        let changes = shared.total(|core| &core.dirty);
-        if let Some((seconds, least)) = saves.due(&worker.config, changes, now_s) {
+    rewrites::go_on(worker);
+    let saves = shared.admin::<AdminState>().saves();
+    if saves.running.is_some() || shared.is_ending() || shared.loading.is_active() {
+        return;
+    }
+    let changes = shared.total(|core| &core.dirty);
+    let point = saves.due(&worker.config, changes, now_s);
+    let what = if (point.is_some() || saves.scheduled) && !saves.rests(now_s) {
+        if let Some((seconds, least)) = point {
             log::notice(&format!("{least} changes in {seconds} seconds. Saving..."));
-            What::Background
-        } else if saves.scheduled && !rests {
-            What::Background
-        } else if rewrite_is_due(worker, &saves.rewrites, now_s) {
-            What::Rewrite
-        } else {
-            return;
         }
+        What::Background
+    } else if rewrites::is_due(worker, &saves, now_s) {
+        What::Rewrite
+    } else {
+        return;
     };
-    {
-        let mut saves = shared.admin::<AdminState>().saves();
-        let scheduled = if what == What::Rewrite { &mut saves.rewrites.scheduled } else { &mut saves.scheduled };
-        *scheduled = false;
+    drop(saves);
+    match begin(worker, &Start::quiet(what)) {
+        Ok(_) => log::notice(if what == What::Rewrite { rewrites::STARTED } else { STARTED }),
+        Err(line) => {
+            log::warning(&line);
+            let mut saves = shared.admin::<AdminState>().saves();
+            match what {
+                What::Rewrite => rewrites::could_not_begin(&mut saves.rewrites),
+                _ => saves.last_failed = true,
+            }
+        }
     }
-    match begin(worker, &Start { whose: None, what, last: false }) {
-        Ok(_) => log::notice(if what == What::Rewrite { REWRITE_STARTED } else { STARTED }),
-        Err(line) => log::warning(&line),
-    }
-}
-
-/// Whether the log has grown as far as `auto-aof-rewrite-*` allow, or a rewrite was scheduled.
-fn rewrite_is_due(worker: &Worker, rewrites: &RewriteState, now_s: u64) -> bool {
-    let (shared, config) = (&worker.shared, &worker.config);
-    let rests = rewrites.last_failed && now_s.saturating_sub(rewrites.last_try_s) <= RETRY_S;
-    if rests || worker.log_set().is_none() {
-        return false;
-    }
-    let base = shared.log_base_bytes.load(Ordering::Relaxed);
-    let bytes = base + shared.total(|core| &core.log_bytes);
-    let percent = u64::from(config.auto_aof_rewrite_percentage);
-    let grown = (bytes - base) * 100 / base.max(1);
-    if percent > 0 && bytes > config.auto_aof_rewrite_min_size && grown >= percent {
-        log::notice(&format!("Starting automatic rewriting of AOF on {grown}% growth"));
-        return true;
-    }
-    rewrites.scheduled
 }
 
 #[cfg(test)]

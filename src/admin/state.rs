@@ -8,6 +8,8 @@ use crate::admin::save::SaveState;
 use crate::admin::slowlog::CommandLogs;
 use crate::base::clock;
 use crate::base::stats::{Random, Rate};
+use crate::persist::lock::{FolderLock, lock as lock_folder};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How fast things happen.
@@ -30,6 +32,7 @@ pub struct AdminState {
     memory: Mutex<MemoryWatch>,
     rates: Mutex<Rates>,
     saves: Mutex<SaveState>,
+    folder_lock: Mutex<Option<FolderLock>>,
     replication_id: Mutex<String>,
     process: Process,
 }
@@ -42,12 +45,14 @@ impl AdminState {
     /// With the settings the process started with; `seed` differs from start to start.
     pub fn new(store: ConfigStore, cores: usize, seed: u64) -> Self {
         let process = Process::identify(seed);
+        let logs = store.current.appendonly;
         AdminState {
             store: Mutex::new(store),
             logs: Mutex::default(),
             latency: Mutex::default(),
             memory: Mutex::new(MemoryWatch::start(clock::unix_ms_now() / 1000)),
-            saves: Mutex::new(SaveState::new(clock::unix_ms_now() / 1000)),
+            saves: Mutex::new(SaveState::new(clock::unix_ms_now() / 1000, logs)),
+            folder_lock: Mutex::default(),
             rates: Mutex::new(Rates { ops: vec![Rate::default(); cores], ..Rates::default() }),
             replication_id: Mutex::new(hex_id(&mut Random::new(seed.rotate_left(32)))),
             process,
@@ -77,6 +82,15 @@ impl AdminState {
     /// See [`Rates`].
     pub fn rates(&self) -> MutexGuard<'_, Rates> {
         lock(&self.rates)
+    }
+
+    /// Makes sure that the data directory `dir` is this process's alone, until it ends. The error is one line.
+    pub fn hold_folder(&self, dir: &Path) -> Result<(), String> {
+        let mut held = lock(&self.folder_lock);
+        if held.as_ref().is_none_or(|lock| !lock.is_of(dir)) {
+            *held = Some(lock_folder(dir)?);
+        }
+        Ok(())
     }
 
     /// Snapshots.

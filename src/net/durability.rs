@@ -11,6 +11,7 @@ use crate::base::bytes::OutBuf;
 use crate::base::config::Fsync;
 use crate::net::connection::{Closing, Conn};
 use crate::net::worker::Worker;
+use crate::persist::aof::folder::Folder;
 use crate::persist::aof::frontier::{Frontier, Participants};
 use crate::persist::aof::log::Log;
 use crate::persist::aof::manifest::Begin;
@@ -54,6 +55,18 @@ pub struct Keeper {
     gated: Vec<u32>,
     /// What the frontier was told last.
     told: u64,
+    stage: Stage,
+}
+
+/// How far a log has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It takes what is journaled.
+    Open,
+    /// Nothing is journaled any more; what was is on its way to the disk.
+    Closing,
+    /// It is closed; replies may still wait for other cores' logs.
+    Closed,
 }
 
 impl Worker {
@@ -66,43 +79,72 @@ impl Worker {
     /// From now on every write is journaled, and goes to `log`. All cores must do so before anything changes.
     pub fn keep_log(&mut self, log: Log) {
         let core = self.router.core;
-        self.router.frontier = self.shared.frontier.clone();
         self.router.shard.journal.publish_to(self.router.frontier.end_counter(core));
         self.router.shard.events.journaled = true;
         let fsync = self.config.appendfsync;
-        self.keeper = Some(Box::new(Keeper { log, fsync, gated: Vec::new(), told: 0 }));
+        let gated = self.keeper.take().map(|keeper| keeper.gated).unwrap_or_default();
+        self.keeper = Some(Box::new(Keeper { log, fsync, gated, told: u64::MAX, stage: Stage::Open }));
         self.follow_log_settings();
     }
 
-    /// Number of this run among those of the log; `None` if there is no log, or it cannot be written.
-    pub fn log_set(&self) -> Option<u32> {
-        let works = self.shared.frontier.works() && self.shared.log_error.load(Ordering::Relaxed) == 0;
-        self.keeper.as_ref().filter(|_| works).map(|keeper| keeper.log.set())
+    /// The journal has begun: goes on with the log that was opened for that.
+    #[cold]
+    fn begin_log(&mut self) {
+        let mut log = self.shared.take_new_log(self.router.core).expect("logs are opened before journals begin");
+        log.begin_at(self.router.shard.journal.position());
+        self.keep_log(log);
     }
 
-    /// Where this core's log begins behind the last cut that splits it; said once.
+    /// The folder of this run's log and its number among the runs; `None` if there is no log, or it cannot be written.
+    pub fn log_set(&self) -> Option<(Folder, u32)> {
+        let works = self.shared.frontier.works() && self.shared.log_error.load(Ordering::Relaxed) == 0;
+        let keeper = self.keeper.as_ref().filter(|keeper| works && keeper.stage == Stage::Open)?;
+        Some((keeper.log.folder().clone(), keeper.log.set()))
+    }
+
+    /// Where this core's log begins behind the last cut that splits it; said once, when it does.
     pub(super) fn take_log_begin(&mut self) -> Option<Begin> {
-        self.keeper.as_mut()?.log.take_begun()
+        let log = &mut self.keeper.as_mut()?.log;
+        if log.switches() || self.router.shard.journal.is_split() {
+            return None;
+        }
+        log.take_begun()
     }
 
     /// Takes over `appendfsync`.
     pub(super) fn follow_log_settings(&mut self) {
         let Some(keeper) = &mut self.keeper else { return };
+        let before = keeper.fsync;
         keeper.fsync = if keeper.log.is_writing() { Fsync::Always } else { self.config.appendfsync };
+        if keeper.fsync == Fsync::Always && before != Fsync::Always {
+            // what is written but not durable is no longer enough
+            keeper.told = u64::MAX;
+        }
         self.router.log_first = keeper.fsync != Fsync::Always;
     }
 
     /// Commits what was journaled in this tick; to be called before its replies leave.
     pub fn commit_journal(&mut self) {
-        if self.keeper.is_none() {
-            return;
+        let journaled = self.router.shard.events.journaled;
+        if self.keeper.as_ref().is_none_or(|keeper| keeper.stage == Stage::Closed) {
+            if !journaled {
+                return self.forget_log();
+            }
+            self.begin_log();
         }
         self.follow_log_settings();
         let Some(keeper) = &mut self.keeper else { return };
+        if !journaled {
+            keeper.stage = Stage::Closing;
+        }
         let shard = &mut self.router.shard;
         shard.record_due();
         let hurries = keeper.fsync == Fsync::No && self.shared.log_hurries.load(Ordering::Relaxed);
-        let sync = if hurries { Fsync::EverySecond } else { keeper.fsync };
+        let sync = match keeper.stage {
+            Stage::Open if hurries => Fsync::EverySecond,
+            Stage::Open => keeper.fsync,
+            Stage::Closing | Stage::Closed => Fsync::Always,
+        };
         let committed =
             if self.shared.frontier.works() { keeper.log.commit(&mut shard.journal, keeper.fsync) } else { Ok(None) };
         match committed {
@@ -120,13 +162,46 @@ impl Worker {
         counters.log_waiting.set(self.router.shard.journal.len() as u64);
         counters.log_syncing.set(u64::from(keeper.log.is_syncing()));
         self.tell_frontier();
+        if !journaled {
+            self.end_log();
+        }
+    }
+
+    /// Nothing is journaled any more: closes the log once all of it is durable, or as it is if it cannot be written.
+    fn end_log(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let (journal, works) = (&mut self.router.shard.journal, self.shared.frontier.works());
+        let left = !journal.is_empty() || keeper.log.durable() < keeper.log.written();
+        if keeper.log.is_busy() || (works && left) {
+            return;
+        }
+        if works {
+            if let Err(error) = keeper.log.close(journal) {
+                return self.log_failed(&error);
+            }
+        } else {
+            journal.discard();
+        }
+        keeper.stage = Stage::Closed;
+        let counters = &self.shared.cores[self.router.core];
+        counters.log_bytes.set(0);
+        counters.log_waiting.set(0);
+        self.shared.log_closed();
+    }
+
+    /// Forgets a log that is closed, once no reply waits any more.
+    fn forget_log(&mut self) {
+        if self.keeper.as_ref().is_some_and(|keeper| keeper.gated.is_empty()) {
+            self.keeper = None;
+            self.router.log_first = false;
+        }
     }
 
     fn tell_frontier(&mut self) {
         let Some(keeper) = &mut self.keeper else { return };
         self.shared.frontier.synced(self.router.core, keeper.log.durable());
         let safe = if keeper.fsync == Fsync::Always { keeper.log.durable() } else { keeper.log.written() };
-        if safe > keeper.told {
+        if safe != keeper.told {
             keeper.told = safe;
             let driver = &mut self.driver;
             self.shared.frontier.advance(self.router.core, safe, |core| driver.ring(core));
@@ -288,7 +363,7 @@ impl Worker {
                 }
             }
         }
-        let Some(mut keeper) = self.keeper.take() else { return };
+        let Some(mut keeper) = self.keeper.take().filter(|keeper| keeper.stage != Stage::Closed) else { return };
         if !self.shared.frontier.works() && self.shared.log_error.load(Ordering::Relaxed) != 0 {
             return;
         }
@@ -300,5 +375,6 @@ impl Worker {
         let driver = &mut self.driver;
         self.shared.frontier.advance(self.router.core, keeper.log.durable(), |core| driver.ring(core));
         self.router.shard.events.journaled = false;
+        self.shared.log_closed();
     }
 }

@@ -5,7 +5,7 @@ use crate::net::worker::Worker;
 use crate::txn::feed::Unpacked;
 
 /// The answer to commands that need the data.
-pub(super) const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+pub const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
 /// What a core knows of loading.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ pub mod durability;
 pub mod handshake;
 pub mod keyspace_events;
 pub mod listener;
-mod loading;
+pub mod loading;
 pub mod memory;
 pub mod migrate;
 mod monitors;

@@ -36,6 +36,8 @@ pub struct Saving {
     pub stops_writes: bool,
     /// Clients of this core that wait for the end of a snapshot.
     pub waiters: Vec<SaveWaiter>,
+    /// Clients of this core that wait until all logs are closed.
+    pub log_waiters: Vec<(ConnId, u32)>,
 }
 
 /// Somebody who waits for the end of a snapshot.

@@ -5,6 +5,7 @@ use crate::base::config::{Config, ShutdownOn};
 use crate::commands::table::{CommandId, CommandTable};
 use crate::net::pubsub::Interest;
 use crate::persist::aof::frontier::Frontier;
+use crate::persist::aof::log::Log;
 use crate::persist::rdb_save::SaveJob;
 use crate::runtime::driver::Doorbells;
 use crate::txn::loading::Loading;
@@ -161,6 +162,12 @@ pub struct Shared {
     pub log_base_bytes: AtomicU64,
     /// The log is synced every second, whatever `appendfsync` says: somebody waits for it.
     pub log_hurries: AtomicBool,
+    /// Cores that have a log, or are about to.
+    pub logs_open: AtomicUsize,
+    /// Whether a start would find the logs, that is whether the manifest names them.
+    pub log_counts: AtomicBool,
+    /// By core: a log that was opened for it.
+    new_logs: Mutex<Vec<Log>>,
     /// Why the log cannot be written any more, as an errno; 0 while it can.
     pub log_error: AtomicI64,
     /// Wakes a core from any thread.
@@ -225,6 +232,9 @@ impl Shared {
             frontier: Arc::new(Frontier::new(parts.cores)),
             log_base_bytes: AtomicU64::new(0),
             log_hurries: AtomicBool::new(false),
+            logs_open: AtomicUsize::new(0),
+            log_counts: AtomicBool::new(false),
+            new_logs: Mutex::default(),
             log_error: AtomicI64::new(0),
             doorbells: parts.doorbells,
             started_ms: parts.now_ms,
@@ -256,6 +266,55 @@ impl Shared {
         let mut libraries = self.libraries.lock().unwrap_or_else(PoisonError::into_inner);
         libraries.retain(|other| title(other) != title(text));
         libraries.push(text.to_vec());
+    }
+
+    /// There are logs from the start on: each core is given its own.
+    pub fn begin_logs(&self) {
+        self.log_counts.store(true, Ordering::SeqCst);
+        self.logs_open.store(self.cores.len(), Ordering::SeqCst);
+        self.frontier.set_working(true, |_| {});
+    }
+
+    /// Has logs ready for the cores: each takes its own when its journal begins.
+    pub fn open_logs(&self, logs: Vec<Log>) {
+        self.log_counts.store(false, Ordering::SeqCst);
+        self.logs_open.store(logs.len(), Ordering::SeqCst);
+        *self.new_logs.lock().unwrap_or_else(PoisonError::into_inner) = logs;
+        self.frontier.set_working(true, |_| {});
+    }
+
+    /// The log that was opened for core `core`.
+    pub fn take_new_log(&self, core: usize) -> Option<Log> {
+        let mut logs = self.new_logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = logs.iter().position(|log| usize::from(log.shard()) == core)?;
+        Some(logs.swap_remove(at))
+    }
+
+    /// Whether a power loss would keep all that is journaled up to these positions.
+    pub fn is_durable(&self, ends: &[u64]) -> bool {
+        self.frontier.works() && self.log_counts.load(Ordering::SeqCst) && self.frontier.is_synced_to(ends)
+    }
+
+    /// Whether every core has taken the log that was opened for it.
+    pub fn logs_begun(&self) -> bool {
+        self.new_logs.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// No journal will begin: forgets the logs that were opened.
+    pub fn drop_new_logs(&self) {
+        self.new_logs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.logs_open.store(0, Ordering::SeqCst);
+        self.frontier.set_working(false, |_| {});
+    }
+
+    /// A core has let go of its log. The last one ends the wait for logs, and what was wrong with them.
+    pub fn log_closed(&self) {
+        if self.logs_open.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.frontier.set_working(false, |core| self.doorbells.ring(core));
+            self.log_error.store(0, Ordering::SeqCst);
+            self.log_base_bytes.store(0, Ordering::Relaxed);
+            self.ring_all();
+        }
     }
 
     /// The snapshot under way, or the last one until it was looked after.

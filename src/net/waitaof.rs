@@ -11,6 +11,10 @@ use crate::resp::reply::{Proto, Reply};
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::message::ConnId;
 use crate::txn::router::Outcome;
+use std::sync::atomic::Ordering;
+
+/// Nothing is logged that could become durable.
+const NO_LOG: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
 
 /// A client that waits.
 #[derive(Debug)]
@@ -20,7 +24,9 @@ pub struct AofWait {
     proto: Proto,
     /// Where the journals ended when it asked.
     ends: Vec<u64>,
-    /// Whether this server's own log is enough.
+    /// Whether this server's own log counts, and whether it is enough.
+    wants_local: bool,
+    /// See `wants_local`.
     local_is_enough: bool,
     /// Unix milliseconds; the largest number for never.
     until_ms: u64,
@@ -67,14 +73,12 @@ pub fn waitaof(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &
             return Outcome::Done;
         }
     };
-    let logs = worker.keeper.is_some() && worker.shared.frontier.works();
-    if wanted.local > 0 && !logs {
-        let refusal = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
-        Reply::new(out, proto).error(refusal);
+    if wanted.local > 0 && !worker.may_become_durable() {
+        Reply::new(out, proto).error(NO_LOG);
         return Outcome::Done;
     }
     let ends = worker.shared.frontier.ends();
-    let local = logs && worker.shared.frontier.is_synced_to(&ends);
+    let local = worker.shared.is_durable(&ends);
     // inside a transaction nobody waits
     if (local || wanted.local == 0) && wanted.replicas == 0 || conn.stalled {
         answer(out, proto, local);
@@ -86,12 +90,17 @@ pub fn waitaof(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &
         timeout => now.saturating_add(timeout.unsigned_abs()),
     };
     let (conn, seq) = (conn.id, conn.next_seq());
-    let local_is_enough = wanted.replicas == 0;
-    worker.aof_waits.push(AofWait { conn, seq, proto, ends, local_is_enough, until_ms });
+    let (wants_local, local_is_enough) = (wanted.local > 0, wanted.replicas == 0);
+    worker.aof_waits.push(AofWait { conn, seq, proto, ends, wants_local, local_is_enough, until_ms });
     Outcome::Stalls
 }
 
 impl Worker {
+    /// Whether there is a log that works, or will be.
+    fn may_become_durable(&self) -> bool {
+        self.config.appendonly && self.shared.log_error.load(Ordering::Relaxed) == 0
+    }
+
     /// Once a tick: answers the clients whose wait is over.
     pub fn settle_aof_waits(&mut self) {
         if self.aof_waits.is_empty() {
@@ -102,10 +111,15 @@ impl Worker {
             if self.conn_mut(wait.conn).is_none() {
                 continue;
             }
-            let local = self.shared.frontier.works() && self.shared.frontier.is_synced_to(&wait.ends);
-            if (local && wait.local_is_enough) || now >= wait.until_ms {
+            let local = self.shared.is_durable(&wait.ends);
+            let switched_off = wait.wants_local && !self.may_become_durable();
+            if switched_off || (local && wait.local_is_enough) || now >= wait.until_ms {
                 let mut reply = OutBuf::default();
-                answer(&mut reply, wait.proto, local);
+                if switched_off {
+                    Reply::new(&mut reply, wait.proto).error(NO_LOG);
+                } else {
+                    answer(&mut reply, wait.proto, local);
+                }
                 let (conn, seq, seen) = (wait.conn, wait.seq, Cores::default());
                 self.router.finished.push(Finished { conn, seq, reply, unstalls: true, seen, wrote: None });
             } else {

@@ -152,10 +152,11 @@ pub enum Pause {
 
 impl Worker {
     /// A worker with no connections.
-    pub fn new(router: Router, driver: Driver, shared: Arc<Shared>, handlers: Arc<Handlers>, clock: Clock) -> Self {
+    pub fn new(mut router: Router, driver: Driver, shared: Arc<Shared>, handlers: Arc<Handlers>, clock: Clock) -> Self {
         let commands = router.table.len();
         let config = shared.config();
         let config_version = shared.config_version.load(Ordering::Acquire);
+        router.frontier = shared.frontier.clone();
         let mut worker = Worker {
             router,
             driver,

@@ -9,7 +9,18 @@ use std::path::Path;
 
 /// The lock; it goes when this is dropped.
 #[derive(Debug)]
-pub struct FolderLock(#[allow(dead_code, reason = "open, it holds the lock")] File);
+pub struct FolderLock(File);
+
+impl FolderLock {
+    /// Whether it is the lock of this folder.
+    pub fn is_of(&self, folder: &Path) -> bool {
+        let id = |data: fs::Metadata| (data.dev(), data.ino());
+        match (self.0.metadata(), fs::metadata(folder)) {
+            (Ok(own), Ok(other)) => id(own) == id(other),
+            _ => false,
+        }
+    }
+}
 
 /// Takes the lock of a folder that data will be written to. The error is one line.
 pub fn lock(folder: &Path) -> Result<FolderLock, String> {

@@ -22,7 +22,7 @@ use crate::types::table::Written;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,8 +60,19 @@ pub struct SaveTerms {
     pub remarks: Vec<(&'static str, String)>,
     /// Libraries of functions, as text.
     pub libraries: Vec<Vec<u8>>,
-    /// The log that begins with this file, and the number of its run; its older files go.
-    pub log: Option<(Folder, u32)>,
+    /// The log that begins with this file; its older files go.
+    pub log: Option<LogTerms>,
+}
+
+/// What log begins with a snapshot.
+#[derive(Debug, Clone)]
+pub struct LogTerms {
+    /// Where.
+    pub folder: Folder,
+    /// Number of the run.
+    pub number: u32,
+    /// Whether the logs of that run follow; otherwise nothing is logged.
+    pub has_logs: bool,
 }
 
 /// What a shard hands over.
@@ -95,6 +106,8 @@ pub struct SaveJob {
     pub id: u64,
     /// Whether a log begins with it.
     pub rewrites: bool,
+    /// Whether the shards' logs follow it: then each says where its log begins.
+    pub has_logs: bool,
     sender: SyncSender<Part>,
     queued_bytes: AtomicUsize,
     keys: AtomicU64,
@@ -161,6 +174,7 @@ pub fn start(id: u64, terms: SaveTerms, ended: impl FnOnce() + Send + 'static) -
     let job = Arc::new(SaveJob {
         id,
         rewrites: terms.log.is_some(),
+        has_logs: terms.log.as_ref().is_some_and(|log| log.has_logs),
         sender,
         queued_bytes: AtomicUsize::new(0),
         keys: AtomicU64::new(0),
@@ -226,7 +240,7 @@ impl<'a> Save<'a> {
         let mut cuts = Vec::new();
         let mut early = Vec::new();
         let (mut ends, mut begins) = (0, vec![None; self.terms.shards]);
-        while ends < self.terms.shards || (self.job.rewrites && begins.contains(&None)) {
+        while ends < self.terms.shards || (self.job.has_logs && begins.contains(&None)) {
             if self.job.given_up.load(Ordering::Relaxed) {
                 return Err("Background saving terminated by signal 10".to_string());
             }
@@ -254,9 +268,11 @@ impl<'a> Save<'a> {
         let log = self.terms.log.take();
         let name = self.terms.name.clone();
         let saved = self.finish().map_err(failed)?;
-        if let Some((folder, number)) = log {
-            let set = Set { number, shards: begins.len() as u16, begins: begins.into_iter().flatten().collect() };
-            let manifest = Manifest { base: Some(name), sets: vec![set] };
+        if let Some(LogTerms { folder, number, has_logs }) = log {
+            let shards = begins.len() as u16;
+            let set = Set { number, shards, begins: begins.into_iter().flatten().collect() };
+            let sets = if has_logs { vec![set] } else { Vec::new() };
+            let manifest = Manifest { base: Some(name), sets };
             folder.replace_manifest(&manifest).and_then(|()| folder.sweep(&manifest)).map_err(failed)?;
         }
         Ok(saved)
@@ -324,14 +340,9 @@ impl<'a> Save<'a> {
         files::drop_cached(&self.file);
         let (temp, target) = (self.terms.dir.join(&self.terms.temp), self.terms.dir.join(&self.terms.name));
         fs::rename(temp, target)?;
-        sync_folder(&self.terms.dir)?;
+        files::sync_folder(&self.terms.dir)?;
         Ok(Saved { bytes: self.offset, keys: self.keys, version: self.version })
     }
-}
-
-/// Makes a rename in a folder last.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use super::*;
 use crate::persist::rdb::{FileReader, Found};
 use crate::shard::keyspace::Shard;
-use crate::shard::snapshot::CutOrder;
+use crate::shard::snapshot::{CutOrder, JournalCut};
 use crate::types::hash::{Hash, PackLimits};
 use crate::types::rdb::read::Limits;
 use crate::types::table::{Expire, Key};
 use crate::types::value::{NewValue, Owned, Value};
+use std::path::Path;
 use std::sync::mpsc;
 
 const PACK: PackLimits = PackLimits { entries: 128, value_bytes: 64 };
@@ -40,7 +41,14 @@ fn save(terms: SaveTerms, shards: &mut [Shard]) -> Result<Saved, String> {
     let flavor = terms.flavor;
     let job = start(1, terms, move || tell.send(()).unwrap()).unwrap();
     for shard in &mut *shards {
-        shard.begin_snapshot(CutOrder { id: 1, compress: true, flavor, rewrites: false, last: false, reply: "OK" });
+        shard.begin_snapshot(CutOrder {
+            id: 1,
+            compress: true,
+            flavor,
+            journal: JournalCut::None,
+            last: false,
+            reply: "OK",
+        });
         job.offer(Part::Cut(shard.snapshot.sizes().cloned().unwrap())).unwrap();
     }
     for shard in shards {

@@ -1,8 +1,14 @@
-//! What the kernel can do with files beyond std: reserving room. Never opens one.
+//! What the kernel can do with files beyond std. Never opens one to read or write it.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::path::Path;
+
+/// Makes what happened to the names in a folder last: a new file, a rename.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
 
 /// Reserves `bytes` from the start of a file, so that writing needs no new blocks; a file system that cannot is no
 /// error.

@@ -7,8 +7,8 @@ use crate::commands::table::CommandTable;
 use crate::net::listener::OWN_PORT_FIRST;
 use crate::net::shared::{Shared, SharedParts};
 use crate::net::worker::{Handlers, Worker};
+use crate::persist::aof::folder::Folder;
 use crate::persist::aof::manifest::Manifest;
-use crate::persist::lock::lock;
 use crate::runtime::driver::{Driver, DriverKind, DriverSeed, prepare};
 use crate::runtime::mesh::{Endpoint, mesh};
 use crate::runtime::{affinity, signals, sockets};
@@ -84,7 +84,10 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     };
     let (seeds, doorbells, chosen, reason) = prepare(cores, kind).map_err(|e| e.to_string())?;
     let persists = config.appendonly || !config.save.is_empty();
-    let _lock = persists.then(|| lock(Path::new(&config.dir))).transpose()?;
+    let state = admin::state::AdminState::new(loaded.store, cores, random_seed());
+    if persists {
+        state.hold_folder(Path::new(&config.dir))?;
+    }
     let found = loading::find(&config)?;
     let plan = listen(&config, cores)?;
     let mut table = CommandTable::new();
@@ -101,7 +104,7 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
         now_ms: clock::unix_ms_now(),
         run_id: format!("{}{}", random_hex(), &random_hex()[..8]),
         driver: chosen.name(),
-        admin: Box::new(admin::state::AdminState::new(loaded.store, cores, random_seed())),
+        admin: Box::new(state),
     }));
     admin::log::notice(&format!(
         "Pinion {} starts: {cores} shards, {} driver{}",
@@ -115,12 +118,14 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     // where there is a log of our own, nothing else counts
     let found = if opened.is_known { Found::Nothing } else { found };
     shared.log_base_bytes.store(opened.bytes, Ordering::Relaxed);
-    shared.frontier.set_working(opened.manifest.is_some(), |_| {});
+    if opened.manifest.is_some() {
+        shared.begin_logs();
+    }
     let mut unpublished = opened.manifest;
     if found == Found::Nothing
         && let Some(manifest) = unpublished.take()
     {
-        recovery::publish(&recovery::folder(&config), &manifest)?;
+        recovery::publish(&Folder::of(&config), &manifest)?;
     }
     shared.log_hurries.store(unpublished.is_some(), Ordering::Relaxed);
     let (feeder, intakes) = feed(cores, config.databases, &shared.doorbells, &shared.loading);

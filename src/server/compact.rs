@@ -4,6 +4,7 @@
 use crate::base::config::Config;
 use crate::persist::aof::folder::Folder;
 use crate::persist::rdb::FileWriter;
+use crate::runtime::files::sync_folder;
 use crate::shard::keyspace::Shard;
 use crate::types::rdb::{Attributes, Flavor, VERSION_MIN, write};
 use std::fs::{self, File};
@@ -57,7 +58,7 @@ pub fn write_base(
     file.write_all(&rest)?;
     file.sync_all()?;
     fs::rename(&temporary, folder.base_path(name))?;
-    File::open(&folder.path)?.sync_all()?;
+    sync_folder(&folder.path)?;
     Ok(bytes)
 }
 

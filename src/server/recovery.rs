@@ -85,12 +85,6 @@ pub struct ReadBack {
     pub left_out: Vec<String>,
 }
 
-/// Where the logs are.
-pub fn folder(config: &Config) -> Folder {
-    let path = Path::new(&config.dir).join(&config.appenddirname);
-    Folder { path, name: config.appendfilename.clone() }
-}
-
 /// Reads the logs back, if there are to be any, and begins new ones for `cores` cores. They count once the manifest
 /// that is answered was published.
 ///
@@ -101,7 +95,7 @@ pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
     if !config.appendonly {
         return Ok(Opened { kept, bytes: 0, is_known: false, manifest: None, libraries: Vec::new() });
     }
-    let folder = folder(config);
+    let folder = Folder::of(config);
     let wrong = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", folder.path.display());
     let found = folder
         .manifest()
@@ -124,7 +118,7 @@ pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
         admin::log::notice(&format!("DB loaded from append only file: {seconds:.3} seconds, {keys} keys"));
         shards.iter_mut().for_each(settle);
     }
-    let set = Set::new(next_number(&folder, &manifest), cores as u16);
+    let set = Set::new(folder.next_number(&manifest), cores as u16);
     if compact::is_due(config, base_bytes, bytes) {
         let name = folder.base_name(set.number, 0);
         bytes = compact::write_base(&folder, &name, Flavor::Redis, &libraries, &shards)
@@ -195,18 +189,7 @@ pub fn publish_when_synced(manifest: &Manifest, shared: &Shared) -> Result<(), S
         std::thread::sleep(SYNC_LOOK);
     }
     shared.log_hurries.store(false, Ordering::Relaxed);
-    publish(&folder(&shared.config()), manifest)
-}
-
-/// A number that no set has, nor a file that a set left which is no longer named.
-fn next_number(folder: &Folder, manifest: &Manifest) -> u32 {
-    let own = format!("{}.", folder.name);
-    let of_file = |entry: std::fs::DirEntry| {
-        let name = entry.file_name();
-        name.to_str()?.strip_prefix(&own)?.split('.').next()?.parse::<u32>().ok()
-    };
-    let there = std::fs::read_dir(&folder.path).into_iter().flatten().flatten().filter_map(of_file).max();
-    manifest.next_number().max(there.map_or(1, |number| number.saturating_add(1)))
+    publish(&Folder::of(&shared.config()), manifest)
 }
 
 fn remedy(damage: &Damage) -> String {

@@ -58,6 +58,11 @@ impl Journal {
         self.end
     }
 
+    /// Where what is gathered begins, and what was split off before it.
+    pub fn position(&self) -> u64 {
+        self.end - self.len() as u64
+    }
+
     /// Has `seen_end` follow [`Journal::end`], so that other threads may read it.
     pub fn publish_to(&mut self, seen_end: Arc<AtomicU64>) {
         seen_end.store(self.end, Ordering::Release);
@@ -74,6 +79,11 @@ impl Journal {
         assert!(self.before.is_none(), "one snapshot at a time begins a log");
         self.before = Some((std::mem::take(&mut self.gathered), self.end));
         self.db = None;
+    }
+
+    /// Whether something was split off that the log has not taken yet.
+    pub fn is_split(&self) -> bool {
+        self.before.is_some()
     }
 
     /// What stands before the split, behind [`HEAD_BYTES`] free ones, or nothing at all, and where it ends; `None` if
@@ -93,6 +103,12 @@ impl Journal {
         spare.clear(KEPT_BYTES);
         self.db = None;
         std::mem::replace(&mut self.gathered, spare)
+    }
+
+    /// Forgets what was gathered: there is no log that would take it.
+    pub fn discard(&mut self) {
+        self.gathered.clear(KEPT_BYTES);
+        (self.before, self.db) = (None, None);
     }
 
     /// Appends one command; while a transaction's part runs, to that.

@@ -20,12 +20,23 @@ pub struct CutOrder {
     pub compress: bool,
     /// `rdb-flavor`.
     pub flavor: Flavor,
-    /// It begins a log: the journal is split there.
-    pub rewrites: bool,
+    /// What becomes of the journal there.
+    pub journal: JournalCut,
     /// Nothing may change after it: the shards stay locked.
     pub last: bool,
     /// What each shard answers to the order.
     pub reply: &'static str,
+}
+
+/// What a cut is to the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JournalCut {
+    /// Nothing.
+    None,
+    /// A log begins anew with the snapshot: the journal is split.
+    Split,
+    /// There was none: from here on what happens is journaled, on all shards or on none.
+    Begin,
 }
 
 /// What a shard held at the cut.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 type Entries = BTreeMap<(usize, Vec<u8>), Vec<u8>>;
 
 const ORDER: CutOrder =
-    CutOrder { id: 1, compress: true, flavor: Flavor::Redis, rewrites: false, last: false, reply: "OK" };
+    CutOrder { id: 1, compress: true, flavor: Flavor::Redis, journal: JournalCut::None, last: false, reply: "OK" };
 
 fn shard(databases: usize) -> Shard {
     let mut shard = Shard::new(databases, 0..16384, 7);

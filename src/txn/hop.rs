@@ -14,6 +14,7 @@ use crate::commands::table::CommandTable;
 use crate::resp::reply::Reply;
 use crate::shard::events::class;
 use crate::shard::keyspace::Shard;
+use crate::shard::snapshot::JournalCut;
 use crate::shard::tracking::Tracker;
 use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow, Ticket};
 use crate::txn::wait::desk::{Desk, Means};
@@ -115,10 +116,16 @@ fn execute(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>
         Phase::Run | Phase::Check | Phase::Wait(_) => {}
         Phase::Cut(order) => {
             ctx.shard.begin_snapshot(order);
-            if order.rewrites && ctx.shard.events.journaled {
-                ctx.shard.journal.split();
+            match order.journal {
+                JournalCut::Split if ctx.shard.events.journaled => ctx.shard.journal.split(),
+                JournalCut::None | JournalCut::Split => {}
+                JournalCut::Begin => ctx.shard.events.journaled = true,
             }
             return reply.simple(order.reply);
+        }
+        Phase::EndJournal => {
+            ctx.shard.events.journaled = false;
+            return reply.ok();
         }
         Phase::Debug => {
             let databases = ctx.shard.tables.len();

@@ -78,6 +78,8 @@ pub enum Phase {
     Wait(Visit),
     /// The cut of a snapshot.
     Cut(CutOrder),
+    /// From here on nothing is journaled.
+    EndJournal,
 }
 
 /// How the connection of a command wants it run.

@@ -15,7 +15,7 @@ use crate::txn::hop::Outboxes;
 use crate::txn::message::{CommandBatch, ConnId, HomeRun, Manner, Message, Phase, RemoteCommand, Share, Ticket, Work};
 use crate::txn::plan::{self, Form, Parts};
 use crate::txn::router::{Call, Router, owner};
-use crate::txn::transaction::Transaction;
+use crate::txn::transaction::{Holds, Transaction};
 
 /// A command of the running stage.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Router {
                     self.turns.push((t.conn, index));
                     self.put_transaction(index, t);
                 }
-                Step::Flat if t.planned.is_empty() && t.holds => {
+                Step::Flat if t.planned.is_empty() && t.holds == Holds::Told => {
                     self.kept_cut = Some((index, true));
                     self.put_transaction(index, t);
                 }
@@ -72,7 +72,7 @@ impl Router {
                 _ => self.stage_done(index, t),
             };
         }
-        let last = matches!(t.step, Step::Flat) && t.next == t.commands.commands.len() && !t.holds;
+        let last = matches!(t.step, Step::Flat) && t.next == t.commands.commands.len() && t.holds == Holds::LastStage;
         self.send_works(index, t, works, last);
     }
 

@@ -22,7 +22,7 @@ use crate::commands::spec::Gather;
 use crate::commands::table::CommandId;
 use crate::persist::aof::frontier::Participants;
 use crate::resp::reply::{Proto, Reply};
-use crate::shard::snapshot::CutOrder;
+use crate::shard::snapshot::{CutOrder, JournalCut};
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::lock::{Mode, Refusal, TxnId, Verdict};
 use crate::txn::message::{CommandBatch, ConnId, Manner, Message, Phase, RemoteCommand, Share, Ticket, Work};
@@ -69,8 +69,8 @@ pub(super) struct Transaction {
     pub(super) took: Vec<u64>,
     /// How long the earlier stages of the command under way ran, clock ticks.
     pub(super) spent: u64,
-    /// Its locks stay when it has run: [`Router::release_cut`].
-    pub(super) holds: bool,
+    /// Until when it keeps its locks.
+    pub(super) holds: Holds,
     /// The last stage: shards release as they run it.
     pub(super) released: bool,
     /// Something was sent that may write.
@@ -78,6 +78,17 @@ pub(super) struct Transaction {
     /// Who has a part of it in the journal: known once it lets go of its locks.
     pub(super) participants: Option<Arc<Participants>>,
     pub(super) replies: OutBuf,
+}
+
+/// Until when a transaction keeps its locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Each shard lets go as it runs the last stage.
+    LastStage,
+    /// Until every shard has run it: nothing runs anywhere between the first and the last.
+    AllRan,
+    /// [`Router::release_cut`].
+    Told,
 }
 
 /// The commands between MULTI and EXEC.
@@ -225,7 +236,11 @@ impl Router {
         commands.push_args(command, args);
         let transaction = Transaction {
             debug: Some((cut, gather)),
-            holds: matches!(command.phase, Phase::Cut(CutOrder { last: true, .. })),
+            holds: match command.phase {
+                Phase::Cut(CutOrder { last: true, .. }) => Holds::Told,
+                Phase::Cut(CutOrder { journal: JournalCut::Begin, .. }) | Phase::EndJournal => Holds::AllRan,
+                _ => Holds::LastStage,
+            },
             ..Transaction::new(call.0, call.1, command.manner, commands, claims)
         };
         self.start(transaction);
@@ -233,10 +248,19 @@ impl Router {
 
     /// The cut of a snapshot: one moment on all shards, with nothing half done. `whose` gets the order's reply.
     pub fn cut(&mut self, whose: Option<(ConnId, u32)>, order: CutOrder) {
+        self.on_all_shards(whose, Phase::Cut(order));
+    }
+
+    /// Nothing is journaled any more, from one moment on all shards on. `whose` gets `+OK`.
+    pub fn end_journal(&mut self, whose: Option<(ConnId, u32)>) {
+        self.on_all_shards(whose, Phase::EndJournal);
+    }
+
+    fn on_all_shards(&mut self, whose: Option<(ConnId, u32)>, phase: Phase) {
         let (conn, seq) = whose.unwrap_or((ConnId::NOBODY, 0));
         let Some(id) = self.table.lookup_any(b"bgsave") else { return };
         let manner = Manner { db: 0, proto: Proto::Resp2, no_touch: false, tracker: None };
-        let command = RemoteCommand::new(id, Phase::Cut(order), manner, Ticket::Nobody);
+        let command = RemoteCommand::new(id, phase, manner, Ticket::Nobody);
         let (data, spans) = lay_out(&[b"BGSAVE"]);
         self.begin_debug(command, (conn, seq), &Args::new(&data, &spans), None, Gather::AllOk);
     }
@@ -245,7 +269,7 @@ impl Router {
     pub fn release_cut(&mut self) {
         let Some((index, made)) = self.kept_cut.take() else { return };
         let Some(mut t) = self.take_transaction(index) else { return };
-        t.holds = false;
+        t.holds = Holds::LastStage;
         if made {
             self.finish(index, t);
             return self.settle();
@@ -260,7 +284,7 @@ impl Router {
         if Router::is_barrier(&transaction.claims, self.cores) {
             self.txn_stats.barriers += 1;
         }
-        let holds = transaction.holds;
+        let holds = transaction.holds == Holds::Told;
         let index = self.pend(Pending::Transaction(Box::new(transaction)));
         if holds {
             self.kept_cut = Some((index, false));
@@ -501,7 +525,7 @@ impl Transaction {
             slots: Vec::new(),
             took: Vec::new(),
             spent: 0,
-            holds: false,
+            holds: Holds::LastStage,
             released: false,
             wrote: false,
             participants: None,

@@ -36,14 +36,14 @@ impl Drop for Data {
     }
 }
 
-const POLICIES: [&str; 3] = ["always", "everysec", "no"];
+pub(crate) const POLICIES: [&str; 3] = ["always", "everysec", "no"];
 
 pub(crate) fn kill(mut server: Server) {
     server.signal(libc::SIGKILL);
     server.wait_exit();
 }
 
-fn digest(client: &mut Client) -> String {
+pub(crate) fn digest(client: &mut Client) -> String {
     let mut all = String::new();
     for db in [0, 3] {
         client.ok(&format!("SELECT {db}"));
@@ -60,7 +60,7 @@ fn digest(client: &mut Client) -> String {
 }
 
 /// Commands of every kind whose effect the log has to find its own words for, over one shard and several.
-fn write_all_kinds(server: &Server) {
+pub(crate) fn write_all_kinds(server: &Server) {
     let mut client = server.client();
     let mut waiting = server.client();
     for line in [
@@ -151,7 +151,7 @@ fn nothing_acknowledged_is_lost_when_the_process_dies() {
 }
 
 /// One client's counter and triple of equal keys until the connection breaks; what it was told last.
-fn load(mut client: Client, number: u64) -> (i64, i64) {
+pub(crate) fn load(mut client: Client, number: u64) -> (i64, i64) {
     let (mut counted, mut tripled) = (0, 0);
     let mut random = Random(number);
     loop {
@@ -177,6 +177,20 @@ fn load(mut client: Client, number: u64) -> (i64, i64) {
     }
 }
 
+/// What [`load`]s were told is there, and no transaction by halves.
+pub(crate) fn verify(client: &mut Client, told: Vec<(i64, i64)>, what: &str) {
+    for (number, (counted, tripled)) in told.into_iter().enumerate() {
+        let mut number_at = |key: &str| -> i64 {
+            let text = client.run(&format!("GET {key}:{number}"));
+            if text == Value::NullBulk { 0 } else { text.text().parse().expect("a number") }
+        };
+        let [count, left, right, third] = ["count", "left", "right", "third"].map(&mut number_at);
+        assert!(count >= counted && count <= counted + 1, "{what}: {count} of {counted} counted");
+        assert!(left >= tripled && left <= tripled + 1, "{what}: {left}, but {tripled} was acknowledged");
+        assert_eq!((left, left), (right, third), "{what}: half a transaction");
+    }
+}
+
 #[test]
 fn a_crash_under_load_keeps_what_was_acknowledged_and_tears_nothing() {
     each_setup(|setup| {
@@ -193,16 +207,7 @@ fn a_crash_under_load_keeps_what_was_acknowledged_and_tears_nothing() {
             drop(server);
             let server = data.launch(setup, policy).start();
             let mut client = server.client();
-            for (number, (counted, tripled)) in told.into_iter().enumerate() {
-                let mut number_at = |key: &str| -> i64 {
-                    let text = client.run(&format!("GET {key}:{number}"));
-                    if text == Value::NullBulk { 0 } else { text.text().parse().expect("a number") }
-                };
-                let [count, left, right, third] = ["count", "left", "right", "third"].map(&mut number_at);
-                assert!(count >= counted && count <= counted + 1, "{policy}: {count} of {counted} counted");
-                assert!(left >= tripled && left <= tripled + 1, "{policy}: {left}, but {tripled} was acknowledged");
-                assert_eq!((left, left), (right, third), "{policy}: half a transaction");
-            }
+            verify(&mut client, told, policy);
         }
     });
 }
@@ -336,6 +341,6 @@ fn a_rewrite_under_writes_loses_nothing() {
 }
 
 /// A snapshot does not say that an edit made a string raw.
-fn without_encodings(digest: &str) -> Vec<&str> {
+pub(crate) fn without_encodings(digest: &str) -> Vec<&str> {
     digest.lines().filter(|line| !line.starts_with("OBJECT ENCODING")).collect()
 }

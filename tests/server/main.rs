@@ -7,6 +7,7 @@
 mod common;
 
 mod aof;
+mod aof_switch;
 mod auth;
 mod blocking;
 mod blocking_streams;

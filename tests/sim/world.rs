@@ -9,6 +9,7 @@ use pinion::base::clock::{Clock, ManualTime};
 use pinion::base::hash;
 use pinion::commands::table::CommandTable;
 use pinion::net::shared::{Shared, SharedParts};
+use pinion::persist::aof::folder::Folder;
 use pinion::runtime::driver::sim::{SimNet, StreamId, Weather, network};
 use pinion::runtime::driver::{ChosenKind, Driver};
 use pinion::runtime::mesh::relay::{Relay, relayed};
@@ -100,9 +101,9 @@ impl World {
             admin: Box::new(AdminState::new(loaded.store, shards, seed)),
         }));
         let opened = recovery::open(&config, shards).unwrap_or_else(|why| panic!("{why}"));
-        shared.frontier.set_working(opened.manifest.is_some(), |_| {});
         if let Some(manifest) = &opened.manifest {
-            recovery::publish(&recovery::folder(&config), manifest).unwrap_or_else(|why| panic!("{why}"));
+            shared.begin_logs();
+            recovery::publish(&Folder::of(&config), manifest).unwrap_or_else(|why| panic!("{why}"));
         }
         let (ends, relay) = relayed(shards, config.mesh_depth);
         let cores = ends.into_iter().zip(drivers).zip(opened.kept).map(|((end, driver), kept)| {

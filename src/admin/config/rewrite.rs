@@ -3,12 +3,13 @@
 //!
 //! What a file means is never guessed: the text, before and after, is read as a start would read it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::base::words;
+use crate::runtime::files::sync_folder;
 
 use super::load::Loader;
 use super::table::{Setting, find, settings};
@@ -46,7 +47,7 @@ fn replace(temporary: &Path, file: &Path, text: &[u8], mode: u32) -> io::Result<
     output.sync_all()?;
     fs::rename(temporary, file)?;
     match file.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(folder) => sync_folder(folder),
         None => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
 //! The folder that holds the logs: names, opening, the manifest's replacement. Every function may block.
 
+use crate::base::config::Config;
 use crate::persist::aof::manifest::Manifest;
-use crate::runtime::files::preallocate;
+use crate::runtime::files::{preallocate, sync_folder};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -99,6 +100,23 @@ impl Folder {
         paths.take_while(|path| path.exists())
     }
 
+    /// Where the settings say that the logs are.
+    pub fn of(config: &Config) -> Folder {
+        let path = Path::new(&config.dir).join(&config.appenddirname);
+        Folder { path, name: config.appendfilename.clone() }
+    }
+
+    /// A number that no run in `manifest` has, nor a file that a run left which is no longer named.
+    pub fn next_number(&self, manifest: &Manifest) -> u32 {
+        let own = format!("{}.", self.name);
+        let of_file = |entry: fs::DirEntry| {
+            let name = entry.file_name();
+            name.to_str()?.strip_prefix(&own)?.split('.').next()?.parse::<u32>().ok()
+        };
+        let there = fs::read_dir(&self.path).into_iter().flatten().flatten().filter_map(of_file).max();
+        manifest.next_number().max(there.map_or(1, |number| number.saturating_add(1)))
+    }
+
     /// The manifest's path.
     pub fn manifest_path(&self) -> PathBuf {
         self.path.join(format!("{}.pinion", self.name))
@@ -127,7 +145,7 @@ impl Folder {
         file.write_all(manifest.text().as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, self.manifest_path())?;
-        File::open(&self.path)?.sync_all()
+        sync_folder(&self.path)
     }
 
     /// Makes a new segment with `bytes` preallocated; its name is durable when this returns.
@@ -137,7 +155,7 @@ impl Folder {
         preallocate(&buffered, bytes)?;
         let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path).ok();
         buffered.sync_all()?;
-        File::open(&self.path)?.sync_all()?;
+        sync_folder(&self.path)?;
         Ok(OpenSegment { direct: direct.map(Arc::new), buffered: Arc::new(buffered) })
     }
 

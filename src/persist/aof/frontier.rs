@@ -81,7 +81,9 @@ impl Frontier {
     pub fn set_working(&self, works: bool, ring: impl FnMut(usize)) {
         self.works.store(works, Ordering::SeqCst);
         if !works {
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let open = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
+            // nobody is to wait for them, also not once there are logs again
+            open.iter().for_each(|txn| txn.participants.safe.store(true, Ordering::Release));
             self.count.store(0, Ordering::SeqCst);
             self.lines.iter().for_each(|line| line.cap.store(u64::MAX, Ordering::SeqCst));
             let waiting = (0..self.lines.len()).filter(|core| self.lines[*core].waits.swap(false, Ordering::SeqCst));

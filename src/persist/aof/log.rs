@@ -89,6 +89,28 @@ impl Log {
         })
     }
 
+    /// Begins the logs of all shards of a run that is in no manifest yet; all or none.
+    pub fn begin_all(folder: &Folder, set: u32, shards: usize) -> io::Result<Vec<Log>> {
+        std::thread::scope(|scope| {
+            let begin = |shard| scope.spawn(move || Log::begin(folder.clone(), set, shard as u16, 0));
+            let threads: Vec<_> = (0..shards).map(begin).collect();
+            let ended = |error| io::Error::other(format!("a thread ended: {error:?}"));
+            threads.into_iter().map(|thread| thread.join().map_err(ended)?).collect()
+        })
+    }
+
+    /// The journal goes on from `position` in this log, which has nothing yet and begins with the snapshot whose cut
+    /// was just made.
+    pub fn begin_at(&mut self, position: u64) {
+        (self.written, self.durable) = (position, position);
+        self.begun = Some(Begin { segment: self.id.number, sequence: self.sequence });
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     /// The journal position up to which everything survives a power loss.
     pub fn durable(&self) -> u64 {
         self.durable
@@ -97,6 +119,11 @@ impl Log {
     /// The journal position up to which everything survives the end of the process.
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// The shard.
+    pub fn shard(&self) -> u16 {
+        self.id.shard
     }
 
     /// Number of the run.
@@ -128,7 +155,11 @@ impl Log {
     /// answer is a write for the driver to make durable; otherwise the page cache has it when this returns.
     pub fn commit(&mut self, journal: &mut Journal, fsync: Fsync) -> io::Result<Option<Write>> {
         let idle = journal.is_empty() && !self.switches;
-        if idle || self.writing.is_some() || (fsync == Fsync::Always && self.syncing.is_some()) {
+        if idle || self.writing.is_some() {
+            return Ok(None);
+        }
+        if fsync == Fsync::Always && self.durable < self.written {
+            // a durable write is durable by itself only: what an easier policy left in the page cache goes first
             return Ok(None);
         }
         if let Some((before, end)) = journal.take_before() {

@@ -31,6 +31,11 @@ const SET: Set = Set { number: 9, shards: 2, begins: Vec::new() };
 
 /// Commits what was gathered, doing what a driver would.
 fn commit(log: &mut Log, journal: &mut Journal, fsync: Fsync) {
+    if fsync == Fsync::Always && log.durable() < log.written() {
+        assert!(log.commit(journal, fsync).unwrap().is_none(), "what an easier policy wrote is synced first");
+        log.sync(fsync, 0).unwrap().sync_data().unwrap();
+        log.log_synced(Ok(())).unwrap();
+    }
     if let Some(write) = log.commit(journal, fsync).unwrap() {
         write.file.write_all_at(&write.buffer, write.offset).unwrap();
         log.logged(write.buffer, Ok(())).unwrap();

@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Setting] = &[
     int("loading-process-events-interval-bytes", 1024, i32::MAX as i64, "2097152").no_effect(NO_SNAPSHOT).hidden(),
     one_of("sanitize-dump-payload", &["no", "yes", "clients"], "no").no_effect("every payload is checked"),
     yes_no("stop-writes-on-bgsave-error", "yes").fill(|c, v| c.stop_writes_on_bgsave_error = v.yes()),
-    yes_no("appendonly", "no").fill(|c, v| c.appendonly = v.yes()).at_start(),
+    yes_no("appendonly", "no").fill(|c, v| c.appendonly = v.yes()),
     one_of("appendfsync", Fsync::NAMES, "everysec").fill(|c, v| c.appendfsync = v.one(Fsync::named)),
     Setting::new("appendfilename", Kind::Text(special::aof_name), "appendonly.aof")
         .fill(|c, v| c.appendfilename = v.string())
