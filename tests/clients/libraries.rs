@@ -1,5 +1,6 @@
-//! Client libraries: redis-py and ioredis do in scripts of their own what applications do with them, and the server is
-//! asked afterwards what has come of it. The scripts hold the checks and end with an error at the first that fails.
+//! Client libraries: redis-py, ioredis, node-redis, Celery and a job queue like BullMQ's do in scripts of their own
+//! what applications do with them, and the server is asked afterwards what has come of it. The scripts hold the checks
+//! and end with an error at the first that fails.
 
 use crate::common::{Server, Setup, Value};
 use crate::program::{each_server, run};
@@ -75,5 +76,62 @@ fn ioredis_works() {
         let mut client = server.client();
         assert_eq!(client.run("GET counter"), Value::bulk("10000"));
         assert_eq!(client.run("DBSIZE"), Value::Int(1));
+    });
+}
+
+#[test]
+fn node_redis_works() {
+    each_server(|setup, server| {
+        let modules = installed("node/node_modules/redis");
+        let mut command = Command::new("node");
+        command.arg(script("node_redis_work.js")).arg(modules);
+        let checks = [
+            "types in RESP2",
+            "types in RESP3",
+            "transactions",
+            "pipelines",
+            "blocking",
+            "messages in RESP2",
+            "messages in RESP3",
+            "cached",
+            "errors",
+        ];
+        check(&mut command, setup, server, &checks);
+        assert_eq!(server.client().run("DBSIZE"), Value::Int(0));
+    });
+}
+
+#[test]
+fn job_queue_works() {
+    each_server(|setup, server| {
+        let modules = installed("node/node_modules/ioredis");
+        let mut command = Command::new("node");
+        command.arg(script("queue_work.js")).arg(modules);
+        check(&mut command, setup, server, &["jobs", "events", "priorities", "consumer groups", "pauses"]);
+    });
+}
+
+#[test]
+fn celery_works() {
+    each_server(|setup, server| {
+        let mut command = Command::new(installed("python/bin/python"));
+        command.arg("-B").arg(script("celery_work.py"));
+        let checks = [
+            "results",
+            "failures",
+            "retries",
+            "chains",
+            "groups",
+            "chords",
+            "later",
+            "priorities",
+            "revocation",
+            "inspection",
+            "producers",
+            "nothing is left",
+        ];
+        check(&mut command, setup, server, &checks);
+        // The binding of the queue is what stays.
+        assert_eq!(server.client().run("DBSIZE"), Value::Int(0));
     });
 }

@@ -1,5 +1,5 @@
-//! Real clients at real work: redis-cli, redis-benchmark, redis-py, ioredis. `tests/run --prepare` installs them; a
-//! client that is missing fails its test, it is never skipped.
+//! Real clients at real work: redis-cli, redis-benchmark, redis-py, Celery, ioredis, node-redis. `tests/run --prepare`
+//! installs them; a client that is missing fails its test, it is never skipped.
 
 #[path = "../common/mod.rs"]
 mod common;
