@@ -4,7 +4,7 @@
 //! ```text
 //! cargo bench --bench growth -- [--keys 20000000] [--server-cpu 0] [--load-cpu 1] SERVER [SERVER]
 //!     SERVER: a command line in which {port} is filled in, such as
-//!     'target/release/pinion --shards 1 --port {port}'   'valkey-server --save "" --port {port}'
+//!     'target/release/pinion --save "" --shards 1 --port {port}'   'valkey-server --save "" --port {port}'
 //! ```
 //!
 //! One connection sets the keys in pipelines of 100; another sets one new key at a time and waits for its reply, some

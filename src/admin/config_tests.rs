@@ -27,10 +27,11 @@ const REDIS_7_LIVE: &str = include_str!("../../tests/data/config-redis-7.0.15-li
 const ANSWERS: &str = include_str!("../../tests/data/config-answers.tsv");
 
 /// Defaults that differ from the facts, and why.
-const OTHER_DEFAULTS: [(&str, &str, &str); 4] = [
+const OTHER_DEFAULTS: [(&str, &str, &str); 5] = [
     ("bind", "* -::*", "the facts were taken from servers started with --bind 127.0.0.1"),
     ("port", "6379", "the facts were taken from servers on other ports"),
     ("dir", "", "the working directory"),
+    ("save", "3600 1 300 100 60 10000", "the facts were taken from servers started with --save ''"),
     ("syslog-ident", "pinion", "our own name; nothing is sent to syslog"),
 ];
 

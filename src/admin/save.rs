@@ -5,29 +5,31 @@
 //! that notices does the accounts, and each core answers the clients of its own that waited.
 
 mod rewrites;
+mod shutdown;
 
 pub use rewrites::{bgrewriteaof, switch_log};
+pub use shutdown::{ShutdownHow, shut_down};
 
 use crate::admin::log;
 use crate::admin::state::AdminState;
 use crate::base::bytes::OutBuf;
-use crate::base::config::{Config, RdbFlavor, ShutdownOn};
+use crate::base::config::{Config, RdbFlavor};
 use crate::base::version::REDIS_VERSION;
 use crate::commands::args::Args;
 use crate::commands::errors;
 use crate::net::connection::Conn;
 use crate::net::saving::{SaveWaiter, Waits};
-use crate::net::shared::Shared;
 use crate::net::worker::Worker;
 use crate::persist::rdb_save::{self, SaveJob, SaveTerms, Saved};
 use crate::resp::reply::{Proto, Reply};
-use crate::runtime::{alloc, signals};
+use crate::runtime::alloc;
 use crate::shard::snapshot::{CutOrder, JournalCut};
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::message::ConnId;
 use crate::txn::router::Outcome;
 use crate::types::rdb::Flavor;
 use rewrites::{RewriteState, Switch};
+use shutdown::{end, shutdown_failed};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -46,6 +48,8 @@ pub struct SaveState {
     running: Option<Running>,
     /// BGSAVE as soon as possible.
     scheduled: bool,
+    /// FLUSHALL has run, and is to be followed by a save.
+    flushed: bool,
     last_save_s: u64,
     last_try_s: u64,
     last_failed: bool,
@@ -116,6 +120,13 @@ impl SaveState {
 
     fn is_rewriting(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.what == What::Rewrite)
+    }
+
+    /// One under way that is no BGSAVE, or was given up: whoever wants to save comes next.
+    fn soon_over(&self) -> Option<Arc<SaveJob>> {
+        let running = self.running.as_ref()?;
+        let stays = running.what == What::Background && !running.job.was_given_up();
+        (!stays && !running.job.is_over()).then(|| running.job.clone())
     }
 
     /// Whether the next save should wait a little, as the last one failed.
@@ -273,8 +284,8 @@ fn remarks(now_s: u64, base: bool) -> Vec<(&'static str, String)> {
 /// SAVE
 pub fn save(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
     let mut reply = Reply::new(out, conn.session.proto);
-    let rewrite = worker.shared.save_job().filter(|job| job.rewrites && !job.is_over());
-    if let Some(job) = rewrite {
+    let shared = worker.shared.clone();
+    if let Some(job) = shared.admin::<AdminState>().saves().soon_over() {
         worker.saving.waiters.push(SaveWaiter { job, conn: conn.id, seq: conn.next_seq(), waits: Waits::SaveTurn });
         return Outcome::Stalls;
     }
@@ -321,7 +332,8 @@ pub fn bgsave(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
         }
     }
     let rewriting = saves.is_rewriting();
-    if saves.running.is_some() && !rewriting {
+    let waits = saves.soon_over().is_some();
+    if saves.running.is_some() && !rewriting && !waits {
         reply.error(IN_PROGRESS);
         return Outcome::Done;
     }
@@ -329,7 +341,7 @@ pub fn bgsave(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
         reply.error(ANOTHER);
         return Outcome::Done;
     }
-    if rewriting || conn.stalled {
+    if rewriting || waits || conn.stalled {
         // conn.stalled: inside a transaction, whose locks the cut would wait for
         saves.scheduled = true;
         reply.simple("Background saving scheduled");
@@ -355,89 +367,6 @@ pub fn lastsave(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mu
     Outcome::Done
 }
 
-/// How a shutdown was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ShutdownHow {
-    /// Save even without save points.
-    pub save: bool,
-    /// Do not save.
-    pub nosave: bool,
-    /// End even if that fails.
-    pub force: bool,
-}
-
-impl From<ShutdownOn> for ShutdownHow {
-    fn from(on: ShutdownOn) -> Self {
-        ShutdownHow { save: on.save, nosave: on.nosave, force: on.force }
-    }
-}
-
-/// Ends the server, after a last save where there is to be one. `whose` hears if that fails.
-pub fn shut_down(worker: &mut Worker, whose: Option<(ConnId, u32)>, how: ShutdownHow) -> Outcome {
-    let shared = worker.shared.clone();
-    let state: &AdminState = shared.admin();
-    let whole = !shared.loading.is_active();
-    let wanted = whole && (how.save || (!how.nosave && !worker.config.save.is_empty()));
-    let saves = state.saves();
-    if rewrites::writes_first_base(&saves) {
-        if !how.force {
-            log::warning("Writing initial AOF, can't exit.");
-            drop(saves);
-            return shutdown_refused(worker, whose);
-        }
-        log::warning("Writing initial AOF. Exit anyway.");
-    }
-    if let Some(running) = &saves.running {
-        running.job.give_up();
-        if wanted {
-            // goes on when that one has ended
-            let job = running.job.clone();
-            let (conn, seq) = whose.unwrap_or((ConnId::NOBODY, 0));
-            worker.saving.waiters.push(SaveWaiter { job, conn, seq, waits: Waits::Turn { force: how.force } });
-            return Outcome::Stalls;
-        }
-    }
-    drop(saves);
-    if !wanted {
-        end(&shared);
-        return Outcome::Stalls;
-    }
-    log::notice("Saving the final RDB snapshot before exiting.");
-    match begin(worker, &Start { last: true, ..Start::quiet(What::Save) }) {
-        Ok(job) => {
-            let (conn, seq) = whose.unwrap_or((ConnId::NOBODY, 0));
-            worker.saving.waiters.push(SaveWaiter { job, conn, seq, waits: Waits::Shutdown { force: how.force } });
-        }
-        Err(line) => {
-            log::warning(&line);
-            shutdown_failed(worker, whose, how.force);
-        }
-    }
-    Outcome::Stalls
-}
-
-fn end(shared: &Shared) {
-    shared.shut_down();
-    signals::raise_term();
-}
-
-fn shutdown_failed(worker: &mut Worker, whose: Option<(ConnId, u32)>, force: bool) {
-    worker.router.release_cut();
-    if force {
-        log::warning("Error trying to save the DB, but the shutdown is forced: exiting.");
-        return end(&worker.shared);
-    }
-    log::warning("Error trying to save the DB, can't exit.");
-    shutdown_refused(worker, whose);
-}
-
-fn shutdown_refused(worker: &mut Worker, whose: Option<(ConnId, u32)>) -> Outcome {
-    if let Some((conn, seq)) = whose {
-        answer(worker, conn, seq, |reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
-    }
-    Outcome::Stalls
-}
-
 fn answer(worker: &mut Worker, conn: ConnId, seq: u32, write: impl FnOnce(&mut Reply<'_>)) {
     let mut out = OutBuf::default();
     write(&mut Reply { out: &mut out, proto: Proto::Resp2 });
@@ -452,13 +381,48 @@ pub fn after_run(worker: &mut Worker) {
         worker.saving.seen_over = over;
         settle(worker);
         answer_waiters(worker);
+        save_flushed(worker);
         worker.deliver_finished();
     }
     rewrites::answer_log_waiters(worker);
+    if worker.router.core == 0 && std::mem::take(&mut worker.router.shard.flushed_all) {
+        flushed(worker);
+    }
     if worker.router.core == 0
         && let Some(how) = worker.shared.take_signal()
     {
         shut_down(worker, None, ShutdownHow::from(how));
+    }
+}
+
+/// FLUSHALL has run: a snapshot of what was there is of no use any more; where there are save points the file is not to
+/// bring it back.
+fn flushed(worker: &mut Worker) {
+    let shared = worker.shared.clone();
+    let mut saves = shared.admin::<AdminState>().saves();
+    if let Some(running) = saves.running.as_ref().filter(|running| running.what == What::Background) {
+        running.job.give_up();
+    }
+    if worker.config.save.is_empty() || shared.loading.is_active() {
+        return;
+    }
+    // one that is under way ends first
+    saves.flushed = true;
+    drop(saves);
+    save_flushed(worker);
+}
+
+/// Saves after FLUSHALL, if that is wanted and nothing else is under way.
+fn save_flushed(worker: &mut Worker) {
+    let shared = worker.shared.clone();
+    let mut saves = shared.admin::<AdminState>().saves();
+    if !saves.flushed || saves.running.is_some() || shared.is_ending() {
+        return;
+    }
+    saves.flushed = false;
+    drop(saves);
+    if let Err(line) = begin(worker, &Start::quiet(What::Save)) {
+        log::warning(&line);
     }
 }
 

@@ -467,7 +467,9 @@ impl Default for Config {
 
             dir: ".".into(),
             dbfilename: "dump.rdb".into(),
-            save: Vec::new(),
+            save: [(3600, 1), (300, 100), (60, 10_000)]
+                .map(|(seconds, changes)| SavePoint { seconds, changes })
+                .to_vec(),
             rdb_compression: true,
             rdb_checksum: true,
             rdb_incremental_fsync: true,

@@ -32,6 +32,7 @@ fn flush(ctx: &mut Context<'_>, db: Option<usize>, args: &Args<'_>, reply: &mut 
         Some(_) => return reply.error(errors::SYNTAX),
     };
     ctx.shard.flush(db, later);
+    ctx.shard.flushed_all |= db.is_none();
     reply.ok();
 }
 

@@ -59,6 +59,8 @@ pub struct Shard {
     pub stats: ShardStats,
     /// Writes since the last save (`rdb_changes_since_last_save`).
     pub dirty: u64,
+    /// FLUSHALL has run here, and nobody has taken note yet.
+    pub flushed_all: bool,
     /// State of active expiry.
     pub expiry: ActiveExpiry,
     /// When to look for due fields of hashes.
@@ -91,6 +93,7 @@ impl Shard {
             now_ms: 0,
             stats: ShardStats::default(),
             dirty: 0,
+            flushed_all: false,
             expiry: ActiveExpiry::default(),
             field_expiry: FieldExpiry::default(),
             eviction: Eviction::default(),

@@ -1,6 +1,7 @@
 //! Starts servers for tests on ports of their own and ends them by process id. Never touches a server it did not start.
 
 use super::client::{Address, Client};
+use super::value::Value;
 use super::{PATIENCE, sys};
 use std::fs::{self, File};
 use std::io::Write;
@@ -108,6 +109,7 @@ pub struct Launch {
     host: String,
     bind: Option<String>,
     unix: bool,
+    default_save: bool,
     open_files: Option<u64>,
 }
 
@@ -122,6 +124,7 @@ impl Launch {
             host: "127.0.0.1".into(),
             bind: None,
             unix: false,
+            default_save: false,
             open_files: None,
         }
     }
@@ -162,6 +165,12 @@ impl Launch {
         self
     }
 
+    /// Leaves the save points to it.
+    pub fn default_save(mut self) -> Launch {
+        self.default_save = true;
+        self
+    }
+
     /// Limits the server's open files.
     pub fn open_files(mut self, files: u64) -> Launch {
         self.open_files = Some(files);
@@ -175,10 +184,19 @@ impl Launch {
 
     /// As [`Launch::start`], but answers why it did not start.
     pub fn try_start(&self) -> Result<Server, String> {
+        self.start_until(false)
+    }
+
+    /// As [`Launch::start`], but it may be loading its data still.
+    pub fn start_loading(&self) -> Server {
+        self.start_until(true).unwrap_or_else(|why| panic!("{:?} did not start: {why}", self.setup))
+    }
+
+    fn start_until(&self, may_load: bool) -> Result<Server, String> {
         let mut last = String::new();
         for _ in 0..5 {
             let mut server = self.spawn(free_port(&self.host));
-            match server.wait_ready() {
+            match server.wait_ready(may_load) {
                 Ok(()) => return Ok(server),
                 Err(why) => last = format!("{why}\n{}", server.log()),
             }
@@ -214,7 +232,10 @@ impl Launch {
         if self.stdin.is_some() {
             command.arg("-");
         }
-        command.args(["--port", &port.to_string(), "--save", "", "--bind"]);
+        if !self.default_save {
+            command.args(["--save", ""]);
+        }
+        command.args(["--port", &port.to_string(), "--bind"]);
         command.args(self.bind.as_deref().unwrap_or(&self.host).split(' '));
         if self.setup.is_pinion {
             command.args(["--shards", &self.setup.shards.to_string(), "--io-driver", &self.setup.driver]);
@@ -322,7 +343,7 @@ impl Server {
         }
     }
 
-    fn wait_ready(&mut self) -> Result<(), String> {
+    fn wait_ready(&mut self, may_load: bool) -> Result<(), String> {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().map_err(|e| e.to_string())? {
@@ -331,7 +352,9 @@ impl Server {
             if let Ok(mut client) = Client::try_connect(&self.address) {
                 client.send_raw(b"PING\r\n");
                 // An error is an answer too: it may want a password.
-                if client.try_recv().is_ok_and(|reply| reply.is_some()) && self.owns_its_port() {
+                let answers =
+                    |reply: Value| may_load || !matches!(reply, Value::Error(why) if why.starts_with(b"LOADING"));
+                if client.try_recv().is_ok_and(|reply| reply.is_some_and(answers)) && self.owns_its_port() {
                     return Ok(());
                 }
             }

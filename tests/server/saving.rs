@@ -299,3 +299,42 @@ fn a_shutdown_that_cannot_save_does_not_happen() {
         assert_eq!(server.wait_exit().code(), Some(0));
     });
 }
+
+#[test]
+fn flushall_gives_a_snapshot_up_and_leaves_an_empty_file() {
+    each_setup(|setup| {
+        let server = start(setup);
+        let mut client = server.client();
+        client.ok("DEBUG POPULATE 50000 key 100");
+        bgsave(&mut client);
+        client.ok("DEBUG POPULATE 50000 more 100");
+        client.run("BGSAVE");
+        client.ok("FLUSHALL");
+        // without save points the old file stays
+        wait_for_save(&mut client);
+        assert_eq!(persistence(&mut client, "rdb_last_bgsave_status"), "ok");
+        let dump = server.dir.join("dump.rdb");
+        assert!(fs::metadata(&dump).expect("the file").len() > 100_000);
+        save_points(&mut client, "3600 1");
+        client.ok("DEBUG POPULATE 50000 key 100");
+        client.run("BGSAVE");
+        client.ok("FLUSHALL");
+        wait_until("an empty file", || fs::metadata(&dump).is_ok_and(|file| file.len() < 1000));
+        assert_eq!(client.run("SAVE"), Value::ok());
+    });
+}
+
+#[test]
+fn save_points_are_those_of_redis_unless_others_are_named() {
+    let points = |launch: Launch| {
+        let server = launch.start();
+        let mut client = server.client();
+        client.run("CONFIG GET save").items()[1].text()
+    };
+    let setup = Setup::typical();
+    assert_eq!(points(Launch::new(&setup)), "");
+    let usual = "3600 1 300 100 60 10000";
+    assert_eq!(points(Launch::new(&setup).default_save()), usual);
+    assert_eq!(points(Launch::new(&setup).default_save().config("save 900 5\nsave 10 1\n")), "900 5 10 1");
+    assert_eq!(points(Launch::new(&setup).default_save().config("save \"\"\n")), "");
+}

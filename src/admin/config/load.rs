@@ -280,9 +280,10 @@ impl Loader {
         let setting = settings()[index];
         let old = &self.store.values[index];
         let mut value = setting.kind.parse(values, old)?;
-        // Lines of save points add up, until an empty one.
+        // Lines of save points add up, until an empty one; the first takes the place of the default.
         if let (Value::SavePoints(new), Value::SavePoints(old)) = (&mut value, old)
             && !new.is_empty()
+            && self.set_at[index].is_some()
         {
             new.splice(0..0, old.iter().copied());
         }

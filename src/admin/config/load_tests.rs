@@ -71,7 +71,7 @@ fn turning_persistence_off_works_in_every_spelling() {
         &["--appendonly", "no", "--save"],
         &["--save \"\"", "--appendonly no"],
         &["--save", "900 1", "--save", ""],
-        &["--appendonly", "yes", "--appendonly", "no"],
+        &["--save", "", "--appendonly", "yes", "--appendonly", "no"],
     ] {
         let config = config(args);
         assert!(config.save.is_empty() && !config.appendonly, "{args:?}");

@@ -71,7 +71,7 @@ impl Router {
                     let _ = done.send(());
                 }
                 Ok(Parcel::End(done)) => {
-                    self.shard.dirty = 0;
+                    (self.shard.dirty, self.shard.flushed_all) = (0, false);
                     let _ = done.send(());
                     return Unpacked::Ended;
                 }

@@ -14,7 +14,7 @@ pub(super) const ROWS: &[Setting] = &[
     Setting::new("dbfilename", Kind::Text(special::snapshot_name), "dump.rdb")
         .fill(|c, v| c.dbfilename = v.string())
         .protected(),
-    Setting::new("save", Kind::SavePoints, "").fill(|c, v| c.save = v.save_points()),
+    Setting::new("save", Kind::SavePoints, "3600 1 300 100 60 10000").fill(|c, v| c.save = v.save_points()),
     yes_no("rdbcompression", "yes").fill(|c, v| c.rdb_compression = v.yes()),
     yes_no("rdbchecksum", "yes").fill(|c, v| c.rdb_checksum = v.yes()).at_start(),
     one_of("rdb-flavor", RdbFlavor::NAMES, "redis").fill(|c, v| c.rdb_flavor = v.one(RdbFlavor::named)),
