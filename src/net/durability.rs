@@ -27,6 +27,15 @@ use std::sync::atomic::Ordering;
 /// What the server answers to writes while the log cannot be written, as Redis does.
 const MISCONF: &str = "MISCONF Errors writing to the AOF file: ";
 
+/// What was read back from disk for one core.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Its data; `None` for none.
+    pub shard: Option<Shard>,
+    /// Where it logs; `None` if it does not.
+    pub log: Option<Log>,
+}
+
 /// Replies that wait.
 #[derive(Debug)]
 pub struct Gate {
@@ -71,9 +80,26 @@ enum Stage {
 
 impl Worker {
     /// Takes over a shard that was read back from disk, in the place of the empty one.
-    pub fn install(&mut self, shard: Shard) {
+    pub fn install(&mut self, mut shard: Shard) {
+        shard.now_ms = self.clock.unix_ms();
+        shard.watches = std::mem::take(&mut self.router.shard.watches);
         self.router.shard = shard;
         self.apply_config();
+    }
+
+    /// Takes over what was read back for this core, if it is there.
+    pub fn take_over(&mut self) {
+        if !self.shared.has_kept() {
+            return;
+        }
+        let Some(kept) = self.shared.take_kept(self.router.core) else { return };
+        if let Some(shard) = kept.shard {
+            self.install(shard);
+        }
+        if let Some(log) = kept.log {
+            self.keep_log(log);
+        }
+        self.shared.took_kept();
     }
 
     /// From now on every write is journaled, and goes to `log`. All cores must do so before anything changes.

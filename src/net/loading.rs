@@ -8,7 +8,7 @@ use crate::txn::feed::Unpacked;
 pub const LOADING: &str = "LOADING Redis is loading the dataset in memory";
 
 /// What a core knows of loading.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LoadWatch {
     /// Data is being loaded, as of this tick.
     pub(super) active: bool,
@@ -16,11 +16,19 @@ pub(super) struct LoadWatch {
     pub(super) waits: bool,
 }
 
+impl Default for LoadWatch {
+    fn default() -> Self {
+        // until the first tick has looked
+        LoadWatch { active: true, waits: false }
+    }
+}
+
 impl Worker {
     /// At the begin of a tick.
     pub fn refresh_loading(&mut self) {
         if self.loading.active || self.router.is_fed() {
             self.loading.active = self.shared.loading.is_active();
+            self.take_over();
         }
         if self.router.is_fed() {
             self.router.prepare_feed();

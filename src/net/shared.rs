@@ -3,6 +3,7 @@
 
 use crate::base::config::{Config, ShutdownOn};
 use crate::commands::table::{CommandId, CommandTable};
+use crate::net::durability::Kept;
 use crate::net::pubsub::Interest;
 use crate::persist::aof::frontier::Frontier;
 use crate::persist::aof::log::Log;
@@ -168,6 +169,10 @@ pub struct Shared {
     pub log_counts: AtomicBool,
     /// By core: a log that was opened for it.
     new_logs: Mutex<Vec<Log>>,
+    /// By core: what was read back for it, until it takes it.
+    kept: Mutex<Vec<Option<Kept>>>,
+    /// Cores that have not taken over what was read back for them.
+    kept_count: AtomicUsize,
     /// Why the log cannot be written any more, as an errno; 0 while it can.
     pub log_error: AtomicI64,
     /// Wakes a core from any thread.
@@ -235,6 +240,8 @@ impl Shared {
             logs_open: AtomicUsize::new(0),
             log_counts: AtomicBool::new(false),
             new_logs: Mutex::default(),
+            kept: Mutex::default(),
+            kept_count: AtomicUsize::new(0),
             log_error: AtomicI64::new(0),
             doorbells: parts.doorbells,
             started_ms: parts.now_ms,
@@ -266,6 +273,29 @@ impl Shared {
         let mut libraries = self.libraries.lock().unwrap_or_else(PoisonError::into_inner);
         libraries.retain(|other| title(other) != title(text));
         libraries.push(text.to_vec());
+    }
+
+    /// Has every core take over what was read back for it; while data is loaded they look for it.
+    pub fn hand_over(&self, kept: Vec<Kept>) {
+        let count = kept.len();
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept.into_iter().map(Some).collect();
+        self.kept_count.store(count, Ordering::SeqCst);
+        self.ring_all();
+    }
+
+    /// Whether some core has not taken over what was read back for it.
+    pub fn has_kept(&self) -> bool {
+        self.kept_count.load(Ordering::SeqCst) > 0
+    }
+
+    /// What was read back for core `core`; [`Shared::took_kept`] when it has taken that over.
+    pub fn take_kept(&self, core: usize) -> Option<Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).get_mut(core)?.take()
+    }
+
+    /// See [`Shared::take_kept`].
+    pub fn took_kept(&self) {
+        self.kept_count.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// There are logs from the start on: each core is given its own.

@@ -14,7 +14,7 @@ use crate::runtime::mesh::{Endpoint, mesh};
 use crate::runtime::{affinity, signals, sockets};
 use crate::server::core::{Core, Hooks};
 use crate::server::loading::{self, Found};
-use crate::server::recovery::{self, Kept};
+use crate::server::recovery;
 use crate::server::registry;
 use crate::shard::keyspace::Shard;
 use crate::txn::feed::{Feeder, Intake, feed};
@@ -113,29 +113,14 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
         reason.map(|r| format!(" ({r})")).unwrap_or_default()
     ));
     let pin = config.pin_cores && cores <= cpus.len();
-    let opened = recovery::open(&config, cores)?;
-    opened.libraries.iter().for_each(|text| shared.keep_library(text));
-    // where there is a log of our own, nothing else counts
-    let found = if opened.is_known { Found::Nothing } else { found };
-    shared.log_base_bytes.store(opened.bytes, Ordering::Relaxed);
-    if opened.manifest.is_some() {
-        shared.begin_logs();
-    }
-    let mut unpublished = opened.manifest;
-    if found == Found::Nothing
-        && let Some(manifest) = unpublished.take()
-    {
-        recovery::publish(&Folder::of(&config), &manifest)?;
-    }
-    shared.log_hurries.store(unpublished.is_some(), Ordering::Relaxed);
+    let unpublished = if found == Found::OwnLog { None } else { begin_logs(&shared, &found)? };
     let (feeder, intakes) = feed(cores, config.databases, &shared.doorbells, &shared.loading);
-    let has_data = found != Found::Nothing;
-    let intakes: Vec<_> = intakes.into_iter().map(|intake| has_data.then_some(intake)).collect();
-    if has_data {
+    let is_fed = matches!(found, Found::Snapshot(_) | Found::RedisAof(_));
+    let intakes = intakes.into_iter().map(|intake| is_fed.then_some(intake)).collect();
+    if found != Found::Nothing {
         shared.loading.begin(clock::unix_ms_now());
     }
-    let begins = intakes.into_iter().zip(opened.kept).collect();
-    let threads = spawn(plan, seeds, begins, &shared, &handlers, spin, pin.then_some(cpus))?;
+    let threads = spawn(plan, seeds, intakes, &shared, &handlers, spin, pin.then_some(cpus))?;
     admin::files::write_pid_file(&config);
     let loader = load(found, feeder, unpublished, &shared)?;
     let ended = wait_for_end(&shared);
@@ -145,6 +130,8 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
             broken = Some(error);
         }
     }
+    // one that still reads has nobody left to read for
+    shared.loading.fail("the server ends".to_string());
     let loaded = loader.join();
     admin::files::remove_at_end(&config);
     if let Ok(Err(why)) = loaded {
@@ -157,6 +144,21 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     }
 }
 
+/// Begins the first logs, if there are to be any; the manifest, if they are not to count before `found` is loaded.
+fn begin_logs(shared: &Shared, found: &Found) -> Result<Option<Manifest>, String> {
+    let config = shared.config();
+    let opened = recovery::open(&config, shared.cores.len(), &shared.loading)?;
+    let Some(manifest) = opened.manifest else { return Ok(None) };
+    shared.begin_logs();
+    shared.hand_over(opened.kept);
+    if *found == Found::Nothing {
+        recovery::publish(&Folder::of(&config), &manifest)?;
+        return Ok(None);
+    }
+    shared.log_hurries.store(true, Ordering::Relaxed);
+    Ok(Some(manifest))
+}
+
 /// Starts the thread that loads and then lets clients in. If it fails the server ends. What is loaded stands in the log
 /// too, which counts from the moment that its manifest is `unpublished` no more.
 fn load(found: Found, feeder: Feeder, unpublished: Option<Manifest>, shared: &Arc<Shared>) -> Result<Thread, String> {
@@ -164,6 +166,7 @@ fn load(found: Found, feeder: Feeder, unpublished: Option<Manifest>, shared: &Ar
     let body = move || {
         let loaded = match found {
             Found::Nothing => Ok(()),
+            Found::OwnLog => recovery::load(&shared),
             found => loading::load(&found, feeder, &shared, || match &unpublished {
                 Some(manifest) => recovery::publish_when_synced(manifest, &shared),
                 None => Ok(()),
@@ -263,7 +266,7 @@ type Thread = std::thread::JoinHandle<Result<(), String>>;
 fn spawn(
     plan: Plan,
     seeds: Vec<DriverSeed>,
-    begins: Vec<(Option<Intake>, Kept)>,
+    intakes: Vec<Option<Intake>>,
     shared: &Arc<Shared>,
     handlers: &Arc<Handlers>,
     spin: Duration,
@@ -275,7 +278,7 @@ fn spawn(
     let mut threads = Vec::with_capacity(cores);
     let (ready, readies) = std::sync::mpsc::channel();
     let endpoints = mesh::<Message>(cores, config.mesh_depth);
-    let ends = endpoints.into_iter().zip(begins);
+    let ends = endpoints.into_iter().zip(intakes);
     for (core, ((seed, end), own)) in seeds.into_iter().zip(ends).zip(plan.own).enumerate() {
         let mut mine = listeners.take().unwrap_or_default();
         mine.extend(own);
@@ -296,7 +299,7 @@ fn spawn(
 fn run_core(
     core: usize,
     seed: DriverSeed,
-    (endpoint, (intake, kept)): (Endpoint<Message>, (Option<Intake>, Kept)),
+    (endpoint, intake): (Endpoint<Message>, Option<Intake>),
     listeners: Vec<Listener>,
     shared: &Arc<Shared>,
     handlers: Arc<Handlers>,
@@ -318,13 +321,7 @@ fn run_core(
         driver.listen(index, socket);
     }
     let mut core = compose(endpoint, driver, shared, handlers, Clock::new(), random_seed(), spin);
-    if let Some(mut shard) = kept.shard {
-        shard.now_ms = core.worker.clock.unix_ms();
-        core.worker.install(shard);
-    }
-    if let Some(log) = kept.log {
-        core.worker.keep_log(log);
-    }
+    core.worker.take_over();
     if let Some(intake) = intake {
         core.worker.router.attach(intake);
     }

@@ -13,6 +13,7 @@ use crate::persist::lock::lock;
 use crate::server::compact;
 use crate::server::recovery::{self, ReadBack};
 use crate::shard::keyspace::Shard;
+use crate::txn::loading::Loading;
 use crate::types::hash::Hash;
 use crate::types::rdb::{Flavor, VERSION_MIN, VERSION_REDIS, VERSION_STREAM_3, VERSION_VALKEY};
 use crate::types::stream::Stream;
@@ -130,7 +131,7 @@ fn export(order: &Order) -> Result<(), String> {
     }
     let manifest = from.manifest().map_err(|error| format!("{}: {error}", from.manifest_path().display()))?;
     let config = Config { databases: order.databases, ..Config::default() };
-    let back = recovery::read_back(&config, &from, &manifest.unwrap_or_default(), 1)?;
+    let back = recovery::read_back(&config, &from, &manifest.unwrap_or_default(), 1, &Loading::default())?;
     back.left_out.iter().for_each(|line| println!("{line}"));
     let ReadBack { mut shards, libraries, .. } = back;
     let mut unknown = Unknown::default();

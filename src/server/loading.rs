@@ -11,6 +11,7 @@ use crate::net::shared::Shared;
 use crate::persist::load::aof::Ending;
 use crate::persist::load::manifest::RedisManifest;
 use crate::persist::load::{LoadError, RawEntry, Refusal, Sink, Window, aof, rdb};
+use crate::server::recovery;
 use crate::txn::feed::{FeedError, Feeder, Meta, Source, Stopped};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ const PROGRESS_MS: u64 = 5000;
 pub enum Found {
     /// There is nothing.
     Nothing,
+    /// A log of our own: nothing else counts.
+    OwnLog,
     /// A snapshot.
     Snapshot(PathBuf),
     /// Append-only files of Redis, in order.
@@ -33,6 +36,9 @@ pub enum Found {
 /// Looks for what the settings say is to be loaded. The error is one line.
 pub fn find(config: &Config) -> Result<Found, String> {
     let dir = Path::new(&config.dir);
+    if recovery::has_log(config)? {
+        return Ok(Found::OwnLog);
+    }
     if config.appendonly
         && let Some(files) = redis_aof(config)?
     {
@@ -89,7 +95,7 @@ pub fn load(
     let (keys, expired) = shared.loading.counted();
     let seconds = (clock::unix_ms_now() - started_ms) as f64 / 1000.0;
     match found {
-        Found::Nothing => {}
+        Found::Nothing | Found::OwnLog => {}
         Found::Snapshot(_) => {
             log::notice(&format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
             log::notice(&format!("DB loaded from disk: {seconds:.3} seconds"));
@@ -104,7 +110,7 @@ pub fn load(
 
 fn read_all(found: &Found, sink: &mut FeedSink) -> Result<(), LoadError> {
     match found {
-        Found::Nothing => Ok(()),
+        Found::Nothing | Found::OwnLog => Ok(()),
         Found::Snapshot(path) => {
             let mut window = Window::open(path)?;
             sink.shared.loading.expect_bytes(window.len());

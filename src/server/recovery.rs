@@ -12,6 +12,7 @@ use crate::commands::args::{Args, lay_out_in};
 use crate::commands::context::Context;
 use crate::commands::keys::value_limits;
 use crate::commands::table::{CommandTable, Resolved};
+use crate::net::durability::Kept;
 use crate::net::settings::apply_to_shard;
 use crate::net::shared::Shared;
 use crate::persist::aof::folder::Folder;
@@ -19,6 +20,7 @@ use crate::persist::aof::log::Log;
 use crate::persist::aof::manifest::{Manifest, Set};
 use crate::persist::aof::read::{self, Damage, Scanned, Torn};
 use crate::persist::aof::record::Words;
+use crate::persist::load::Window;
 use crate::persist::rdb::{FileReader, Found};
 use crate::resp::parse::Span;
 use crate::resp::reply::{Proto, Reply};
@@ -26,13 +28,13 @@ use crate::server::compact;
 use crate::shard::access;
 use crate::shard::keyspace::{Shard, ShardStats};
 use crate::txn::hop;
+use crate::txn::loading::Loading;
 use crate::txn::message::Phase;
 use crate::txn::router::{owner, slots_of};
 use crate::types::rdb::Flavor;
 use crate::types::rdb::read::Bad;
 use crate::types::table::{Expire, Key};
-use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -41,19 +43,14 @@ use std::time::Duration;
 const FREE_EVERY: u64 = 64;
 /// How often it is looked whether the logs are synced.
 const SYNC_LOOK: Duration = Duration::from_millis(5);
-/// Bytes of a base that are looked at together, at least.
-const WINDOW_BYTES: usize = 1 << 20;
+/// How often it is looked whether the cores have taken over what is theirs.
+const HANDED_LOOK: Duration = Duration::from_millis(1);
+/// Bytes between two reports of progress.
+const PROGRESS_BYTES: u64 = 1 << 20;
+/// About what a word takes in a log beside its own bytes.
+const WORD_BYTES: usize = 6;
 /// Objects freed then.
 const FREE_OBJECTS: usize = 1024;
-
-/// What one core begins with.
-#[derive(Debug, Default)]
-pub struct Kept {
-    /// Its data; `None` for none.
-    pub shard: Option<Shard>,
-    /// Where it logs; `None` if it does not.
-    pub log: Option<Log>,
-}
 
 /// What [`open`] found and began.
 #[derive(Debug)]
@@ -62,8 +59,6 @@ pub struct Opened {
     pub kept: Vec<Kept>,
     /// Bytes of the logs and the base that were there.
     pub bytes: u64,
-    /// Whether there was a manifest: then no other file counts.
-    pub is_known: bool,
     /// What the manifest is to be; `None` if nothing is logged.
     pub manifest: Option<Manifest>,
     /// Texts of libraries of functions.
@@ -90,20 +85,20 @@ pub struct ReadBack {
 ///
 /// # Errors
 /// One line that says what is wrong, where, and what may help.
-pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
+pub fn open(config: &Config, cores: usize, loading: &Loading) -> Result<Opened, String> {
     let mut kept: Vec<Kept> = (0..cores).map(|_| Kept::default()).collect();
     if !config.appendonly {
-        return Ok(Opened { kept, bytes: 0, is_known: false, manifest: None, libraries: Vec::new() });
+        return Ok(Opened { kept, bytes: 0, manifest: None, libraries: Vec::new() });
     }
     let folder = Folder::of(config);
     let wrong = |what: &str, error: &dyn std::fmt::Display| format!("{what} {}: {error}", folder.path.display());
     let found = folder
         .manifest()
         .map_err(|error| format!("Cannot read the manifest {}: {error}", folder.manifest_path().display()))?;
-    let is_known = found.is_some();
     let mut manifest = found.unwrap_or_default();
     let started = clock::unix_ms_now();
-    let ReadBack { mut shards, libraries, used, base_bytes, left_out } = read_back(config, &folder, &manifest, cores)?;
+    let ReadBack { mut shards, libraries, used, base_bytes, left_out } =
+        read_back(config, &folder, &manifest, cores, loading)?;
     left_out.iter().for_each(|line| admin::log::warning(line));
     let mut bytes = base_bytes;
     for (_, scanned) in &used {
@@ -135,21 +130,27 @@ pub fn open(config: &Config, cores: usize) -> Result<Opened, String> {
         let log = Log::begin(folder.clone(), set.number, core as u16, 0);
         kept.log = Some(log.map_err(|error| wrong("Cannot begin a log in", &error))?);
     }
-    Ok(Opened { kept, bytes, is_known, manifest: Some(manifest), libraries })
+    Ok(Opened { kept, bytes, manifest: Some(manifest), libraries })
 }
 
 /// Reads what the files of a manifest hold; changes none of them. `cores`: how many shards a base is read for if no
-/// run is named.
+/// run is named. `loading` is told how far it has come, and stops it by its failure.
 ///
 /// # Errors
 /// One line that says what is wrong, where, and what may help.
-pub fn read_back(config: &Config, folder: &Folder, manifest: &Manifest, cores: usize) -> Result<ReadBack, String> {
+pub fn read_back(
+    config: &Config,
+    folder: &Folder,
+    manifest: &Manifest,
+    cores: usize,
+    loading: &Loading,
+) -> Result<ReadBack, String> {
     let mut back = ReadBack::default();
     if let Some(base) = &manifest.base {
         let count = manifest.sets.first().map_or(cores, |set| usize::from(set.shards));
         let path = folder.base_path(base);
         back.shards = empty(config, count);
-        back.base_bytes = load_base(&path, &mut back.shards, &mut back.libraries)
+        back.base_bytes = load_base(&path, &mut back.shards, &mut back.libraries, loading)
             .map_err(|why| format!("Cannot read the base {}: {why}. Restore the file from a backup", path.display()))?;
     }
     for set in &manifest.sets {
@@ -160,10 +161,47 @@ pub fn read_back(config: &Config, folder: &Folder, manifest: &Manifest, cores: u
         }
         let count = usize::from(set.shards);
         let from = if back.shards.is_empty() { empty(config, count) } else { back.shards };
-        back.shards = replay_all(folder, set, &scanned, cut_anew(config, from, count))?;
+        loading.expect_bytes(scanned.bytes);
+        back.shards = replay_all(folder, set, &scanned, cut_anew(config, from, count), loading)?;
         back.used.push((set.clone(), scanned));
     }
     Ok(back)
+}
+
+/// Whether there are logs to read back.
+///
+/// # Errors
+/// One line.
+pub fn has_log(config: &Config) -> Result<bool, String> {
+    if !config.appendonly {
+        return Ok(false);
+    }
+    let path = Folder::of(config).manifest_path();
+    path.try_exists().map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Reads the logs back while the cores run and answer `-LOADING`, hands each core its part, and lets clients in.
+///
+/// # Errors
+/// As [`open`].
+pub fn load(shared: &Shared) -> Result<(), String> {
+    let config = shared.config();
+    let opened = open(&config, shared.cores.len(), &shared.loading)?;
+    opened.libraries.iter().for_each(|text| shared.keep_library(text));
+    if let Some(manifest) = &opened.manifest {
+        publish(&Folder::of(&config), manifest)?;
+        shared.log_base_bytes.store(opened.bytes, Ordering::Relaxed);
+        shared.begin_logs();
+    }
+    shared.hand_over(opened.kept);
+    while shared.has_kept() {
+        if shared.is_ending() {
+            return Err("the server ends".to_string());
+        }
+        std::thread::sleep(HANDED_LOOK);
+    }
+    shared.loading.end();
+    Ok(())
 }
 
 /// Has the logs that were begun count, and removes files that no longer do.
@@ -232,29 +270,36 @@ fn trim(folder: &Folder, scanned: &Scanned) {
 }
 
 /// Reads a snapshot into shards; its bytes.
-fn load_base(path: &Path, shards: &mut [Shard], libraries: &mut Vec<Vec<u8>>) -> Result<u64, String> {
-    let mut file = File::open(path).map_err(|error| error.to_string())?;
-    let (mut reader, mut unread, mut at) = (FileReader::new(), Vec::new(), 0);
-    let (mut wanted, mut ended) = (WINDOW_BYTES, false);
+fn load_base(
+    path: &Path,
+    shards: &mut [Shard],
+    libraries: &mut Vec<Vec<u8>>,
+    loading: &Loading,
+) -> Result<u64, String> {
+    let mut window = Window::open(path).map_err(|error| error.to_string())?;
+    loading.expect_bytes(window.len());
+    let (mut reader, mut reported) = (FileReader::new(), 0);
     let limits = value_limits(&shards[0]);
     loop {
-        if !ended && unread.len() - at < wanted {
-            unread.drain(..at);
-            at = 0;
-            let missing = (wanted * 2 - unread.len()) as u64;
-            let got = (&mut file).take(missing).read_to_end(&mut unread).map_err(|error| error.to_string())?;
-            ended = (got as u64) < missing;
-        }
-        let (found, taken) = match reader.step(&unread[at..], &limits) {
-            Err(Bad::Short) if !ended => {
-                wanted *= 2;
+        let (found, taken) = match reader.step(window.unread(), &limits) {
+            Ok(step) => step,
+            Err(bad) => {
+                let had = window.unread().len();
+                let is_short = matches!(bad, Bad::Short);
+                let may_go_on = is_short
+                    && (window.fill(had * 2 + 1).map_err(|error| error.to_string())? || window.unread().len() > had);
+                if !may_go_on {
+                    return Err(format!("at byte {}: {bad}", reader.position()));
+                }
                 continue;
             }
-            Err(bad) => return Err(format!("at byte {}: {bad}", reader.position())),
-            Ok(step) => step,
         };
-        at += taken;
-        wanted = WINDOW_BYTES;
+        window.consume(taken);
+        if window.position() - reported >= PROGRESS_BYTES || found == Found::End {
+            loading.read_bytes(window.position() - reported);
+            reported = window.position();
+            go_on(loading)?;
+        }
         match found {
             Found::Entry { db, key, value: Some(value), attributes } => {
                 let count = shards.len();
@@ -268,6 +313,11 @@ fn load_base(path: &Path, shards: &mut [Shard], libraries: &mut Vec<Vec<u8>>) ->
             _ => {}
         }
     }
+}
+
+/// An error if reading is to stop.
+fn go_on(loading: &Loading) -> Result<(), &'static str> {
+    if loading.has_failed() { Err("it was stopped") } else { Ok(()) }
 }
 
 fn empty(config: &Config, shards: usize) -> Vec<Shard> {
@@ -308,7 +358,7 @@ fn cut_anew(config: &Config, shards: Vec<Shard>, count: usize) -> Vec<Shard> {
 /// After the last command: the shard is as if it had always been there.
 fn settle(shard: &mut Shard) {
     shard.now_ms = clock::unix_ms_now();
-    shard.dirty = 0;
+    (shard.dirty, shard.flushed_all) = (0, false);
     shard.stats = ShardStats::default();
     let (settings, now) = (&shard.settings, shard.now_ms);
     let mut dice = 0;
@@ -319,20 +369,31 @@ fn settle(shard: &mut Shard) {
 }
 
 /// Runs the logs of a set, each on its shard.
-fn replay_all(folder: &Folder, set: &Set, scanned: &Scanned, shards: Vec<Shard>) -> Result<Vec<Shard>, String> {
+fn replay_all(
+    folder: &Folder,
+    set: &Set,
+    scanned: &Scanned,
+    shards: Vec<Shard>,
+    loading: &Loading,
+) -> Result<Vec<Shard>, String> {
     std::thread::scope(|scope| {
         let players: Vec<_> = shards
             .into_iter()
             .enumerate()
-            .map(|(number, shard)| scope.spawn(move || Player::new(shard).play(folder, set, number as u16, scanned)))
+            .map(|(number, shard)| {
+                scope.spawn(move || Player::new(shard, loading).play(folder, set, number as u16, scanned))
+            })
             .collect();
         players.into_iter().map(|player| player.join().expect("a log is replayed without a panic")).collect()
     })
 }
 
 /// Runs one log.
-struct Player {
+struct Player<'a> {
     shard: Shard,
+    loading: &'a Loading,
+    /// Bytes that were read since `loading` was told.
+    unreported: usize,
     /// Every command under its own name.
     table: CommandTable,
     db: usize,
@@ -343,13 +404,14 @@ struct Player {
     refused: u64,
 }
 
-impl Player {
-    fn new(mut shard: Shard) -> Player {
+impl<'a> Player<'a> {
+    fn new(mut shard: Shard, loading: &'a Loading) -> Player<'a> {
         // nothing is due while a log is run: what expired meanwhile had not when the commands ran
         shard.now_ms = 0;
         let table = CommandTable::new();
         let reply = OutBuf::default();
-        Player { shard, table, db: 0, data: Vec::new(), spans: Vec::new(), reply, commands: 0, refused: 0 }
+        let (data, spans) = (Vec::new(), Vec::new());
+        Player { shard, loading, unreported: 0, table, db: 0, data, spans, reply, commands: 0, refused: 0 }
     }
 
     fn play(mut self, folder: &Folder, set: &Set, number: u16, scanned: &Scanned) -> Result<Shard, String> {
@@ -364,6 +426,11 @@ impl Player {
     }
 
     fn run(&mut self, words: &Words<'_>) -> Result<(), &'static str> {
+        self.unreported += words.iter().map(|word| word.len() + WORD_BYTES).sum::<usize>();
+        if self.unreported as u64 >= PROGRESS_BYTES {
+            self.loading.read_bytes(std::mem::take(&mut self.unreported) as u64);
+            go_on(self.loading)?;
+        }
         if words[0] == b"SELECT" {
             let db = words.get(1).and_then(|word| text::parse_u64(word)).and_then(|db| usize::try_from(db).ok());
             self.db = db.filter(|db| *db < self.shard.tables.len()).ok_or("a database beyond `databases`")?;

@@ -85,6 +85,11 @@ impl Loading {
         self.failed.store(true, Ordering::Release);
     }
 
+    /// Whether it failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
     /// Why loading failed, if it has.
     pub fn failure(&self) -> Option<String> {
         if !self.failed.load(Ordering::Acquire) {

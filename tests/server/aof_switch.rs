@@ -193,3 +193,36 @@ fn without_a_log_a_rewrite_leaves_a_base_to_start_from() {
     let server = data.launch(&Setup::typical(), "everysec").start();
     assert_eq!(server.client().run("DBSIZE"), Value::Int(4));
 }
+
+#[test]
+fn clients_are_told_that_the_log_is_being_read() {
+    let data = Data::new();
+    let server = data.launch(&Setup::typical(), "no").start();
+    let mut client = server.client();
+    client.ok("DEBUG POPULATE 300000 key 100");
+    client.run("BGREWRITEAOF");
+    wait_until("the base", || says(&mut client, "aof_rewrites:1") && says(&mut client, "aof_rewrite_in_progress:0"));
+    client.ok("MSET last 1 of 2 all 3");
+    kill(server);
+    let server = data.launch(&Setup::typical(), "no").start_loading();
+    let mut client = server.client();
+    let mut told = 0;
+    wait_until("the log to be read", || {
+        // one batch: the server may have finished in between
+        client.send_raw(b"PING\r\nINFO persistence\r\nCONFIG SET appendonly no\r\nGET last\r\n");
+        let replies: Vec<Value> = (0..4).map(|_| client.recv()).collect();
+        let is_told = |reply: &Value| reply.is_error() && reply.text().starts_with("LOADING ");
+        if is_told(&replies[3]) {
+            told += 1;
+            assert!(is_told(&replies[0]) && is_told(&replies[2]), "{replies:?}");
+            let info = replies[1].text();
+            assert!(info.contains("loading:1\r") && info.contains("loading_loaded_perc:"), "{info}");
+        } else if replies[2] == Value::ok() {
+            client.ok("CONFIG SET appendonly yes");
+        }
+        replies[3].text() == "1"
+    });
+    println!("LOADING was answered {told} times");
+    assert_eq!(client.run("DBSIZE"), Value::Int(300_003));
+    assert!(says(&mut client, "loading:0"));
+}

@@ -100,7 +100,7 @@ impl World {
             driver: ChosenKind::Sim.name(),
             admin: Box::new(AdminState::new(loaded.store, shards, seed)),
         }));
-        let opened = recovery::open(&config, shards).unwrap_or_else(|why| panic!("{why}"));
+        let opened = recovery::open(&config, shards, &shared.loading).unwrap_or_else(|why| panic!("{why}"));
         if let Some(manifest) = &opened.manifest {
             shared.begin_logs();
             recovery::publish(&Folder::of(&config), manifest).unwrap_or_else(|why| panic!("{why}"));
