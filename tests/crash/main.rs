@@ -53,8 +53,8 @@ impl Drop for Folder {
 }
 
 /// Starts a server on what is in a folder, and waits until all of it is loaded.
-fn start(setup: &Setup, policy: &str, folder: &Folder) -> Server {
-    let args = format!("--appendonly yes --appendfsync {policy} --dir {}", folder.0.display());
+fn start(setup: &Setup, policy: &str, folder: &Folder, logs: &str) -> Server {
+    let args = format!("--appendonly {logs} --appendfsync {policy} --dir {}", folder.0.display());
     let server = Launch::new(setup).args(&args).start();
     let mut client = server.client();
     wait_until("the files to be loaded", || client.run("PING") == Value::Simple(b"PONG".to_vec()));
@@ -86,8 +86,26 @@ fn transfer_until_the_end(teller: &mut Teller, mut client: Client) {
     }
 }
 
+/// Switches the log off, or leaves it so, then on again, and returns when it holds everything.
+fn switch(client: &mut Client) {
+    for state in ["no", "yes"] {
+        client.ok(&format!("CONFIG SET appendonly {state}"));
+    }
+    wait_until("the log to hold everything", || {
+        let info = client.run("INFO persistence").text();
+        let idle = ["aof_rewrite_in_progress:0\r", "aof_rewrite_scheduled:0\r", "aof_last_bgrewrite_status:ok\r"];
+        idle.iter().all(|line| info.contains(line))
+    });
+}
+
 /// Lets everybody write until the server dies at some instant.
-fn live_and_die(server: &mut Server, authors: &mut [Author], tellers: &mut [Teller], random: &mut Random) {
+fn live_and_die(
+    server: &mut Server,
+    authors: &mut [Author],
+    tellers: &mut [Teller],
+    random: &mut Random,
+    switches: bool,
+) {
     let life = Duration::from_micros(random.below(300_000) as u64 + 2000);
     let rewrites = random.chance(40);
     thread::scope(|scope| {
@@ -100,7 +118,11 @@ fn live_and_die(server: &mut Server, authors: &mut [Author], tellers: &mut [Tell
             let client = client();
             scope.spawn(|| transfer_until_the_end(teller, client));
         }
-        if rewrites {
+        if switches {
+            thread::sleep(life / 3);
+            switch(&mut server.client());
+            thread::sleep(life * 2 / 3);
+        } else if rewrites {
             thread::sleep(life / 3);
             let _ = server.client().run("BGREWRITEAOF");
             thread::sleep(life * 2 / 3);
@@ -125,12 +147,15 @@ fn ordeal(setup: &Setup, policy: &str, seed: u64) -> usize {
     let folder = Folder::new(&format!("{}-{policy}-{seed}", setup.shards));
     let mut authors: Vec<Author> = (0..AUTHORS).map(|number| Author::new(number, random.next())).collect();
     let mut tellers: Vec<Teller> = (0..TELLERS).map(|number| Teller::new(number, random.next())).collect();
+    // the first life may begin without a log; whoever switches it on lives until it holds everything
+    let late = random.chance(50);
     for life in 0..=LIVES {
-        let mut server = start(setup, policy, &folder);
+        let mut server = start(setup, policy, &folder, if late && life == 0 { "no" } else { "yes" });
         let what = format!("{} appendfsync {policy}, life {life}, PINION_CRASH_SEED={seed}", setup.name());
         verify(&mut server.client(), &mut authors, &mut tellers, &what);
         if life < LIVES {
-            live_and_die(&mut server, &mut authors, &mut tellers, &mut random);
+            let switches = late && life == 0 || random.chance(25);
+            live_and_die(&mut server, &mut authors, &mut tellers, &mut random, switches);
         }
     }
     authors.iter().map(|author| author.acknowledged).sum()
