@@ -54,7 +54,8 @@ pub(crate) fn for_old_redis(commands: &mut Vec<Command>) {
             command,
             &[b"zcount", b"zrange", b"zrangestore", b"zrangebyscore", b"zrevrangebyscore", b"zremrangebyscore"],
         );
-        let odd = |arg: &Vec<u8>| is_hex(arg) || arg.starts_with(b" ");
+        let blank = |arg: &[u8]| arg.strip_prefix(b"(").unwrap_or(arg).first().is_some_and(u8::is_ascii_whitespace);
+        let odd = |arg: &Vec<u8>| is_hex(arg) || blank(arg);
         !(has_bounds && command[1..].iter().any(odd) || is_at_the_edge(command))
     });
 }
