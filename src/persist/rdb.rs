@@ -145,6 +145,8 @@ pub enum Skimmed<'a> {
     Function(Cow<'a, [u8]>),
     /// What this module kept beside keys, which nobody else can read.
     ModuleRemark(String),
+    /// A database's number, and about how many keys it holds.
+    Sizes(u64, u64),
     /// Something without a meaning for the data.
     Nothing,
     /// A key.
@@ -230,6 +232,11 @@ impl FileReader {
                 opcode::FUNCTION => Ok(Skimmed::Function(reader.string()?)),
                 opcode::MODULE_REMARK => reader.skip_module_remark().map(Skimmed::ModuleRemark),
                 opcode::END => self.end(reader, start).map(|_| Skimmed::End),
+                opcode::SIZES => {
+                    let keys = reader.length()?;
+                    reader.length()?;
+                    Ok(Skimmed::Sizes(self.db, keys))
+                }
                 opcode if self.read_aside(opcode, reader)?.is_some() => Ok(Skimmed::Nothing),
                 kind => {
                     let key = reader.string()?;

@@ -172,6 +172,11 @@ impl Sink for FeedSink {
         self.feeder.begin_file(source).map_err(|Stopped| Refusal::Stopped)
     }
 
+    fn sizes(&mut self, db: u64, keys: u64) -> Result<(), Refusal> {
+        let db = self.database(db)?;
+        self.feeder.expect(db, keys).map_err(|Stopped| Refusal::Stopped)
+    }
+
     fn entry(&mut self, entry: &RawEntry<'_>) -> Result<(), Refusal> {
         let db = self.database(entry.db)?;
         let meta = Meta { db, kind: entry.kind, at: entry.at, attributes: entry.attributes };

@@ -18,6 +18,11 @@ pub fn clock_of_log(settings: &ShardSettings, now_ms: u64) -> u64 {
 }
 
 impl Shard {
+    /// About so many keys will be loaded into a database; one that is empty makes ready for them.
+    pub fn expect(&mut self, db: usize, keys: u64) {
+        self.tables[db].expect(keys as usize, &self.slots);
+    }
+
     /// Puts in a key that comes from a file, last used as `loaded` says or at `now_ms`. Counts no change, tells no
     /// event and wakes nobody. False if the key is there already.
     pub fn load(&mut self, db: usize, key: Key<'_>, mut value: NewValue<'_>, loaded: Attributes, now_ms: u64) -> bool {

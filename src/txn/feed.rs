@@ -58,6 +58,8 @@ impl From<Stopped> for FeedError {
 /// What a loader sends to a shard.
 #[derive(Debug)]
 enum Parcel {
+    /// About so many keys will come for this database of the shard.
+    Expect(u16, u64),
     Entries(Box<Entries>),
     Commands(Box<CommandBatch>),
     /// One command over several shards.
@@ -198,6 +200,15 @@ impl Feeder {
         self.flush()?;
         self.source = source;
         Ok(())
+    }
+
+    /// A database, which exists, will get about so many keys, as far as anybody knows.
+    pub fn expect(&mut self, db: u16, keys: u64) -> Result<(), Stopped> {
+        let share = keys / self.lines.len() as u64;
+        (0..self.lines.len()).try_for_each(|core| {
+            self.send_open(core)?;
+            self.send(core, Parcel::Expect(db, share))
+        })
     }
 
     /// A key with its encoded value; the database exists.

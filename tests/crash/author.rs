@@ -1,6 +1,8 @@
 //! A client with keys of its own: what it wrote, what of that was acknowledged, and which states its keys may be in
 //! after a crash. Knows no server but the replies.
 
+#![allow(dead_code)] // each test file uses a part
+
 use crate::check::op::{Algebra, Call, Key, Side, name};
 use crate::check::state::{Item, State};
 use crate::common::client::encode;
@@ -20,6 +22,11 @@ pub(crate) struct Author {
     /// Sent, and not acknowledged when the server died. One at a time: what is sent behind a write that was not
     /// acknowledged may survive without it, if it is for another shard.
     open: VecDeque<Vec<Call>>,
+    /// What the server had when it was last looked at, and everything acknowledged since.
+    base: State,
+    since: Vec<Vec<Call>>,
+    /// How much of that is sure to be durable, whatever the policy.
+    durable: usize,
     /// The last that were acknowledged.
     recent: VecDeque<Vec<Call>>,
     /// Replies to the first of them.
@@ -36,6 +43,9 @@ impl Author {
             next_value: 0,
             state: State::default(),
             open: VecDeque::new(),
+            base: State::default(),
+            since: Vec::new(),
+            durable: 0,
             recent: VecDeque::new(),
             heard: 0,
             acknowledged: 0,
@@ -127,6 +137,7 @@ impl Author {
             assert_eq!(call.tidy(reply), self.state.run(call), "{}", call.words().join(" "));
         }
         self.acknowledged += 1;
+        self.since.push(calls.clone());
         self.recent.push_back(calls);
         if self.recent.len() > RECENT {
             self.recent.pop_front();
@@ -142,7 +153,7 @@ impl Author {
         let mut state = self.state.clone();
         for sent in 0..=open.len() {
             if state == found {
-                self.state = state;
+                self.begin_anew(state);
                 return Ok(());
             }
             if let Some(calls) = open.get(sent) {
@@ -161,6 +172,43 @@ impl Author {
             touching.map(|calls| format!("    {calls:?}\n")).collect::<String>()
         };
         Err(format!("{text}acknowledged:\n{}not acknowledged:\n{}", lines(&self.recent), lines(&open)))
+    }
+
+    fn begin_anew(&mut self, state: State) {
+        self.base = state.clone();
+        self.state = state;
+        self.since.clear();
+        self.durable = 0;
+    }
+
+    /// How many writes were acknowledged since the server was last looked at.
+    pub(crate) fn progress(&self) -> usize {
+        self.since.len()
+    }
+
+    /// So many of them are durable.
+    pub(crate) fn is_durable(&mut self, progress: usize) {
+        self.durable = self.durable.max(progress);
+    }
+
+    /// As [`Author::verify`], where the disk was not waited for: of what was sent a beginning is there, and what is
+    /// durable at least.
+    pub(crate) fn verify_beginning(&mut self, ask: &mut dyn FnMut(&str) -> Value) -> Result<(), String> {
+        let found = self.read(ask);
+        let all: Vec<Vec<Call>> = self.since.drain(..).chain(self.open.drain(..)).collect();
+        self.heard = 0;
+        let mut state = self.base.clone();
+        for sent in 0..=all.len() {
+            if sent >= self.durable && state == found {
+                self.begin_anew(state);
+                return Ok(());
+            }
+            if let Some(calls) = all.get(sent) {
+                calls.iter().for_each(|call| _ = state.run(call));
+            }
+        }
+        let (count, durable) = (all.len(), self.durable);
+        Err(format!("client {}: {found:?} is no beginning of {count} writes, {durable} of them durable", self.number))
     }
 
     fn read(&self, ask: &mut dyn FnMut(&str) -> Value) -> State {

@@ -1,6 +1,8 @@
 //! Transfers between accounts that all clients share, each a transaction that also writes down what it did: whatever
 //! is recovered, the accounts are what the written transfers make them. A transaction that is there by halves is not.
 
+#![allow(dead_code)] // each test file uses a part
+
 use crate::common::client::encode;
 use crate::common::{Random, Value};
 
@@ -13,11 +15,13 @@ pub(crate) struct Teller {
     /// Transfers that were acknowledged, and those that were sent.
     acknowledged: usize,
     sent: usize,
+    /// Transfers that are sure to be durable, whatever the policy.
+    durable: usize,
 }
 
 impl Teller {
     pub(crate) fn new(number: usize, seed: u64) -> Teller {
-        Teller { number, random: Random(seed), acknowledged: 0, sent: 0 }
+        Teller { number, random: Random(seed), acknowledged: 0, sent: 0, durable: 0 }
     }
 
     /// A transfer, to be sent when the one before was answered, and how many replies it gets.
@@ -33,6 +37,21 @@ impl Teller {
         ];
         self.sent += 1;
         (lines.iter().flat_map(|words| encode(words)).collect(), lines.len())
+    }
+
+    /// How many transfers were acknowledged.
+    pub(crate) fn progress(&self) -> usize {
+        self.acknowledged
+    }
+
+    /// So many of them are durable.
+    pub(crate) fn is_durable(&mut self, progress: usize) {
+        self.durable = self.durable.max(progress);
+    }
+
+    /// The disk was not waited for: what is not durable may be gone.
+    pub(crate) fn lose_rest(&mut self) {
+        self.acknowledged = self.durable;
     }
 
     /// The last transfer was answered.
@@ -51,7 +70,7 @@ pub(crate) fn verify(ask: &mut dyn FnMut(&str) -> Value, tellers: &mut [Teller])
             let (acknowledged, sent) = (teller.acknowledged, teller.sent);
             return Err(format!("{count} transfers, of {acknowledged} acknowledged and {sent} sent"));
         }
-        (teller.acknowledged, teller.sent) = (count, count);
+        (teller.acknowledged, teller.sent, teller.durable) = (count, count, count);
         for line in ledger.items().iter().map(Value::text) {
             let words: Vec<i64> = line.split(' ').map(|word| word.parse().expect("a number")).collect();
             expected[words[0] as usize] -= words[2];

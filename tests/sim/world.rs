@@ -18,6 +18,8 @@ use pinion::server::{boot, recovery, registry};
 use pinion::txn::message::Message;
 use pinion::txn::router::TxnStats;
 use std::ffi::OsString;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +53,20 @@ impl Faults {
         let delay_us = *random.one(&[20, 200, 5000]);
         Faults { weather, rest: random.below(90), delay_us, slow: random.below(20), date: random.below(3) }
     }
+}
+
+/// What a server unwinds with that ends itself: it would have exited there.
+#[derive(Debug)]
+pub(crate) struct Died;
+
+/// What the disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
+
+/// Run and shard of a log's segment.
+fn numbers(path: &Path) -> Option<(u32, usize)> {
+    let mut words = path.file_name()?.to_str()?.strip_suffix(".log")?.rsplit('.').skip(1);
+    let shard = words.next()?.parse().ok()?;
+    Some((words.next()?.parse().ok()?, shard))
 }
 
 /// The server, and the time it lives in.
@@ -89,7 +105,9 @@ impl World {
         let (net, drivers, doorbells) = network(shards, random.next(), faults.weather).expect("a simulated network");
         let config = loaded.store.current.clone();
         let table = Arc::new(CommandTable::new());
-        let handlers = Arc::new(registry::handlers(&table));
+        let mut handlers = registry::handlers(&table);
+        handlers.fatal = |_| resume_unwind(Box::new(Died));
+        let handlers = Arc::new(handlers);
         let shared = Arc::new(Shared::new(SharedParts {
             cores: shards,
             config: config.clone(),
@@ -248,6 +266,36 @@ impl World {
         for core in &mut self.cores {
             let Driver::Sim(driver) = &mut core.worker.driver else { panic!("a simulated core") };
             driver.lose_power().expect("the test's disk works");
+        }
+    }
+
+    /// As [`World::lose_power`] for logs that go through the page cache: of what was not synced any sectors are on the
+    /// disk; elsewhere is what was there before, or what an earlier use of the blocks left.
+    pub(crate) fn lose_cache(&mut self, logs: &Path) {
+        let files = std::fs::read_dir(logs).expect("the logs").map(|entry| entry.expect("a file").path());
+        let files: Vec<(u32, usize, PathBuf)> =
+            files.filter_map(|path| numbers(&path).map(|(run, shard)| (run, shard, path))).collect();
+        let newest = files.iter().map(|(run, ..)| *run).max().unwrap_or(0);
+        let (share, recycles) = (self.random.below(101), self.random.chance(50));
+        for (_, shard, path) in files.iter().filter(|(run, ..)| *run == newest) {
+            let Driver::Sim(driver) = &self.cores[*shard].worker.driver else { panic!("a simulated core") };
+            let mut now = std::fs::read(path).expect("a log");
+            let mut before = driver.synced(path).unwrap_or_default().to_vec();
+            before.resize(now.len(), 0);
+            let earlier = files.iter().find(|(run, of, _)| run < &newest && of == shard);
+            let stale = earlier.filter(|_| recycles).map(|(.., path)| std::fs::read(path).expect("a log"));
+            let stale = stale.unwrap_or_default();
+            for (index, (now, before)) in now.chunks_mut(SECTOR_BYTES).zip(before.chunks(SECTOR_BYTES)).enumerate() {
+                if now == before || self.random.chance(share) {
+                    continue;
+                }
+                now.copy_from_slice(before);
+                let stale = stale.chunks(SECTOR_BYTES).nth(index).filter(|stale| stale.len() == now.len());
+                if let Some(stale) = stale.filter(|_| before.iter().all(|byte| *byte == 0)) {
+                    now.copy_from_slice(stale);
+                }
+            }
+            std::fs::write(path, now).expect("written");
         }
     }
 

@@ -7,6 +7,9 @@ use crate::types::rdb::read::Bad;
 /// Bytes between two reports of progress.
 const PROGRESS_BYTES: u64 = 1 << 20;
 
+/// Fewest bytes of a key with its value.
+const ENTRY_BYTES_MIN: u64 = 4;
+
 /// Whether a file that begins so is a snapshot.
 pub fn is_snapshot(begin: &[u8]) -> bool {
     begin.starts_with(b"REDIS") || begin.starts_with(b"VALKEY")
@@ -58,6 +61,8 @@ fn give(skimmed: Skimmed<'_>, at: u64, window: &Window, is_preamble: bool, sink:
         Skimmed::Entry { db, key, kind, body, attributes } => {
             sink.entry(&RawEntry { db, key: &key, kind, body, attributes, at })?;
         }
+        // no more than the rest of the file can hold
+        Skimmed::Sizes(db, keys) => sink.sizes(db, keys.min((window.len() - at) / ENTRY_BYTES_MIN))?,
         Skimmed::Nothing | Skimmed::End => {}
     }
     Ok(())

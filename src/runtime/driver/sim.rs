@@ -6,15 +6,17 @@
 //! a tick leaves undone is done by a later one, so nothing is lost for good. [`SimNet`] is the clients' side.
 //!
 //! Log writes go to real files, each a while after it was ordered. When the power goes ([`SimDriver::lose_power`]) any
-//! sectors of those under way may have reached the disk; nothing is synced for real.
+//! sectors of those under way may have reached the disk; nothing is synced for real, but what a sync would have made
+//! durable is known ([`SimDriver::synced`]).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,7 +162,7 @@ impl SimNet {
         self.0.borrow().streams[stream.0].by_server
     }
 
-    /// The next log write or sync of a core fails, after it may have been done.
+    /// The next log write or sync of a core fails; of a write any sectors may be on the disk.
     pub fn fail_disk(&self, core: usize) {
         self.0.borrow_mut().disk_fails[core] = true;
     }
@@ -203,7 +205,33 @@ pub struct SimDriver {
     events: VecDeque<Event>,
     /// Log writes and syncs under way, in order.
     orders: VecDeque<Order>,
+    /// What the files of the syncs under way held when those were ordered.
+    syncing: VecDeque<Image>,
+    /// By path: what a file held when its last sync was ordered that is done.
+    synced: BTreeMap<PathBuf, Vec<u8>>,
     statistics: Statistics,
+}
+
+/// A file's path and content.
+type Image = (PathBuf, Vec<u8>);
+
+fn image(file: &File) -> Image {
+    let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
+    let bytes = fs::read(&path).unwrap_or_default();
+    (path, bytes)
+}
+
+/// Writes any of the sectors.
+fn tear(net: &mut Net, file: &File, buffer: &[u8], offset: u64) -> io::Result<()> {
+    // another handle, for one that bypasses the page cache takes whole pages only
+    let file = File::options().write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let share = net.random.below(101);
+    for (index, sector) in buffer.chunks(SECTOR_BYTES).enumerate() {
+        if net.chance(share) {
+            file.write_all_at(sector, offset + (index * SECTOR_BYTES) as u64)?;
+        }
+    }
+    Ok(())
 }
 
 impl SimDriver {
@@ -220,6 +248,8 @@ impl SimDriver {
             closing: Vec::new(),
             events: VecDeque::new(),
             orders: VecDeque::new(),
+            syncing: VecDeque::new(),
+            synced: BTreeMap::new(),
             statistics: Statistics::default(),
         })
     }
@@ -332,6 +362,7 @@ impl SimDriver {
     }
 
     pub(super) fn sync_log(&mut self, file: Arc<File>) {
+        self.syncing.push_back(image(&file));
         self.orders.push_back(Order::Sync(file));
     }
 
@@ -342,11 +373,19 @@ impl SimDriver {
             let fails = mem::take(&mut net.disk_fails[self.core]);
             let error = || io::Error::from_raw_os_error(libc::EIO);
             self.events.push_back(match order {
-                Order::Write { file, buffer, offset, .. } => {
-                    let written = file.write_all_at(&buffer, offset);
-                    Event::Logged { buffer, result: if fails { Err(error()) } else { written } }
+                Order::Write { file, buffer, offset, .. } if fails => {
+                    let _ = tear(net, &file, &buffer, offset);
+                    Event::Logged { buffer, result: Err(error()) }
                 }
-                Order::Sync(_) => Event::LogSynced { result: if fails { Err(error()) } else { Ok(()) } },
+                Order::Write { file, buffer, offset, .. } => {
+                    let result = file.write_all_at(&buffer, offset);
+                    Event::Logged { buffer, result }
+                }
+                Order::Sync(_) => {
+                    let image = self.syncing.pop_front();
+                    self.synced.extend(image.filter(|_| !fails));
+                    Event::LogSynced { result: if fails { Err(error()) } else { Ok(()) } }
+                }
             });
         }
     }
@@ -357,16 +396,15 @@ impl SimDriver {
         let net = &mut *net.0.borrow_mut();
         for order in self.orders.drain(..) {
             let Order::Write { file, buffer, offset, .. } = order else { continue };
-            // another handle, for one that bypasses the page cache takes whole pages only
-            let file = File::options().write(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-            let share = net.random.below(101);
-            for (index, sector) in buffer.chunks(SECTOR_BYTES).enumerate() {
-                if net.chance(share) {
-                    file.write_all_at(sector, offset + (index * SECTOR_BYTES) as u64)?;
-                }
-            }
+            tear(net, &file, &buffer, offset)?;
         }
         Ok(())
+    }
+
+    /// What a file is sure to hold after a loss of power: its content when its last sync was ordered that is done;
+    /// `None` if it was never synced.
+    pub fn synced(&self, path: &Path) -> Option<&[u8]> {
+        self.synced.get(path).map(Vec::as_slice)
     }
 
     pub(super) fn next_event(&mut self) -> Option<Event> {

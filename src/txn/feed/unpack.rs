@@ -58,6 +58,7 @@ impl Router {
                 break;
             }
             match intake.parcels.try_recv() {
+                Ok(Parcel::Expect(db, keys)) => self.shard.expect(usize::from(db), keys),
                 Ok(Parcel::Entries(entries)) => self.put_entries(&entries, &intake, now_ms),
                 Ok(Parcel::Commands(batch)) => self.run_fed(&batch, now_ms),
                 Ok(Parcel::Whole(mut batch, done)) => {

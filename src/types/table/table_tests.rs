@@ -519,3 +519,44 @@ fn an_occupied_entry_is_looked_at_and_changed() {
     assert!(table.memory() < before);
     assert_eq!(table.find(key).unwrap().expire_ms, Some(100));
 }
+
+#[test]
+fn expected_keys_find_their_segments_made() {
+    let key = |n: u32| format!("key:{n:012}").into_bytes();
+    for slots in [0..16384u16, 5461..10923] {
+        let keys: Vec<Vec<u8>> =
+            (0..200_000).map(key).filter(|key| slots.contains(&Position::of(key).slot())).collect();
+        let (mut told, mut untold) = (Table::default(), Table::default());
+        told.expect(keys.len(), &slots);
+        told.check_invariants();
+        let made = told.stats().segments;
+        for (n, key) in keys.iter().enumerate() {
+            set(&mut told, key, n as i64);
+            set(&mut untold, key, n as i64);
+        }
+        told.check_invariants();
+        let (stats, other) = (told.stats(), untold.stats());
+        assert_eq!(stats.segments, made, "none is split");
+        assert!(stats.segment_len_max <= segment::SPLIT_LEN, "{stats:?}");
+        assert!(told.memory() < untold.memory() * 3 / 2, "{} {}: {other:?}", told.memory(), untold.memory());
+        for (n, key) in keys.iter().enumerate() {
+            assert_eq!(told.remove(Key::new(key)), Some((Owned::Int(n as i64), None)));
+        }
+        told.check_invariants();
+    }
+    // expectations that are wrong
+    let mut table = Table::default();
+    table.expect(1_000_000, &(0..16384));
+    (0..10_000).for_each(|n| set(&mut table, &key(n), 1));
+    table.expect(5_000_000, &(0..16384));
+    table.check_invariants();
+    let mut table = Table::default();
+    table.expect(5000, &(0..16384));
+    (0..100_000).for_each(|n| set(&mut table, &key(n), 1));
+    table.check_invariants();
+    assert_eq!(table.len(), 100_000);
+    let mut table = Table::default();
+    table.expect(usize::MAX / 2, &(7..8));
+    set(&mut table, b"k", 1);
+    table.check_invariants();
+}
