@@ -71,6 +71,7 @@ fn answer(reply: &mut Reply<'_>, member: Item<'_>) {
 pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("sadd", -3, Group::Set, "1.0.0", Plan::OneShard(sadd))
         .flags(WRITE | DENYOOM | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RW | key::INSERT, 1)])
         .docs("Adds members to a set; a missing key starts empty.", "O(1) per member", "key#0 member...")
         .history(&[("2.4.0", "Several members.")]),
@@ -122,6 +123,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("sismember", 3, Group::Set, "1.0.0", Plan::OneShard(sismember))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO, 1)])
         .docs("Tells whether something is a member of a set.", "O(1)", "key#0 member"),
     CommandSpec::new("smembers", 2, Group::Set, "1.0.0", Plan::OneShard(smembers))
@@ -131,6 +133,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .docs("Returns all members of a set.", "O(N) with N the members", "key#0"),
     CommandSpec::new("smismember", -3, Group::Set, "6.2.0", Plan::OneShard(smismember))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
         .docs("Tells of several things whether they are members of a set.", "O(1) each", "key#0 member..."),
     CommandSpec::new("smove", 4, Group::Set, "1.0.0", Plan::Relay { run: smove, relay: smove_relay })
@@ -151,6 +154,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .history(&[("2.6.0", "The count.")]),
     CommandSpec::new("srem", -3, Group::Set, "1.0.0", Plan::OneShard(srem))
         .flags(WRITE | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RW | key::DELETE, 1)])
         .docs("Removes members from a set.", "O(1) per member", "key#0 member...")
         .history(&[("2.4.0", "Several members.")]),

@@ -291,6 +291,8 @@ pub struct CommandSpec {
     pub arity: i16,
     /// Fixed key positions, worked out from `key_specs`.
     pub keys: KeyRange,
+    /// Argument that names the member of the key's value that is looked up first; 0: none, negative: from the end.
+    pub member: i8,
     /// Whether there are `subcommands`.
     pub has_subcommands: bool,
     /// Where the keys are, and what happens to them.
@@ -343,6 +345,7 @@ impl CommandSpec {
             key_flags: None,
             keys_fn: None,
             plan,
+            member: 0,
             has_subcommands: false,
             subcommands: &[],
             tips: &[],
@@ -393,6 +396,12 @@ impl CommandSpec {
         if flags & flag::FAST != 0 {
             self.acl = self.acl & !acl::SLOW | acl::FAST;
         }
+        self
+    }
+
+    /// Names the argument with the member that is looked up first, so that it can be fetched ahead.
+    pub const fn member(mut self, at: i8) -> Self {
+        self.member = at;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::commands::args::lay_out;
-use crate::commands::spec::{Group, Plan};
+use crate::commands::spec::{Group, KeyShape, Plan};
 use crate::resp::parse::Span;
 
 const SUBS: &[CommandSpec] = &[
@@ -108,5 +108,20 @@ fn a_name_is_read_the_same_from_a_request_and_from_a_slice() {
             let spans = [Span { start: 0, len: len as u32 }];
             assert_eq!(Args::new(&buffer, &spans).word(0), (word(&name[..len.min(8)]), len));
         }
+    }
+}
+
+#[test]
+fn a_member_that_is_fetched_ahead_is_named_by_every_call() {
+    let specs = FAMILIES.iter().copied().flatten().filter(|spec| spec.member != 0);
+    let mut names = Vec::new();
+    for spec in specs {
+        let shortest = i32::from(spec.arity.abs());
+        assert!(i32::from(spec.member) < shortest && i32::from(spec.member) > -(shortest - 1), "{}", spec.name);
+        assert_eq!(spec.key_shape, KeyShape::One(1), "{}", spec.name);
+        names.push(spec.name);
+    }
+    for name in ["hget", "hset", "sadd", "sismember", "zadd", "zscore"] {
+        assert!(names.contains(&name), "{name}");
     }
 }

@@ -220,6 +220,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .blocking(&BZPOPMIN),
     CommandSpec::new("zadd", -4, Group::SortedSet, "1.2.0", Plan::OneShard(zadd))
         .flags(WRITE | DENYOOM | FAST)
+        .member(-1)
         .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])
         .docs(
             "Adds members to a sorted set or changes their scores.",
@@ -256,6 +257,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("zincrby", 4, Group::SortedSet, "1.2.0", Plan::OneShard(zincrby))
         .flags(WRITE | DENYOOM | FAST)
+        .member(3)
         .key_specs(&[KeySpec::one(key::RW | key::ACCESS | key::UPDATE, 1)])
         .docs(
             "Adds to the score of a member; a missing one counts as 0.",
@@ -304,6 +306,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("zmscore", -3, Group::SortedSet, "6.2.0", Plan::OneShard(zmscore))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
         .docs("Returns the scores of members.", "O(N) with N the members asked for", "key#0 member..."),
     CommandSpec::new("zpopmax", -2, Group::SortedSet, "5.0.0", Plan::OneShard(zpopmax))
@@ -367,6 +370,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("zrank", -3, Group::SortedSet, "2.0.0", Plan::OneShard(zrank))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
         .docs(
             "Returns the rank of a member, counted from the least score.",
@@ -375,6 +379,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("zrem", -3, Group::SortedSet, "1.2.0", Plan::OneShard(zrem))
         .flags(WRITE | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RW | key::DELETE, 1)])
         .docs(
             "Removes members from a sorted set.",
@@ -434,6 +439,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments"),
     CommandSpec::new("zrevrank", -3, Group::SortedSet, "2.0.0", Plan::OneShard(zrevrank))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
         .docs(
             "Returns the rank of a member, counted from the greatest score.",
@@ -451,6 +457,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("zscore", 3, Group::SortedSet, "1.2.0", Plan::OneShard(zscore))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
         .docs("Returns the score of a member.", "O(1)", "key#0 member"),
     CommandSpec::new("zunion", -3, Group::SortedSet, "6.2.0", Plan::TwoPhase { run: zunion, home: 2 })

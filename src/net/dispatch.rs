@@ -9,7 +9,7 @@ use crate::base::limits;
 use crate::commands::args::Args;
 use crate::commands::errors;
 use crate::commands::flags::{Flags, flag};
-use crate::commands::spec::{KeyShape, Plan};
+use crate::commands::spec::{CommandSpec, KeyShape, Plan};
 use crate::commands::table::{CommandId, Resolved};
 use crate::net::connection::{Big, Closing, Conn};
 use crate::net::handshake::is_http;
@@ -48,8 +48,11 @@ pub struct Work {
 #[derive(Debug, Default)]
 struct Lookahead {
     keys: Vec<Wanted>,
-    /// Keys that were fetched.
+    /// Members of the keys' values that the commands look up: number of the key, position of the member.
+    members: Vec<(u32, Position)>,
+    /// Keys and members that were fetched.
     fetched: usize,
+    members_fetched: usize,
     /// Number in the batch of the command that names the first key that was not.
     due: usize,
 }
@@ -65,7 +68,19 @@ struct Wanted {
 impl Lookahead {
     fn clear(&mut self) {
         self.keys.clear();
-        (self.fetched, self.due) = (0, 0);
+        self.members.clear();
+        (self.fetched, self.members_fetched, self.due) = (0, 0, 0);
+    }
+
+    #[inline]
+    fn want(&mut self, key: Wanted, spec: &CommandSpec, args: &Args<'_>) {
+        if spec.member != 0 {
+            let at = isize::from(spec.member) + if spec.member < 0 { args.len() as isize } else { 0 };
+            if let Some(member) = args.get(at as usize) {
+                self.members.push((self.keys.len() as u32, Position::of_member(member)));
+            }
+        }
+        self.keys.push(key);
     }
 
     /// Before a command.
@@ -76,7 +91,8 @@ impl Lookahead {
         }
     }
 
-    /// Two rounds over a few keys: their buckets, then their entries. One key alone gains nothing.
+    /// Two rounds over a few keys: their buckets, then their entries; and where the values are large, two more over the
+    /// members. One key alone gains nothing.
     fn fetch(&mut self, tables: &[Table]) {
         let group = &self.keys[self.fetched..(self.fetched + PREFETCH_COMMANDS).min(self.keys.len())];
         if group.len() > 1 {
@@ -87,8 +103,36 @@ impl Lookahead {
                 tables[wanted.db as usize].prefetch_entry(wanted.pos);
             }
         }
-        self.fetched += group.len();
+        let end = self.fetched + group.len();
+        let rest = &self.members[self.members_fetched..];
+        let members = &rest[..rest.iter().take_while(|(key, _)| (*key as usize) < end).count()];
+        if members.len() > 1 {
+            self.fetch_members(members, tables);
+        }
+        self.members_fetched += members.len();
+        self.fetched = end;
         self.due = self.keys.get(self.fetched).map_or(usize::MAX, |w| w.command as usize);
+    }
+
+    fn fetch_members(&self, members: &[(u32, Position)], tables: &[Table]) {
+        let mut values = [None; PREFETCH_COMMANDS];
+        let mut last = None;
+        for (found, (key, member)) in values.iter_mut().zip(members) {
+            let Wanted { db, pos, .. } = self.keys[*key as usize];
+            *found = match last {
+                Some((same_db, same_pos, value)) if same_db == db && same_pos == pos => value,
+                _ => tables[db as usize].likely_value(pos),
+            };
+            last = Some((db, pos, *found));
+            if let Some(value) = found {
+                value.prefetch_place(*member);
+            }
+        }
+        for (value, (_, member)) in values.iter().zip(members) {
+            if let Some(value) = value {
+                value.prefetch_member(*member);
+            }
+        }
     }
 }
 
@@ -237,11 +281,12 @@ impl Worker {
         let db = conn.session.db as u32;
         for (i, command) in work.batch.commands[run.first..run.first + run.count].iter().enumerate() {
             let (bytes, spans) = work.batch.args(command, &run.source);
-            let prepared = self.look_up(&Args::new(bytes, spans));
-            if let Prepared::Known(_, Some(pos)) = prepared
+            let args = Args::new(bytes, spans);
+            let prepared = self.look_up(&args);
+            if let Prepared::Known(id, Some(pos)) = prepared
                 && self.router.owner_of(pos) == self.router.core
             {
-                work.ahead.keys.push(Wanted { command: (run.first + i) as u32, db, pos });
+                work.ahead.want(Wanted { command: (run.first + i) as u32, db, pos }, self.router.table.get(id), &args);
             }
             work.prepared.push(prepared);
         }

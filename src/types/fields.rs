@@ -128,6 +128,18 @@ impl Fields {
         self.table.insert(Key::member(name), value, expire, |_| 0) == Inserted::New
     }
 
+    /// First step of a batch of lookups: see [`Table::prefetch_bucket`].
+    #[inline]
+    pub fn prefetch_place(&self, member: Position) {
+        self.table.prefetch_bucket(member);
+    }
+
+    /// Second step: see [`Table::prefetch_entry`].
+    #[inline]
+    pub fn prefetch_member(&self, member: Position) {
+        self.table.prefetch_entry(member);
+    }
+
     /// Sets or clears the expiry of a member; false if it is not there.
     pub fn set_expire(&mut self, name: &[u8], at_ms: Option<u64>) -> bool {
         self.table.set_expire(Key::member(name), at_ms)

@@ -99,6 +99,17 @@ pub struct Hash {
     kept: Kept,
 }
 
+impl Hash {
+    /// Its fields' table, if it is large.
+    #[inline]
+    pub(super) fn table(&self) -> Option<&Fields> {
+        match &self.kept {
+            Kept::Table(tabled) => Some(&tabled.fields),
+            _ => None,
+        }
+    }
+}
+
 impl Default for Hash {
     fn default() -> Self {
         Hash { kept: Kept::Packed { pack: Listpack::new(), large: false } }

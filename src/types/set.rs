@@ -61,6 +61,17 @@ pub struct Set {
     encoding: Encoding,
 }
 
+impl Set {
+    /// Its members' table, if it is large.
+    #[inline]
+    pub(super) fn table(&self) -> Option<&Fields> {
+        match &self.kept {
+            Kept::Table(fields) => Some(fields),
+            _ => None,
+        }
+    }
+}
+
 impl Default for Set {
     fn default() -> Self {
         Self::new()

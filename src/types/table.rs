@@ -229,6 +229,13 @@ impl Table {
         }
     }
 
+    /// What a value's own second lookup may be prepared with, before it is known that the key is right: the out-of-line
+    /// value of the first entry that looks like the key's.
+    #[inline]
+    pub fn likely_value(&self, pos: Position) -> Option<&Value> {
+        self.segment(pos)?.likely_value(&self.pool, pos.0)
+    }
+
     /// The entry, due or not; leaves no trace.
     #[inline]
     pub fn find(&self, key: Key<'_>) -> Option<EntryView<'_>> {
@@ -618,7 +625,7 @@ fn bit(depth: u32) -> u64 {
 
 /// Asks for a cache line.
 #[inline(always)]
-fn prefetch<T>(address: *const T) {
+pub(super) fn prefetch<T>(address: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing; any address will do.
     unsafe {

@@ -1,6 +1,7 @@
 //! What a key can hold, when it is too large to live inside its entry. Never knows about keys, clocks or clients.
 
 use crate::base::bytes::BigString;
+use crate::base::hash::Position;
 use crate::base::thin::Thin;
 use crate::types::hash::Hash;
 use crate::types::list::List;
@@ -43,6 +44,28 @@ impl Value {
             Value::List(_) => "list",
             Value::Set(_) => "set",
             Value::Vectors(_) => "vectorset",
+        }
+    }
+
+    /// First step of a batch of lookups of members: asks for the memory that tells where a member lies.
+    #[inline]
+    pub fn prefetch_place(&self, member: Position) {
+        match self {
+            Value::Hash(hash) => hash.table().into_iter().for_each(|fields| fields.prefetch_place(member)),
+            Value::Set(set) => set.table().into_iter().for_each(|fields| fields.prefetch_place(member)),
+            Value::Zset(zset) => zset.prefetch_place(member),
+            _ => {}
+        }
+    }
+
+    /// Second step: asks for the member itself.
+    #[inline]
+    pub fn prefetch_member(&self, member: Position) {
+        match self {
+            Value::Hash(hash) => hash.table().into_iter().for_each(|fields| fields.prefetch_member(member)),
+            Value::Set(set) => set.table().into_iter().for_each(|fields| fields.prefetch_member(member)),
+            Value::Zset(zset) => zset.prefetch_member(member),
+            _ => {}
         }
     }
 

@@ -16,6 +16,7 @@ mod tree;
 
 pub use range::{LexBound, LexRange, ScoreRange};
 
+use crate::base::hash::Position;
 use crate::base::thin::Thin;
 use crate::types::hash::PackLimits;
 use crate::types::listpack::{At, Item, Listpack};
@@ -55,6 +56,22 @@ impl Zset {
     /// An empty one.
     pub fn new() -> Self {
         Zset(Repr::Packed(Packed::default()))
+    }
+
+    /// First step of a batch of lookups: see [`crate::types::value::Value::prefetch_place`].
+    #[inline]
+    pub(super) fn prefetch_place(&self, member: Position) {
+        if let Repr::Indexed(index) = &self.0 {
+            index.prefetch_place(member);
+        }
+    }
+
+    /// Second step.
+    #[inline]
+    pub(super) fn prefetch_member(&self, member: Position) {
+        if let Repr::Indexed(index) = &self.0 {
+            index.prefetch_member(member);
+        }
     }
 
     /// Members.

@@ -19,11 +19,13 @@ const PER_SIZE: &str = "O(N) with N the number of fields of the hash";
 pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("hdel", -3, Group::Hash, "2.0.0", Plan::OneShard(hdel))
         .flags(WRITE | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RW | key::DELETE, 1)])
         .docs("Removes fields; a hash without fields goes, too.", PER_FIELD, "key#0 field...")
         .history(&[("2.4.0", "Several fields.")]),
     CommandSpec::new("hexists", 3, Group::Hash, "2.0.0", Plan::OneShard(hexists))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO, 1)])
         .docs("Tells whether a field is there.", "O(1)", "key#0 field"),
     CommandSpec::new("hexpire", -6, Group::Hash, "7.4.0", Plan::OneShard(hexpire))
@@ -52,6 +54,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("hget", 3, Group::Hash, "2.0.0", Plan::OneShard(hget))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
         .docs("Returns the value of a field.", "O(1)", "key#0 field"),
     CommandSpec::new("hgetall", 2, Group::Hash, "2.0.0", Plan::OneShard(hgetall))
@@ -80,10 +83,12 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("hincrby", 4, Group::Hash, "2.0.0", Plan::OneShard(hincrby))
         .flags(WRITE | DENYOOM | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RW | key::ACCESS | key::UPDATE, 1)])
         .docs("Adds a number to an integer field; a missing one counts as 0.", "O(1)", "key#0 field increment:int"),
     CommandSpec::new("hincrbyfloat", 4, Group::Hash, "2.6.0", Plan::OneShard(hincrbyfloat))
         .flags(WRITE | DENYOOM | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RW | key::ACCESS | key::UPDATE, 1)])
         .docs("Adds a decimal number to a field; a missing one counts as 0.", "O(1)", "key#0 field increment:double"),
     CommandSpec::new("hkeys", 2, Group::Hash, "2.0.0", Plan::OneShard(hkeys))
@@ -97,10 +102,12 @@ pub static COMMANDS: &[CommandSpec] = &[
         .docs("Returns the number of fields.", "O(1)", "key#0"),
     CommandSpec::new("hmget", -3, Group::Hash, "2.0.0", Plan::OneShard(hmget))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1)])
         .docs("Returns the values of several fields.", PER_FIELD, "key#0 field..."),
     CommandSpec::new("hmset", -4, Group::Hash, "2.0.0", Plan::OneShard(hmset))
         .flags(WRITE | DENYOOM | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])
         .docs("Sets several fields.", PER_FIELD, "key#0 data={field value}...")
         .deprecated("4.0.0", "HSET with several pairs"),
@@ -161,6 +168,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .history(&[("7.4.0", "NOVALUES.")]),
     CommandSpec::new("hset", -4, Group::Hash, "2.0.0", Plan::OneShard(hset))
         .flags(WRITE | DENYOOM | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RW | key::UPDATE, 1)])
         .docs("Sets fields, making the hash if there is none.", PER_FIELD, "key#0 data={field value}...")
         .history(&[("4.0.0", "Several pairs.")]),
@@ -176,10 +184,12 @@ pub static COMMANDS: &[CommandSpec] = &[
         ),
     CommandSpec::new("hsetnx", 4, Group::Hash, "2.0.0", Plan::OneShard(hsetnx))
         .flags(WRITE | DENYOOM | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RW | key::INSERT, 1)])
         .docs("Sets a field if it is not there.", "O(1)", "key#0 field value"),
     CommandSpec::new("hstrlen", 3, Group::Hash, "3.2.0", Plan::OneShard(hstrlen))
         .flags(READONLY | FAST)
+        .member(2)
         .key_specs(&[KeySpec::one(key::RO, 1)])
         .docs("Returns the length of a field's value.", "O(1)", "key#0 field"),
     CommandSpec::new("httl", -5, Group::Hash, "7.4.0", Plan::OneShard(httl))

@@ -6,7 +6,7 @@ use super::log::{Log, REF_BITS, Ref};
 use super::pool::{PAGE_BYTES, Pool};
 use super::{EntryView, Expire, Key, Placing};
 use crate::base::hash;
-use crate::types::value::{NewValue, Owned, Value};
+use crate::types::value::{NewValue, Owned, Value, View};
 use std::ops::Range;
 
 /// Entries at which a segment splits. More save memory (less of an open page and of a last index page per entry) and
@@ -142,6 +142,23 @@ impl Segment {
             super::prefetch(entry.wrapping_add(64));
         };
         self.index.candidates(pool, pool.tag(pos), entry, super::prefetch);
+    }
+
+    /// The out-of-line value of the first entry with this tag.
+    #[inline]
+    pub(super) fn likely_value(&self, pool: &Pool, pos: u64) -> Option<&Value> {
+        let mut likely = None;
+        let entry = |word| {
+            if likely.is_none() {
+                likely = Some(word);
+            }
+        };
+        self.index.candidates(pool, pool.tag(pos), entry, |_| {});
+        // SAFETY: the value borrows the segment, and only methods with `&mut self` change its pages.
+        match unsafe { self.entry(pool, likely?).view(0) }.value {
+            View::Boxed(value) => Some(value),
+            _ => None,
+        }
     }
 
     /// Whether an entry with this tag may be there; brings what a lookup of it reads into the cache.

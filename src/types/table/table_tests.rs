@@ -1,6 +1,7 @@
 //! The table against a naive model, with random histories; the scan's promise; memory; limits.
 
 use super::*;
+use crate::base::hash::Position;
 use crate::base::thin::Thin;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -389,6 +390,25 @@ fn changing_sizes_leave_no_holes_behind() {
     let stats = table.stats();
     assert!(stats.dead_bytes < stats.live_bytes / 4, "{stats:?}");
     assert!(stats.page_bytes < stats.live_bytes * 3 / 2, "{stats:?}");
+}
+
+#[test]
+fn a_likely_value_is_the_keys_if_it_is_out_of_line() {
+    let mut table = Table::default();
+    set(&mut table, b"short", 1);
+    assert!(table.likely_value(Position::of(b"short")).is_none());
+    assert!(table.likely_value(Position::of(b"absent")).is_none());
+    for n in 0..100usize {
+        let value = Value::Str(Thin::new(Arc::new(vec![0; 5000 + n])));
+        let key = format!("long{n}");
+        table.insert(Key::new(key.as_bytes()), NewValue::Boxed(Box::new(value)), Expire::Clear, |_| 0);
+    }
+    let right = |n: &usize| {
+        let value = table.likely_value(Position::of(format!("long{n}").as_bytes()));
+        value.and_then(Value::as_string).is_some_and(|bytes| bytes.len() == 5000 + n)
+    };
+    // another key's tag or a full bucket may be in the way, but seldom
+    assert!((0..100usize).filter(right).count() >= 50);
 }
 
 #[test]

@@ -77,6 +77,12 @@ impl Arena {
         &self.pages[(at >> PLACE_BITS) as usize].data[place(at)..]
     }
 
+    /// Where a record begins.
+    #[inline(always)]
+    pub(super) fn address(&self, at: Ref) -> *const u8 {
+        self.record(at).as_ptr()
+    }
+
     #[inline(always)]
     pub(super) fn score(&self, at: Ref) -> f64 {
         let head: &[u8; 8] = self.record(at).first_chunk().expect("a record begins with its score");

@@ -4,6 +4,7 @@
 use super::arena::{Arena, Ref};
 use super::members::{Hash, Members};
 use super::tree::{self, Spot, Tree};
+use crate::base::hash::Position;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -26,6 +27,16 @@ impl Index {
     /// Heap bytes, its own box included.
     pub(super) fn bytes(&self) -> usize {
         self.arena.bytes() + self.members.bytes() + self.tree.bytes() + size_of::<Self>()
+    }
+
+    #[inline]
+    pub(super) fn prefetch_place(&self, member: Position) {
+        self.members.prefetch_place(Hash::at(member));
+    }
+
+    #[inline]
+    pub(super) fn prefetch_member(&self, member: Position) {
+        self.members.prefetch_record(&self.arena, Hash::at(member));
     }
 
     #[inline]

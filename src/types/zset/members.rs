@@ -7,7 +7,8 @@
 //! A segment of [`LEN_MAX`] entries splits by one more bit of the hash, which is the longest step there is.
 
 use super::arena::{Arena, Ref};
-use crate::base::hash;
+use crate::base::hash::{self, Position};
+use crate::types::table::prefetch;
 
 /// Entries at which a segment splits.
 const LEN_MAX: usize = 4096;
@@ -127,6 +128,11 @@ impl Hash {
         Hash(hash::hash(member))
     }
 
+    /// Of the member with this position.
+    pub(super) fn at(position: Position) -> Self {
+        Hash(position.0.rotate_left(14))
+    }
+
     fn tag(self) -> u16 {
         self.0 as u16
     }
@@ -157,6 +163,27 @@ impl Members {
         let segment = &self.segments[self.segment(hash)];
         let at = segment.find(hash.tag(), |other| arena.member(other) == member)?;
         Some(segment.refs[at])
+    }
+
+    /// First step of a batch of lookups: asks for the tags and references around a member's place.
+    #[inline]
+    pub(super) fn prefetch_place(&self, hash: Hash) {
+        let segment = &self.segments[self.segment(hash)];
+        let home = segment.home(hash.tag());
+        if let (Some(tag), Some(found)) = (segment.tags.get(home), segment.refs.get(home)) {
+            prefetch(tag);
+            prefetch(found);
+        }
+    }
+
+    /// Second step: asks for the record.
+    #[inline]
+    pub(super) fn prefetch_record(&self, arena: &Arena, hash: Hash) {
+        let segment = &self.segments[self.segment(hash)];
+        segment.find(hash.tag(), |found| {
+            prefetch(arena.address(found));
+            true
+        });
     }
 
     /// Enters a member that is not there.
