@@ -367,6 +367,7 @@ pub fn debug(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mu
             Reply::new(out, conn.session.proto).ok();
             return Outcome::Done;
         }
+        DebugCall::Reload(order) => return save::reload(worker, conn, order, out),
         DebugCall::Crash => std::process::abort(),
         DebugCall::Sleep(micros) => Request::Hold(micros),
         DebugCall::ActiveExpire(on) => Request::ActiveExpire(on),

@@ -4,9 +4,11 @@
 //! A save belongs to the process; whichever core begins it has the shards make the cut. When it is over, the first core
 //! that notices does the accounts, and each core answers the clients of its own that waited.
 
+mod reload;
 mod rewrites;
 mod shutdown;
 
+pub use reload::reload;
 pub use rewrites::{bgrewriteaof, switch_log};
 pub use shutdown::{ShutdownHow, shut_down};
 
@@ -385,6 +387,7 @@ pub fn after_run(worker: &mut Worker) {
         worker.deliver_finished();
     }
     rewrites::answer_log_waiters(worker);
+    reload::go_on(worker);
     if worker.router.core == 0 && std::mem::take(&mut worker.router.shard.flushed_all) {
         flushed(worker);
     }

@@ -34,6 +34,8 @@ pub enum DebugCall {
     ChangeReplicationId,
     /// Write argument 2 to the log, then `+OK`.
     Log,
+    /// Save, empty the databases, load what was saved; then `+OK`.
+    Reload(ReloadOrder),
     /// Abort the process.
     Crash,
     /// Run the function on the shard of the key at this argument.
@@ -44,9 +46,20 @@ pub enum DebugCall {
     OnShards(CommandFn, Gather),
 }
 
+/// What DEBUG RELOAD is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReloadOrder {
+    /// Write the snapshot first, not only read it.
+    pub saves: bool,
+    /// Empty the databases first.
+    pub flushes: bool,
+    /// Keys of the snapshot replace those that are there.
+    pub merges: bool,
+}
+
 const PACKED_THRESHOLD: &str = "ERR argument must be a memory value bigger than 1 and smaller than 4gb";
 const RELOAD_OPTIONS: &str = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
-const RELOAD_REFUSED: &str = "ERR DEBUG RELOAD needs a data set on disk, and this server does not persist any yet";
+const NO_LOADAOF: &str = "ERR DEBUG LOADAOF is not supported: a restart reads the append-only file back";
 
 /// Reads `DEBUG subcommand ...`: answers it, or says what is to be done. `databases` is how many there are.
 pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugCall {
@@ -68,6 +81,7 @@ pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugC
         (b"digest-value", 2) => answered(|| reply.array(0)),
         (b"digest-value", _) => DebugCall::OnKeys(digest::digest_value, Gather::ByKey),
         (b"populate", 3..=5) => populate(args, reply),
+        (b"reload", _) => reload(args, reply),
         _ => answered(|| answer(&name, args, reply)),
     }
 }
@@ -83,13 +97,7 @@ fn answer(name: &[u8], args: &Args<'_>, reply: &mut Reply<'_>) {
         (b"error", 3) => reply.error_bytes(&args[2]),
         (b"protocol", 3) => protocol(&args[2], reply),
         (b"help", 2) => help::frame("debug", HELP.iter().copied(), reply),
-        (b"reload", _) => {
-            let known = |word: &[u8]| {
-                [b"merge".as_slice(), b"noflush", b"nosave"].iter().any(|option| word.eq_ignore_ascii_case(option))
-            };
-            reply.error(if args.from(2).all(known) { RELOAD_REFUSED } else { RELOAD_OPTIONS });
-        }
-        (b"loadaof", 2) => reply.error("ERR DEBUG LOADAOF needs an append-only file, and this server has none yet"),
+        (b"loadaof", 2) => reply.error(NO_LOADAOF),
         (b"structsize", 2) => reply.bulk_fmt(format_args!(
             "bits:{} value:{} owned:{} ",
             usize::BITS,
@@ -139,6 +147,19 @@ fn populate(args: &Args<'_>, reply: &mut Reply<'_>) -> DebugCall {
         return DebugCall::OnShards(keyed::populate, Gather::AllOk);
     }
     answered(|| reply.error("ERR value is out of range, must be positive"))
+}
+
+fn reload(args: &Args<'_>, reply: &mut Reply<'_>) -> DebugCall {
+    let mut order = ReloadOrder { saves: true, flushes: true, merges: false };
+    for word in args.from(2) {
+        match word.to_ascii_lowercase().as_slice() {
+            b"merge" => order.merges = true,
+            b"noflush" => order.flushes = false,
+            b"nosave" => order.saves = false,
+            _ => return answered(|| reply.error(RELOAD_OPTIONS)),
+        }
+    }
+    DebugCall::Reload(order)
 }
 
 fn reply_buffer(args: &Args<'_>, reply: &mut Reply<'_>) {
@@ -246,6 +267,7 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("QUICKLIST <key> [<0|1>]", "Print how a list is laid out."),
     ("QUICKLIST-PACKED-THRESHOLD <size>", "Accepted without effect."),
+    ("RELOAD [MERGE] [NOFLUSH] [NOSAVE]", "Save the data to the snapshot file, drop it, and load it again."),
     ("REPLYBUFFER <option> <value>", "Accepted without effect: reply buffers are not resized by a timer."),
     ("SDSLEN <key>", "Print the lengths and the spare room of a string and its key."),
     ("SEGFAULT", "Abort the process."),

@@ -2,7 +2,7 @@
 //! see half of it. Which commands those are is for dispatch to say.
 
 use crate::net::worker::Worker;
-use crate::txn::feed::Unpacked;
+use crate::txn::feed::{Intake, Unpacked};
 
 /// The answer to commands that need the data.
 pub const LOADING: &str = "LOADING Redis is loading the dataset in memory";
@@ -26,9 +26,16 @@ impl Default for LoadWatch {
 impl Worker {
     /// At the begin of a tick.
     pub fn refresh_loading(&mut self) {
+        if let Some((intake, flushes)) = self.shared.take_feed(self.router.core) {
+            self.begin_reload(intake, flushes);
+        }
         if self.loading.active || self.router.is_fed() {
             self.loading.active = self.shared.loading.is_active();
             self.take_over();
+            if !self.loading.active && self.router.is_fed() {
+                self.router.detach();
+                self.end_reload();
+            }
         }
         if self.router.is_fed() {
             self.router.prepare_feed();
@@ -44,7 +51,24 @@ impl Worker {
         let unpacked = self.router.unpack(self.clock.unix_ms());
         self.loading.waits = unpacked == Unpacked::More;
         if unpacked == Unpacked::Ended {
-            self.apply_config();
+            self.end_reload();
         }
+    }
+
+    /// What is there is loaded again: while this goes on, nothing else runs.
+    #[cold]
+    fn begin_reload(&mut self, intake: Intake, flushes: bool) {
+        let shard = &mut self.router.shard;
+        shard.reloads = true;
+        if flushes {
+            shard.flush(None, false);
+        }
+        self.router.attach(intake);
+        self.loading.active = true;
+    }
+
+    fn end_reload(&mut self) {
+        self.router.shard.reloads = false;
+        self.apply_config();
     }
 }

@@ -6,6 +6,7 @@
 //! disk for long, and memory stays flat.
 
 use crate::base::{clock, limits};
+use crate::commands::debug::ReloadOrder;
 use crate::net::worker::Worker;
 use crate::persist::rdb_save::{Part, SaveJob};
 use crate::txn::message::ConnId;
@@ -36,6 +37,8 @@ pub struct Saving {
     pub stops_writes: bool,
     /// Clients of this core that wait for the end of a snapshot.
     pub waiters: Vec<SaveWaiter>,
+    /// DEBUG RELOAD of a client of this core.
+    pub reload: Option<Reload>,
     /// Clients of this core that wait until all logs are closed.
     pub log_waiters: Vec<(ConnId, u32)>,
 }
@@ -70,6 +73,32 @@ pub enum Waits {
     },
     /// SAVE begins when this one is over.
     SaveTurn,
+}
+
+/// DEBUG RELOAD under way.
+#[derive(Debug)]
+pub struct Reload {
+    /// The client.
+    pub conn: ConnId,
+    /// The reply's place.
+    pub seq: u32,
+    /// What it asked for.
+    pub order: ReloadOrder,
+    /// How far it is.
+    pub stage: ReloadStage,
+}
+
+/// See [`Reload::stage`].
+#[derive(Debug, Clone)]
+pub enum ReloadStage {
+    /// Another snapshot ends first.
+    Waits,
+    /// What is there is written; the shards stay locked behind it.
+    Saves(Arc<SaveJob>),
+    /// The locks are waited for.
+    Holds,
+    /// What was written is read.
+    Loads,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use crate::persist::aof::frontier::Frontier;
 use crate::persist::aof::log::Log;
 use crate::persist::rdb_save::SaveJob;
 use crate::runtime::driver::Doorbells;
+use crate::txn::feed::Intake;
 use crate::txn::loading::Loading;
 use crate::txn::scheduling::TxnClock;
 use std::any::Any;
@@ -173,6 +174,14 @@ pub struct Shared {
     kept: Mutex<Vec<Option<Kept>>>,
     /// Cores that have not taken over what was read back for them.
     kept_count: AtomicUsize,
+    /// By core: what it is to be fed from, until it takes it; and whether it empties itself first.
+    feeds: Mutex<Vec<Option<(Intake, bool)>>>,
+    /// Cores that have not taken it.
+    feed_count: AtomicUsize,
+    /// What came of the last DEBUG RELOAD, and whether one is under way.
+    reloaded: Mutex<Option<Result<(), String>>>,
+    /// See `reloaded`.
+    pub reloads: AtomicBool,
     /// Why the log cannot be written any more, as an errno; 0 while it can.
     pub log_error: AtomicI64,
     /// Wakes a core from any thread.
@@ -240,6 +249,10 @@ impl Shared {
             logs_open: AtomicUsize::new(0),
             log_counts: AtomicBool::new(false),
             new_logs: Mutex::default(),
+            feeds: Mutex::default(),
+            feed_count: AtomicUsize::new(0),
+            reloaded: Mutex::default(),
+            reloads: AtomicBool::new(false),
             kept: Mutex::default(),
             kept_count: AtomicUsize::new(0),
             log_error: AtomicI64::new(0),
@@ -296,6 +309,37 @@ impl Shared {
     /// See [`Shared::take_kept`].
     pub fn took_kept(&self) {
         self.kept_count.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Has every core be fed from its intake, after it has emptied its shard if `flushes`.
+    pub fn feed_all(&self, intakes: Vec<Intake>, flushes: bool) {
+        let count = intakes.len();
+        let feeds = intakes.into_iter().map(|intake| Some((intake, flushes))).collect();
+        *self.feeds.lock().unwrap_or_else(PoisonError::into_inner) = feeds;
+        self.feed_count.store(count, Ordering::SeqCst);
+        self.ring_all();
+    }
+
+    /// What core `core` is to be fed from, if it has not taken it.
+    #[inline]
+    pub fn take_feed(&self, core: usize) -> Option<(Intake, bool)> {
+        if self.feed_count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let feed = self.feeds.lock().unwrap_or_else(PoisonError::into_inner).get_mut(core)?.take();
+        self.feed_count.fetch_sub(usize::from(feed.is_some()), Ordering::SeqCst);
+        feed
+    }
+
+    /// Says what came of DEBUG RELOAD.
+    pub fn reload_over(&self, result: Result<(), String>) {
+        *self.reloaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.ring_all();
+    }
+
+    /// What came of DEBUG RELOAD, once.
+    pub fn take_reloaded(&self) -> Option<Result<(), String>> {
+        self.reloaded.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// There are logs from the start on: each core is given its own.

@@ -6,6 +6,7 @@ use crate::base::clock::Clock;
 use crate::base::config::Config;
 use crate::base::limits;
 use crate::base::stats::Histogram;
+use crate::commands::debug::ReloadOrder;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::dispatch::Work;
@@ -48,6 +49,8 @@ pub struct Handlers {
     pub answer: AnswerFn,
     /// Writes a warning to the server's log.
     pub warning: fn(&str),
+    /// Starts a thread that loads the snapshot again; [`Shared::reload_over`] says when it has ended.
+    pub reload: fn(&Arc<Shared>, ReloadOrder),
     /// Writes it as the last one: the process ends at once, with an error.
     pub fatal: fn(&str),
 }

@@ -7,12 +7,13 @@
 use crate::admin::log;
 use crate::base::clock;
 use crate::base::config::Config;
+use crate::commands::debug::ReloadOrder;
 use crate::net::shared::Shared;
 use crate::persist::load::aof::Ending;
 use crate::persist::load::manifest::RedisManifest;
 use crate::persist::load::{LoadError, RawEntry, Refusal, Sink, Window, aof, rdb};
 use crate::server::recovery;
-use crate::txn::feed::{FeedError, Feeder, Meta, Source, Stopped};
+use crate::txn::feed::{FeedError, Feeder, Meta, Source, Stopped, feed};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,8 +86,19 @@ pub fn load(
     shared: &Arc<Shared>,
     loaded: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
+    load_into(found, feeder, shared, false, loaded)
+}
+
+/// As [`load`]; `replaces`: keys that are there may come again.
+fn load_into(
+    found: &Found,
+    feeder: Feeder,
+    shared: &Arc<Shared>,
+    replaces: bool,
+    loaded: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
     let started_ms = clock::unix_ms_now();
-    let mut sink = FeedSink { feeder, shared: shared.clone(), told_ms: started_ms };
+    let mut sink = FeedSink { feeder, shared: shared.clone(), replaces, told_ms: started_ms };
     let done = read_all(found, &mut sink);
     let reason = |error: LoadError| shared.loading.failure().unwrap_or_else(|| error.to_string());
     done.map_err(reason)?;
@@ -106,6 +118,25 @@ pub fn load(
     loaded()?;
     shared.loading.end();
     Ok(())
+}
+
+/// DEBUG RELOAD: has a thread load the snapshot again. The caller holds the locks of all shards.
+pub fn reload(shared: &Arc<Shared>, order: ReloadOrder) {
+    let config = shared.config();
+    let found = Found::Snapshot(Path::new(&config.dir).join(&config.dbfilename));
+    let (feeder, intakes) = feed(shared.cores.len(), config.databases, &shared.doorbells, &shared.loading);
+    shared.loading.begin(clock::unix_ms_now());
+    shared.feed_all(intakes, order.flushes);
+    let to = shared.clone();
+    let body = move || {
+        let loaded = load_into(&found, feeder, &to, order.merges, || Ok(()));
+        to.loading.end();
+        to.reload_over(loaded);
+    };
+    if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(body) {
+        shared.loading.end();
+        shared.reload_over(Err(format!("cannot start a thread: {error}")));
+    }
 }
 
 fn read_all(found: &Found, sink: &mut FeedSink) -> Result<(), LoadError> {
@@ -152,6 +183,7 @@ fn torn(window: &Window, at: u64, is_last: bool, config: &Config) -> Result<(), 
 struct FeedSink {
     feeder: Feeder,
     shared: Arc<Shared>,
+    replaces: bool,
     told_ms: u64,
 }
 
@@ -168,7 +200,7 @@ impl FeedSink {
 impl Sink for FeedSink {
     fn snapshot(&mut self, file: &Path, version: u16, is_preamble: bool) -> Result<(), Refusal> {
         let file = file.display().to_string().into();
-        let source = Source { file, version, keeps_expired: is_preamble };
+        let source = Source { file, version, keeps_expired: is_preamble, replaces: self.replaces };
         self.feeder.begin_file(source).map_err(|Stopped| Refusal::Stopped)
     }
 

@@ -5,6 +5,7 @@ use crate::admin;
 use crate::commands::table::CommandTable;
 use crate::net::worker::{Handlers, SessionFn};
 use crate::net::{client, handshake, migrate, subscribe, transactions, waitaof};
+use crate::server::loading;
 
 /// Name of the command or `container|subcommand`, and its function. A container's function also serves its
 /// subcommands that are not listed.
@@ -67,6 +68,7 @@ pub fn handlers(table: &CommandTable) -> Handlers {
         session,
         answer: admin::handlers::answer,
         warning: admin::log::warning,
+        reload: loading::reload,
         fatal: |line| {
             admin::log::warning(line);
             eprintln!("{line}");

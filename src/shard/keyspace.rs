@@ -61,6 +61,8 @@ pub struct Shard {
     pub dirty: u64,
     /// FLUSHALL has run here, and nobody has taken note yet.
     pub flushed_all: bool,
+    /// What is loaded was there before: the log holds it already.
+    pub reloads: bool,
     /// State of active expiry.
     pub expiry: ActiveExpiry,
     /// When to look for due fields of hashes.
@@ -94,6 +96,7 @@ impl Shard {
             stats: ShardStats::default(),
             dirty: 0,
             flushed_all: false,
+            reloads: false,
             expiry: ActiveExpiry::default(),
             field_expiry: FieldExpiry::default(),
             eviction: Eviction::default(),

@@ -39,7 +39,7 @@ impl Shard {
             }
             _ => access::stamp(settings, random, None, now_ms),
         });
-        if self.events.journaled {
+        if self.events.journaled && !self.reloads {
             self.record_key(db, key.bytes);
         }
         inserted == Inserted::New

@@ -95,6 +95,8 @@ pub struct Source {
     pub version: u16,
     /// Keys and fields that have expired come in all the same: a log follows, which says when they go.
     pub keeps_expired: bool,
+    /// Keys that are there are replaced; otherwise they are a mistake.
+    pub replaces: bool,
 }
 
 /// What an encoded key has beside name and value.

@@ -104,7 +104,7 @@ fn words(line: &str) -> Vec<&[u8]> {
 fn keys_come_in_and_those_that_have_expired_do_not() {
     let mut world = World::new();
     world.run(|feeder| {
-        let source = Source { file: "f".into(), version: 10, keeps_expired: false };
+        let source = Source { file: "f".into(), version: 10, keeps_expired: false, replaces: false };
         feeder.begin_file(source).expect("it runs");
         for i in 0..5000u64 {
             let attributes = Attributes { expire_ms: (i % 5 == 0).then_some(NOW - 2500 + i), ..Default::default() };
@@ -165,7 +165,7 @@ fn commands_run_in_order_also_over_several_shards() {
 fn a_value_that_is_damaged_stops_the_load() {
     let mut world = World::new();
     world.run(|feeder| {
-        let source = Source { file: "dump.rdb".into(), version: 10, keeps_expired: false };
+        let source = Source { file: "dump.rdb".into(), version: 10, keeps_expired: false, replaces: false };
         feeder.begin_file(source).expect("it runs");
         let meta = Meta { db: 0, kind: kind::SET_INTSET, at: 77, attributes: Attributes::default() };
         feeder.entry(meta, b"k", &string("no intset")).expect("it is not looked at here");

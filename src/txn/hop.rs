@@ -123,6 +123,7 @@ fn execute(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>
             }
             return reply.simple(order.reply);
         }
+        Phase::Hold => return reply.ok(),
         Phase::EndJournal => {
             ctx.shard.events.journaled = false;
             return reply.ok();

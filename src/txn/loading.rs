@@ -35,8 +35,13 @@ pub struct LoadFigures {
 }
 
 impl Loading {
-    /// From now on commands are refused. Call it before the cores run.
+    /// From now on commands are refused; nothing is loaded yet. Call it before the cores run, or while nothing else can.
     pub fn begin(&self, now_ms: u64) {
+        for counter in [&self.total_bytes, &self.loaded_bytes, &self.used_memory, &self.keys, &self.expired] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.failed.store(false, Ordering::Release);
         self.started_ms.store(now_ms, Ordering::Relaxed);
         self.active.store(true, Ordering::Release);
     }

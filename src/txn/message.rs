@@ -80,6 +80,8 @@ pub enum Phase {
     Cut(CutOrder),
     /// From here on nothing is journaled.
     EndJournal,
+    /// Nothing: only the locks are wanted.
+    Hold,
 }
 
 /// How the connection of a command wants it run.

@@ -237,7 +237,7 @@ impl Router {
         let transaction = Transaction {
             debug: Some((cut, gather)),
             holds: match command.phase {
-                Phase::Cut(CutOrder { last: true, .. }) => Holds::Told,
+                Phase::Cut(CutOrder { last: true, .. }) | Phase::Hold => Holds::Told,
                 Phase::Cut(CutOrder { journal: JournalCut::Begin, .. }) | Phase::EndJournal => Holds::AllRan,
                 _ => Holds::LastStage,
             },
@@ -254,6 +254,16 @@ impl Router {
     /// Nothing is journaled any more, from one moment on all shards on. `whose` gets `+OK`.
     pub fn end_journal(&mut self, whose: Option<(ConnId, u32)>) {
         self.on_all_shards(whose, Phase::EndJournal);
+    }
+
+    /// Takes the locks of all shards, until [`Router::release_cut`].
+    pub fn hold_all(&mut self) {
+        self.on_all_shards(None, Phase::Hold);
+    }
+
+    /// Whether this router holds the locks of all shards.
+    pub fn holds_all(&self) -> bool {
+        self.kept_cut.is_some_and(|(_, made)| made)
     }
 
     fn on_all_shards(&mut self, whose: Option<(ConnId, u32)>, phase: Phase) {

@@ -226,3 +226,22 @@ fn clients_are_told_that_the_log_is_being_read() {
     assert_eq!(client.run("DBSIZE"), Value::Int(300_003));
     assert!(says(&mut client, "loading:0"));
 }
+
+#[test]
+fn a_reload_leaves_the_log_true() {
+    let data = Data::new();
+    let server = data.launch(&Setup::typical(), "everysec").start();
+    write_all_kinds(&server);
+    let mut client = server.client();
+    client.ok("DEBUG RELOAD");
+    client.ok("MSET a 1 behind 2");
+    client.ok("DEBUG RELOAD NOSAVE");
+    assert_eq!(client.run("EXISTS behind"), Value::Int(0));
+    wait_until("the log to follow", || says(&mut client, "aof_rewrites:1"));
+    client.ok("SET last 1");
+    let before = digest(&mut client);
+    kill(server);
+    let server = data.launch(&Setup::typical(), "everysec").start();
+    let after = digest(&mut server.client());
+    assert_eq!(without_encodings(&after), without_encodings(&before));
+}

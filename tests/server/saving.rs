@@ -338,3 +338,34 @@ fn save_points_are_those_of_redis_unless_others_are_named() {
     assert_eq!(points(Launch::new(&setup).default_save().config("save 900 5\nsave 10 1\n")), "900 5 10 1");
     assert_eq!(points(Launch::new(&setup).default_save().config("save \"\"\n")), "");
 }
+
+#[test]
+fn debug_reload_gives_the_same_data() {
+    each_setup(|setup| {
+        let server = start(setup);
+        let mut client = server.client();
+        fill(&mut client, &mut Random(7));
+        client.ok("SELECT 0");
+        let before = client.run("DEBUG DIGEST");
+        let mut other = server.client();
+        let mut writer = server.client();
+        writer.ok("SET outside 1");
+        client.run("DEL outside");
+        for options in ["", "NOSAVE", "nosave merge noflush", "MERGE"] {
+            client.ok(&format!("DEBUG RELOAD {options}"));
+            assert_eq!(client.run("DEBUG DIGEST"), before, "{options}");
+            assert_eq!(other.run("PING").text(), "PONG");
+        }
+        assert_eq!(persistence(&mut client, "rdb_changes_since_last_save"), "0");
+        client.ok("SET more 1");
+        client.ok("DEBUG RELOAD NOSAVE");
+        assert_eq!(client.run("DEBUG DIGEST"), before, "what is on disk counts");
+        fs::write(server.dir.join("dump.rdb"), "REDIS0010 no snapshot").expect("written");
+        let why = "ERR Error trying to load the RDB dump, check server logs.";
+        assert_eq!(client.run("DEBUG RELOAD NOSAVE"), Value::Error(why.into()));
+        assert_eq!(client.run("DBSIZE"), Value::Int(0));
+        client.ok("MSET a 1 b 2 c 3");
+        client.ok("DEBUG RELOAD");
+        assert_eq!(client.run("DBSIZE"), Value::Int(3));
+    });
+}

@@ -34,6 +34,11 @@ impl Router {
         self.intake = Some(Box::new(intake));
     }
 
+    /// Loaders feed this shard no more: they failed.
+    pub fn detach(&mut self) {
+        self.intake = None;
+    }
+
     /// Whether loaders feed this shard.
     #[inline]
     pub fn is_fed(&self) -> bool {
@@ -152,7 +157,7 @@ impl Router {
             return Ok(false);
         }
         let fits = self.shard.load(usize::from(meta.db), key, value, attributes, now_ms);
-        if fits { Ok(true) } else { Err(Bad::Corrupt("it is there twice")) }
+        if fits || source.replaces { Ok(true) } else { Err(Bad::Corrupt("it is there twice")) }
     }
 
     fn run_fed(&mut self, batch: &CommandBatch, now_ms: u64) {
