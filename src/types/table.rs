@@ -10,8 +10,7 @@
 //! - [`segment`]: an aligned power-of-two range of positions, at most 4096 entries, so a split (0.2 ms) is the longest
 //!   pause there is: one hashbrown table of 10 million entries pauses 1.5 s to grow;
 //! - [`index`], [`bucket`]: 16-bit tags and 32-bit words in cache lines, about 90% full;
-//! - [`log`], [`entry`]: entries byte-exact, one behind the other;
-//! - [`pool`]: the 8 KB pages of all that.
+//! - [`log`], [`entry`]: entries byte-exact, one behind the other; [`pool`]: the 8 KB pages of all that.
 //!
 //! A lookup misses the cache twice: the bucket and the entry. A batch of lookups hides both: [`Table::prefetch_bucket`]
 //! for all, [`Table::prefetch_entry`] for all, then the lookups.
@@ -23,6 +22,7 @@ mod bucket;
 mod common;
 mod directory;
 mod entry;
+mod expect;
 mod index;
 mod log;
 mod members;
@@ -47,7 +47,6 @@ use members::Placing;
 use pool::Pool;
 use segment::{Found, Segment, Tally, access};
 use std::fmt;
-use std::ops::Range;
 use sweep::Sweeps;
 use walk::Walk;
 
@@ -56,10 +55,6 @@ pub const INLINE_BYTES_MAX: usize = 1024;
 
 /// Largest value of the opaque access bits.
 pub const ACCESS_MAX: u16 = (1 << segment::ACCESS_BITS) - 1;
-/// Bits of a position that are the slot.
-const SLOT_BITS: u32 = 14;
-/// Entries of a segment that is made for keys that are expected: so few that it is unlikely to be split.
-const EXPECTED_LEN: usize = segment::SPLIT_LEN * 9 / 10;
 
 /// A key with its position, computed once per command.
 #[derive(Debug, Clone, Copy)]
@@ -341,40 +336,6 @@ impl Table {
                 return number;
             }
         }
-    }
-
-    #[cold]
-    fn begin(&mut self) -> usize {
-        let number = self.add_segment(Segment::new(0, 0));
-        self.directory.begin(number);
-        number as usize
-    }
-
-    /// Makes an empty table ready for about `keys` keys that fall evenly over `slots`: as many segments as they would
-    /// be split into, each with an index of its size. More or fewer keys are no mistake, only slower or larger.
-    pub fn expect(&mut self, keys: usize, slots: &Range<u16>) {
-        if !self.segments.is_empty() || keys <= segment::SPLIT_LEN || slots.is_empty() {
-            return;
-        }
-        let number = self.begin();
-        self.directory.count(0, -1);
-        self.spread(Some(number as u32), 0, 0, keys, slots);
-    }
-
-    /// As [`Table::expect`] for the range of `depth` bits at `start`.
-    fn spread(&mut self, number: Option<u32>, start: u64, depth: u32, keys: usize, slots: &Range<u16>) {
-        let first = (start >> (64 - SLOT_BITS)) as usize;
-        let own = usize::from(slots.start).max(first)..usize::from(slots.end).min(first + (1 << (SLOT_BITS - depth)));
-        let expected = (keys as u128 * own.len() as u128 / slots.len() as u128) as usize;
-        if expected <= EXPECTED_LEN || depth == SLOT_BITS {
-            if let Some(number) = number {
-                self.segments[number as usize] = Segment::new(start, depth);
-            }
-            let number = self.place(number, start, depth) as usize;
-            return self.segments[number].reserve(&mut self.pool, expected.min(EXPECTED_LEN));
-        }
-        self.spread(number, start, depth + 1, keys, slots);
-        self.spread(None, start | bit(depth + 1), depth + 1, keys, slots);
     }
 
     fn add_segment(&mut self, segment: Segment) -> u32 {
