@@ -35,7 +35,8 @@ pub struct LoadFigures {
 }
 
 impl Loading {
-    /// From now on commands are refused; nothing is loaded yet. Call it before the cores run, or while nothing else can.
+    /// From now on commands are refused; nothing is loaded yet. Call it before the cores run, or while no command can
+    /// run.
     pub fn begin(&self, now_ms: u64) {
         for counter in [&self.total_bytes, &self.loaded_bytes, &self.used_memory, &self.keys, &self.expired] {
             counter.store(0, Ordering::Relaxed);
