@@ -1,6 +1,9 @@
 //! The shard as it was at one moment, written while commands go on changing it. Never waits, never opens a file: the
 //! caller takes the bytes, and decides how much is written in one step.
 //!
+//! A value is written whole, however large: a step is never shorter than its largest value takes. A set of 5 million
+//! members (80 MB in the file) held its shard up for 0.39 s, 77 ns per member.
+//!
 //! Each table writes itself ([`crate::types::table`]); here they are brought together: all begin at the cut, keep the
 //! number that they had then (SWAPDB), and stay until they are written whole (FLUSHALL). What is due at the cut is
 //! written, too, with its time: whoever loads the file leaves it out.
