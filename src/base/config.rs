@@ -278,6 +278,16 @@ pub struct Config {
     pub maxmemory_samples: u32,
     /// 0 to 100: how long one eviction may go on.
     pub maxmemory_eviction_tenacity: u32,
+    /// `activedefrag`.
+    pub activedefrag: bool,
+    /// `active-defrag-cycle-min` and `-max`: percent of a core's time.
+    pub defrag_cycle_percent: (u32, u32),
+    /// `active-defrag-cycle-us`: the longest that it holds commands up.
+    pub defrag_cycle_us: u32,
+    /// `active-defrag-ignore-bytes`.
+    pub defrag_ignore_bytes: u64,
+    /// `active-defrag-threshold-lower` and `-upper`: percent of waste.
+    pub defrag_threshold_percent: (u32, u32),
     /// Most memory of all clients together: bytes if positive, percent of `maxmemory` if negative, 0 for no limit.
     pub maxmemory_clients: i64,
     /// LFU counter: how slowly it grows.
@@ -448,6 +458,11 @@ impl Default for Config {
             maxmemory_policy: EvictionPolicy::Noeviction,
             maxmemory_samples: 5,
             maxmemory_eviction_tenacity: 10,
+            activedefrag: false,
+            defrag_cycle_percent: (1, 25),
+            defrag_cycle_us: 500,
+            defrag_ignore_bytes: 100 << 20,
+            defrag_threshold_percent: (10, 100),
             maxmemory_clients: 0,
             lfu_log_factor: 10,
             lfu_decay_time: 1,

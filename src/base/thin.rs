@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -22,6 +23,26 @@ impl<T> Thin<T> {
     /// Moves a value to the heap.
     pub fn new(value: T) -> Self {
         Box::new(value).into()
+    }
+}
+
+impl<T> Thin<T> {
+    /// Where the value lies.
+    pub fn address(&self) -> *const u8 {
+        self.at.as_ptr().cast_const().cast()
+    }
+
+    /// Moves the value to another allocation.
+    pub fn relocate(&mut self) {
+        let old = self.at.cast::<MaybeUninit<T>>();
+        let mut new = Box::<T>::new_uninit();
+        // SAFETY: both are allocations for one `T`; the old one came from a box, whose only owner this is. Its value
+        // moves, so that the old allocation is freed as one that holds nothing.
+        unsafe {
+            std::ptr::copy_nonoverlapping(old.as_ptr(), &raw mut *new, 1);
+            drop(Box::from_raw(old.as_ptr()));
+            self.at = NonNull::from(Box::leak(new.assume_init()));
+        }
     }
 }
 
@@ -109,6 +130,11 @@ impl ThinBytes {
         bytes.reserve_exact(len.saturating_sub(bytes.len()));
         bytes.resize(len, 0);
         *self = bytes.into_boxed_slice().into();
+    }
+
+    /// Moves the bytes to another allocation.
+    pub fn relocate(&mut self) {
+        *self = ThinBytes::from(&**self);
     }
 
     /// The same bytes as a box.

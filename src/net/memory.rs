@@ -3,6 +3,8 @@
 //! The limit is one for all cores, so a core whose shard holds most of the data may use most of the memory. What
 //! counts is what the allocator has handed out, to whom ever, less what the tables keep free for new entries and what
 //! waits to be freed; of that at most an eighth of the limit, so that memory that is only reserved counts at last.
+//! The machine has to have more than that: pages that hold little. Where moving blocks together (`defrag.rs`) does not
+//! keep the process within the limit and a tenth, keys go for the rest, up to a quarter of the limit.
 //!
 //! Once a tick, and before each command that may need memory, a core looks whether too much is in use. If so, each core
 //! publishes how much its best candidate deserves to go (its *score*); the core with the greatest evicts, for a
@@ -14,6 +16,7 @@ use crate::base::config::EvictionPolicy;
 use crate::net::connection::Closing;
 use crate::net::worker::Worker;
 use crate::runtime::alloc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Published for a core of which nothing is known.
 const UNKNOWN: u64 = 0;
@@ -29,6 +32,11 @@ const KEYS_PER_COMMAND: usize = 16;
 const SLACK: u64 = 64;
 /// Part of the limit that idle memory is let off at most, and at least so many bytes.
 const IDLE: (u64, u64) = (8, 4 << 20);
+/// Part of the limit that the margin is at most.
+const MARGIN: u64 = 4;
+/// What the process may take beyond the limit however small that is: code, stacks, and a page of the heap for each size
+/// of blocks.
+const RESIDENT_SLACK: u64 = 24 << 20;
 /// Pieces of 8 KB that a table moves together in one tick while more than that is idle.
 const TIDY_PIECES: usize = 16;
 
@@ -122,8 +130,30 @@ impl Worker {
         if self.config.maxmemory_policy == EvictionPolicy::Noeviction {
             return true;
         }
-        self.evict(KEYS_PER_COMMAND, u64::MAX);
+        // A command that adds much may have to let many small keys go.
+        if self.memory.over <= (self.memory.limit / SLACK) as i64 {
+            self.evict(KEYS_PER_COMMAND, u64::MAX);
+        } else {
+            self.evict(usize::MAX, time_max(self.config.maxmemory_eviction_tenacity));
+        }
         self.over() > 0 && self.shared.cores.iter().all(|core| core.victim.get() == NONE)
+    }
+
+    /// Notes how much memory the process takes of the machine: sets the margin that is kept for what holds no data.
+    pub(super) fn note_resident(&self, resident: u64) {
+        let limit = self.config.maxmemory;
+        let (low, high) = (limit.saturating_add(limit / 16), limit.saturating_add((limit / 10).max(RESIDENT_SLACK)));
+        let margin = self.shared.memory_margin.load(Relaxed);
+        let next = if limit == 0 || alloc::used_bytes() == 0 {
+            0
+        } else if resident > high {
+            (margin + (resident - high) / 8).min(limit / MARGIN)
+        } else if resident < low {
+            margin - (margin / 8 + 1).min(margin)
+        } else {
+            margin
+        };
+        self.shared.memory_margin.store(next, Relaxed);
     }
 
     /// Adds up what all cores use.
@@ -132,7 +162,11 @@ impl Worker {
         self.counters().idle_bytes.set(idle as u64);
         let limit = self.memory.limit;
         let counted = alloc::used_bytes().saturating_sub(self.shared.idle_bytes(limit));
-        self.memory.over = counted as i64 - limit.min(i64::MAX as u64) as i64;
+        let margin = match self.config.maxmemory_policy {
+            EvictionPolicy::Noeviction => 0,
+            _ => self.shared.memory_margin.load(Relaxed).min(limit / MARGIN),
+        };
+        self.memory.over = counted as i64 - (limit - margin).min(i64::MAX as u64) as i64;
         (self.memory.own, self.memory.idle) = (alloc::own_bytes(), idle);
     }
 

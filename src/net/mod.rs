@@ -5,6 +5,7 @@ pub mod caching;
 pub mod client;
 pub mod client_filter;
 pub mod connection;
+pub mod defrag;
 pub mod dispatch;
 pub mod durability;
 pub mod handshake;

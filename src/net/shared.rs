@@ -97,6 +97,20 @@ pub struct CoreCounters {
     pub client_bytes_max: Counter,
     /// Connections evicted for `maxmemory-clients`.
     pub evicted_clients: Counter,
+    /// Percent of its time that this core may spend on moving blocks together; 0: it does not.
+    pub defrag_percent: Counter,
+    /// Blocks that moved, and those that were looked at and did not.
+    pub defrag_hits: Counter,
+    /// See `defrag_hits`.
+    pub defrag_misses: Counter,
+    /// Keys with a block that moved, and those without.
+    pub defrag_key_hits: Counter,
+    /// See `defrag_key_hits`.
+    pub defrag_key_misses: Counter,
+    /// How long blocks have been moved in all, and this time; milliseconds from when it began to when it ended.
+    pub defrag_ms: Counter,
+    /// See `defrag_ms`.
+    pub defrag_current_ms: Counter,
     /// Bytes of this core's log since the server started, or since the log was begun anew.
     pub log_bytes: Counter,
     /// Bytes of the log that are not written yet.
@@ -156,6 +170,12 @@ pub struct Shared {
     pub loading: Arc<Loading>,
     /// Libraries of functions, as text: kept for the next snapshot, not run.
     libraries: Mutex<Vec<Vec<u8>>>,
+    /// Bytes of the process in memory, as one of the cores saw them last, and when; Unix milliseconds.
+    pub resident_bytes: AtomicU64,
+    /// See `resident_bytes`.
+    pub resident_seen_ms: AtomicU64,
+    /// Bytes of `maxmemory` that are kept free for pages that hold little, see [`crate::net::memory`].
+    pub memory_margin: AtomicU64,
     /// Numbers transactions.
     pub txn_clock: Arc<TxnClock>,
     /// How far the logs would survive.
@@ -242,6 +262,9 @@ impl Shared {
             exit_code: AtomicI64::new(0),
             loading: Arc::default(),
             libraries: Mutex::default(),
+            resident_bytes: AtomicU64::new(0),
+            resident_seen_ms: AtomicU64::new(0),
+            memory_margin: AtomicU64::new(0),
             txn_clock: Arc::default(),
             frontier: Arc::new(Frontier::new(parts.cores)),
             log_base_bytes: AtomicU64::new(0),

@@ -9,6 +9,7 @@ use crate::base::stats::Histogram;
 use crate::commands::debug::ReloadOrder;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
+use crate::net::defrag::DefragWatch;
 use crate::net::dispatch::Work;
 use crate::net::durability::Keeper;
 use crate::net::loading::LoadWatch;
@@ -99,6 +100,8 @@ pub struct Worker {
     pub(super) migrations: Migrations,
     /// The memory in use.
     pub memory: MemoryWatch,
+    /// Moving blocks together.
+    pub defrag: DefragWatch,
     /// Who subscribes to what.
     pub book: Book,
     /// Who may have cached what.
@@ -175,6 +178,7 @@ impl Worker {
             loading: LoadWatch::default(),
             migrations: Migrations::default(),
             memory: MemoryWatch::default(),
+            defrag: DefragWatch::default(),
             book: Book::default(),
             tracking: TrackingTable::default(),
             keeper: None,

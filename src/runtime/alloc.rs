@@ -16,7 +16,7 @@
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
@@ -217,7 +217,9 @@ impl Allocator {
 // mimalloc's own interface (mimalloc.h); the crate binds only what an allocator needs.
 unsafe extern "C" {
     fn mi_collect(force: bool);
+    fn mi_option_set(option: c_int, value: c_long);
     fn mi_version() -> c_int;
+    fn mi_unsafe_heap_page_is_under_utilized(heap: *mut c_void, block: *const c_void, percent: usize) -> bool;
     fn mi_process_info(
         elapsed_ms: *mut usize,
         user_ms: *mut usize,
@@ -254,6 +256,32 @@ pub fn committed_bytes() -> u64 {
 pub fn purge() {
     // SAFETY: may be called at any time, from any thread.
     unsafe { mi_collect(true) }
+}
+
+/// `mi_option_purge_delay` (mimalloc.h), and the delay once memory was short: free pages then serve another size, or go
+/// back to the system, sooner than after mimalloc's second.
+const PURGE_DELAY_OPTION: c_int = 15;
+const PURGE_DELAY_MS: c_long = 20;
+
+/// Gives pages back to the system that have been free for a moment, and sees to it that others go soon. Cheap if there
+/// are none.
+pub fn tidy() {
+    // SAFETY: both may be called at any time, from any thread; the option is one that this version of mimalloc has.
+    unsafe {
+        mi_option_set(PURGE_DELAY_OPTION, PURGE_DELAY_MS);
+        mi_collect(false);
+    }
+}
+
+/// Blocks of a page in use, in percent, up to which it is worth emptying.
+const SPARSE_PERCENT: usize = 80;
+
+/// Whether the page of a live block is so empty that its blocks had better move to others, which new blocks go to: it
+/// is not the one that its size is being served from. False for what is mapped on its own.
+pub fn is_sparse(block: *const u8) -> bool {
+    // SAFETY: the page of a live block stays; a block that another thread's heap owns is counted by that thread
+    // meanwhile, and a count that is read a little late makes a worse choice, nothing else.
+    unsafe { mi_unsafe_heap_page_is_under_utilized(null_mut(), block.cast(), SPARSE_PERCENT) }
 }
 
 /// Name and version, as INFO's `mem_allocator` has it.

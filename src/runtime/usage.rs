@@ -16,6 +16,15 @@ pub fn process() -> CpuTime {
     of(libc::RUSAGE_SELF)
 }
 
+/// Bytes of this process in memory, those of mapped files included. 0 if the kernel does not tell.
+pub fn resident_bytes() -> u64 {
+    let text = std::fs::read("/proc/self/statm").unwrap_or_default();
+    let pages = text.split(|byte| *byte == b' ').nth(1).and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+    // SAFETY: asks for a number.
+    let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.max(0) as u64;
+    pages.unwrap_or(0u64) * page_bytes
+}
+
 /// Children that have ended and were waited for.
 pub fn children() -> CpuTime {
     of(libc::RUSAGE_CHILDREN)
@@ -52,5 +61,6 @@ mod tests {
         let (thread, process) = (thread(), process());
         assert!(process.user_us + process.sys_us >= thread.user_us);
         assert_eq!(children(), children());
+        assert!(resident_bytes() > 1 << 20);
     }
 }

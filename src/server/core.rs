@@ -11,6 +11,7 @@
 //! commit             what was journaled goes to the log; replies whose log is durable are let go
 //! send               every touched connection's output is queued
 //! expire, free       budgeted
+//! move together      budgeted, while much memory is wasted
 //! snapshot           budgeted, while one is under way
 //! flush mesh         one message batch per other core; a bell for those that sleep
 //! ```
@@ -88,6 +89,7 @@ impl Core {
         worker.settle_aof_waits();
         worker.send_outputs();
         worker.router.shard.free_step(limits::FREE_STEP_OBJECTS);
+        worker.defrag();
         worker.save_step();
         self.cron();
         let worker = &mut self.worker;
@@ -113,7 +115,7 @@ impl Core {
         } else {
             let ends =
                 worker.router.next_wait_end_ms().map_or(u64::MAX, |at| at.saturating_sub(worker.clock.unix_ms()));
-            let left_ms = if worker.saving.waits_for_writer() { 1 } else { left_ms };
+            let left_ms = if worker.saving.waits_for_writer() || worker.is_defragging() { 1 } else { left_ms };
             Wait { timeout: Some(Duration::from_millis(left_ms.min(ends).clamp(1, 1000))), spin: self.spin }
         }
     }

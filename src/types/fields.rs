@@ -9,6 +9,7 @@
 use crate::base::hash::Position;
 use crate::base::text::parse_i64;
 use crate::base::thin::Thin;
+use crate::types::defrag::Mover;
 use crate::types::listpack::Item;
 use crate::types::table::{EntryView, Expire, Inserted, Key, Members, Table};
 use crate::types::value::{NewValue, View};
@@ -60,6 +61,12 @@ impl Fields {
     /// Without members.
     pub fn new() -> Self {
         Fields::default()
+    }
+
+    /// Moves blocks out of pages that hold little else; true when a round has ended.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) -> bool {
+        mover.thin(&mut self.table);
+        self.table.defrag_step(mover)
     }
 
     /// Members, due ones included.

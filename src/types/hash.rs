@@ -17,6 +17,7 @@
 mod timed;
 
 use crate::base::thin::Thin;
+use crate::types::defrag::Mover;
 use crate::types::fields::{self, Field, Fields};
 use crate::types::listpack::{self, Item, Listpack};
 use crate::types::table::Expire;
@@ -388,6 +389,22 @@ impl Hash {
             Kept::Table(table) => table.fields.free_step(budget),
             _ => true,
         }
+    }
+
+    /// Moves blocks out of pages that hold little else; true when a round has ended.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) -> bool {
+        match &mut self.kept {
+            Kept::Packed { pack, .. } => pack.defrag(mover),
+            Kept::Timed(timed) => {
+                mover.thin(timed);
+                timed.pack.defrag(mover);
+            }
+            Kept::Table(table) => {
+                mover.thin(table);
+                return table.fields.defrag(mover);
+            }
+        }
+        true
     }
 
     /// Heap bytes behind it.

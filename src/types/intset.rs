@@ -10,6 +10,7 @@
 //! Invariants: the buffer is exactly as long as the header says; members ascend strictly.
 
 use crate::base::thin::ThinBytes;
+use crate::types::defrag::Mover;
 
 const HEADER_BYTES: usize = 8;
 
@@ -26,6 +27,13 @@ pub struct Corrupt;
 impl std::fmt::Debug for Intset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl Intset {
+    /// Moves it if that is worth it.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) {
+        mover.bytes(&mut self.bytes);
     }
 }
 

@@ -11,6 +11,7 @@ mod chunk;
 mod quick;
 
 use crate::base::thin::Thin;
+use crate::types::defrag::Mover;
 use crate::types::listpack::entry::{Encoded, Needle};
 use chunk::Chunk;
 use quick::Quick;
@@ -333,6 +334,19 @@ impl List {
             Form::Small(_) => true,
             Form::Big(quick) => quick.free_step(budget),
         }
+    }
+
+    /// Moves blocks out of pages that hold little else, from where the last step ended (0 to begin with); `None` when
+    /// all were looked at.
+    pub(super) fn defrag(&mut self, mover: &mut Mover, from: usize) -> Option<usize> {
+        match &mut self.0 {
+            Form::Small(chunk) => chunk.defrag(mover),
+            Form::Big(quick) => {
+                mover.thin(quick);
+                return quick.defrag(mover, from);
+            }
+        }
+        None
     }
 
     fn resolve(&self, index: i64) -> Option<usize> {

@@ -16,6 +16,7 @@ pub(crate) mod entry;
 pub use entry::Item;
 
 use crate::base::thin::ThinBytes;
+use crate::types::defrag::Mover;
 use entry::{Encoded, Needle};
 
 /// Bytes before the first entry.
@@ -51,6 +52,13 @@ impl Default for Listpack {
 impl std::fmt::Debug for Listpack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl Listpack {
+    /// Moves it if that is worth it.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) {
+        mover.bytes(&mut self.bytes);
     }
 }
 

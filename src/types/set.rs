@@ -10,6 +10,7 @@
 //! the setting allows are still best sorted side by side (8 bytes at most, in place of 9 and the digits), and one long
 //! member does not make ten short ones a table.
 
+use crate::types::defrag::Mover;
 use crate::types::fields::{self, Fields};
 use crate::types::intset::Intset;
 use crate::types::listpack::entry::number;
@@ -363,6 +364,16 @@ impl Set {
             Kept::Table(fields) => fields.free_step(budget),
             _ => true,
         }
+    }
+
+    /// Moves blocks out of pages that hold little else; true when a round has ended.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) -> bool {
+        match &mut self.kept {
+            Kept::Ints(ints) => ints.defrag(mover),
+            Kept::Pack(pack) => pack.defrag(mover),
+            Kept::Table(fields) => return fields.defrag(mover),
+        }
+        true
     }
 
     /// Heap bytes behind it.

@@ -15,6 +15,7 @@ pub use group::{Consumer, ConsumerId, Group, Pending};
 pub use id::{Id, IdText};
 pub use log::{BlockLimits, Keep, Log, Range, RangeBack, Trim};
 
+use crate::types::defrag::{Mover, Place};
 use std::collections::BTreeMap;
 
 /// A block that comes from outside is not what it should be.
@@ -95,6 +96,15 @@ impl Stream {
             _ => log.position(group.last_id)?,
         };
         Some(log.entries_added.wrapping_sub(read) as i64)
+    }
+
+    /// Moves blocks out of pages that hold little else, from where the last step ended (0 to begin with); `None` when
+    /// all were looked at. Groups are maps, whose nodes cannot be moved one by one: small ones are made anew.
+    pub(super) fn defrag(&mut self, mover: &mut Mover, from: usize) -> Option<usize> {
+        let mut place = Place::of(from);
+        let ended = self.log.defrag(mover, &mut place)
+            && mover.each(&mut place, self.groups.values_mut(), |mover, group| group.defrag(mover));
+        (!ended).then(|| place.reached())
     }
 
     /// Frees up to `budget` blocks or pending entries; true when the rest may simply be dropped.

@@ -15,11 +15,11 @@
 //! A lookup misses the cache twice: the bucket and the entry. A batch of lookups hides both: [`Table::prefetch_bucket`]
 //! for all, [`Table::prefetch_entry`] for all, then the lookups.
 //!
-//! A word of the index keeps 10 bits for its user ([`EntryView::access`]), so that reads note themselves without
-//! dirtying the entry.
+//! A word of the index keeps 10 bits for its user ([`EntryView::access`]): reads note themselves there.
 
 mod bucket;
 mod common;
+mod defrag;
 mod directory;
 mod entry;
 mod expect;

@@ -3,6 +3,7 @@
 use crate::base::bytes::BigString;
 use crate::base::hash::Position;
 use crate::base::thin::Thin;
+use crate::types::defrag::Mover;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
@@ -202,6 +203,29 @@ impl Value {
         }
     }
 
+    /// Moves blocks out of pages that hold little else, from where the last step ended (0 to begin with); `None` when
+    /// all were looked at.
+    pub fn defrag(&mut self, mover: &mut Mover, from: usize) -> Option<usize> {
+        match self {
+            Value::Str(string) => {
+                move_string(string, mover);
+                None
+            }
+            Value::Zset(zset) => zset.defrag(mover, from),
+            Value::Hash(hash) => (!hash.defrag(mover)).then_some(from),
+            Value::Stream(stream) => {
+                mover.thin(stream);
+                stream.defrag(mover, from)
+            }
+            Value::List(list) => list.defrag(mover, from),
+            Value::Set(set) => (!set.defrag(mover)).then_some(from),
+            Value::Vectors(set) => {
+                mover.thin(set);
+                set.defrag(mover, from)
+            }
+        }
+    }
+
     /// Heap bytes behind the value. Never 0.
     pub fn heap_bytes(&self) -> usize {
         match self {
@@ -213,6 +237,18 @@ impl Value {
             Value::Set(set) => set.heap_bytes(),
             Value::Vectors(set) => set.heap_bytes(),
         }
+    }
+}
+
+/// Moves the three blocks of a string, unless a reply that is still being sent holds it.
+fn move_string(string: &mut Thin<BigString>, mover: &mut Mover) {
+    mover.thin(string);
+    let head = Arc::as_ptr(string).cast();
+    let Some(bytes) = Arc::get_mut(string) else { return };
+    mover.vec(bytes);
+    if mover.is_worth(head, size_of::<Vec<u8>>()) {
+        let bytes = std::mem::take(bytes);
+        **string = Arc::new(bytes);
     }
 }
 

@@ -23,6 +23,7 @@ pub use code::Quant;
 pub use stored::{Layer, Stored};
 
 use crate::base::stats::Random;
+use crate::types::defrag::{Mover, Place};
 use crate::types::fields::Fields;
 use crate::types::listpack::Item;
 use code::{Coded, Vectors, normalize};
@@ -306,6 +307,16 @@ impl VectorSet {
     /// The elements, in no order.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> + '_ {
         self.names.iter().map(|field| field.name)
+    }
+
+    /// Moves blocks out of pages that hold little else, from where the last step ended (0 to begin with); `None` when
+    /// all were looked at.
+    pub(super) fn defrag(&mut self, mover: &mut Mover, from: usize) -> Option<usize> {
+        let mut place = Place::of(from);
+        if !self.graph.defrag(mover, &mut place) {
+            return Some(place.reached());
+        }
+        (!self.names.defrag(mover)).then(|| place.reached())
     }
 
     /// Frees about `budget` elements of a set that nobody can reach any more; true when the rest may be dropped.

@@ -8,6 +8,7 @@
 //! the index takes 50 to 55 bytes for a member of 16 bytes.
 
 mod arena;
+mod defrag;
 mod index;
 mod members;
 mod packed;
@@ -18,6 +19,7 @@ pub use range::{LexBound, LexRange, ScoreRange};
 
 use crate::base::hash::Position;
 use crate::base::thin::Thin;
+use crate::types::defrag::Mover;
 use crate::types::hash::PackLimits;
 use crate::types::listpack::{At, Item, Listpack};
 use index::Index;
@@ -266,6 +268,19 @@ impl Zset {
             Repr::Packed(packed) => packed.pack.heap_bytes(),
             Repr::Indexed(index) => index.bytes(),
         }
+    }
+
+    /// Moves blocks out of pages that hold little else, from where the last step ended (0 to begin with); `None` when
+    /// all were looked at.
+    pub(super) fn defrag(&mut self, mover: &mut Mover, from: usize) -> Option<usize> {
+        match &mut self.0 {
+            Repr::Packed(packed) => packed.pack.defrag(mover),
+            Repr::Indexed(index) => {
+                mover.thin(index);
+                return index.defrag(mover, from);
+            }
+        }
+        None
     }
 
     /// Frees up to `budget` allocations of a set that nobody reads any more; true if the rest may simply be dropped.

@@ -2,8 +2,7 @@
 //! from other fields here; `Default` is a server that has just started.
 
 use crate::runtime::usage::CpuTime;
-use crate::txn::loading::LoadFigures;
-use crate::txn::router::TxnFigures;
+use crate::txn::{loading::LoadFigures, router::TxnFigures};
 
 /// Everything at once.
 #[derive(Debug, Clone, Default)]
@@ -184,6 +183,8 @@ pub struct MemoryInfo {
     pub lazyfree_pending: u64,
     /// Values freed so, count.
     pub lazyfreed: u64,
+    /// Most of a core's time that is spent on moving blocks together, percent.
+    pub defrag_percent: u64,
 }
 
 impl MemoryInfo {
@@ -368,10 +369,10 @@ pub struct StatsInfo {
     pub evicted_clients: u64,
     /// Scripts evicted.
     pub evicted_scripts: u64,
-    /// Time spent above `maxmemory`, milliseconds.
-    pub eviction_exceeded_ms: u64,
-    /// The present such time, milliseconds.
-    pub current_eviction_exceeded_ms: u64,
+    /// Time spent above `maxmemory`, and the present such time; milliseconds.
+    pub eviction_exceeded_ms: (u64, u64),
+    /// What moving blocks together did.
+    pub defrag: crate::net::defrag::DefragFigures,
     /// Reads of keys that were there.
     pub keyspace_hits: u64,
     /// Reads of keys that were not.

@@ -1,7 +1,6 @@
 //! One function per section of INFO: its fields in order. Decides nothing else.
 //!
-//! Fields about forks and active defragmentation are printed as the zeros they are here: dashboards look for them, and
-//! this server does neither.
+//! Fields about forks are printed as the zeros they are here: dashboards look for them, and this server does not fork.
 
 use super::data::*;
 use super::{PINION_VERSION, Page};
@@ -129,7 +128,7 @@ pub(super) fn memory(page: &mut Page, memory: &MemoryInfo) {
     page.field("mem_aof_buffer", memory.aof_buffer);
     page.field("mem_allocator", &memory.allocator);
     page.field("mem_tables_overhead", memory.tables_overhead);
-    page.flag("active_defrag_running", false);
+    page.field("active_defrag_running", memory.defrag_percent);
     page.field("lazyfree_pending_objects", memory.lazyfree_pending);
     page.field("lazyfreed_objects", memory.lazyfreed);
 }
@@ -221,8 +220,8 @@ pub(super) fn stats(page: &mut Page, info: &InfoData) {
     page.field("evicted_keys", s.evicted_keys);
     page.field("evicted_clients", s.evicted_clients);
     page.field("evicted_scripts", s.evicted_scripts);
-    page.field("total_eviction_exceeded_time", s.eviction_exceeded_ms);
-    page.field("current_eviction_exceeded_time", s.current_eviction_exceeded_ms);
+    page.field("total_eviction_exceeded_time", s.eviction_exceeded_ms.0);
+    page.field("current_eviction_exceeded_time", s.eviction_exceeded_ms.1);
     page.field("keyspace_hits", s.keyspace_hits);
     page.field("keyspace_misses", s.keyspace_misses);
     page.field("pubsub_channels", s.pubsub_channels);
@@ -232,12 +231,12 @@ pub(super) fn stats(page: &mut Page, info: &InfoData) {
     page.field("total_forks", 0);
     page.field("migrate_cached_sockets", 0);
     page.field("slave_expires_tracked_keys", s.replica_expires_tracked_keys);
-    page.field("active_defrag_hits", 0);
-    page.field("active_defrag_misses", 0);
-    page.field("active_defrag_key_hits", 0);
-    page.field("active_defrag_key_misses", 0);
-    page.field("total_active_defrag_time", 0);
-    page.field("current_active_defrag_time", 0);
+    page.field("active_defrag_hits", s.defrag.hits);
+    page.field("active_defrag_misses", s.defrag.misses);
+    page.field("active_defrag_key_hits", s.defrag.key_hits);
+    page.field("active_defrag_key_misses", s.defrag.key_misses);
+    page.field("total_active_defrag_time", s.defrag.ms);
+    page.field("current_active_defrag_time", s.defrag.current_ms);
     page.field("tracking_total_keys", s.tracking_keys);
     page.field("tracking_total_items", s.tracking_items);
     page.field("tracking_total_prefixes", s.tracking_prefixes);

@@ -8,6 +8,7 @@
 //! changes.
 
 use crate::base::thin::ThinBytes;
+use crate::types::defrag::Mover;
 use crate::types::listpack;
 use crate::types::listpack::entry::{self, Encoded, Item};
 
@@ -40,6 +41,11 @@ impl Chunk {
     /// An empty one that takes no room yet.
     pub(super) fn new() -> Chunk {
         Self::with_room(HEAD, false)
+    }
+
+    /// Moves it if that is worth it.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) {
+        mover.bytes(&mut self.0);
     }
 
     /// Entries.

@@ -3,6 +3,7 @@
 
 use super::chunk::Chunk;
 use super::{Fill, ends_item, remove_equal, walk_chunk};
+use crate::types::defrag::{Mover, Place};
 use crate::types::listpack::entry::{Encoded, Item, Needle};
 use std::collections::VecDeque;
 
@@ -56,6 +57,16 @@ impl Quick {
         let keep = self.nodes.len().saturating_sub(budget);
         self.nodes.truncate(keep);
         self.nodes.is_empty()
+    }
+
+    /// See [`super::List::defrag`].
+    pub(super) fn defrag(&mut self, mover: &mut Mover, from: usize) -> Option<usize> {
+        let mut place = Place::of(from);
+        if !mover.each(&mut place, self.nodes.iter_mut(), |mover, node| node.chunk.defrag(mover)) {
+            return Some(place.reached());
+        }
+        mover.deque(&mut self.nodes);
+        None
     }
 
     /// The only chunk, if it is the only one and `fits`; there is none afterwards.

@@ -12,6 +12,7 @@
 
 use super::Corrupt;
 use super::id::Id;
+use crate::types::defrag::Mover;
 use crate::types::listpack::Item;
 use crate::types::listpack::entry::{Encoded, before, checked_size, item_at, size_at};
 
@@ -30,6 +31,13 @@ const SAME_FIELDS: i64 = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Block {
     bytes: Vec<u8>,
+}
+
+impl Block {
+    /// Moves it if that is worth it.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) {
+        mover.vec(&mut self.bytes);
+    }
 }
 
 /// The master entry.

@@ -1,6 +1,7 @@
 //! Consumer groups: who was given which entry and has not acknowledged it. Never looks at entries.
 
 use super::id::Id;
+use crate::types::defrag::Mover;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What one pending entry takes in both maps, about, bytes.
@@ -9,6 +10,8 @@ const PENDING_BYTES: usize = 96;
 const CONSUMER_BYTES: usize = 160;
 /// What a group takes beside its members, about, bytes.
 const GROUP_BYTES: usize = 240;
+/// Largest group that is made anew where its blocks should move.
+const ANEW_BYTES_MAX: usize = 64 * 1024;
 
 /// Number of a consumer within its group; a later one may get it when the consumer is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +76,17 @@ impl Group {
             consumers: Vec::new(),
             free: Vec::new(),
             names_bytes: 0,
+        }
+    }
+
+    /// Makes a small one anew if that is worth it.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) {
+        let bytes = self.heap_bytes();
+        if let Some((_, first)) = self.pending.first_key_value()
+            && bytes < ANEW_BYTES_MAX
+            && mover.is_worth(std::ptr::from_ref(first).cast(), bytes)
+        {
+            *self = self.clone();
         }
     }
 

@@ -4,6 +4,7 @@
 use super::Corrupt;
 use super::block::{Block, Entry, Head};
 use super::id::Id;
+use crate::types::defrag::{Mover, Place};
 use std::collections::{VecDeque, vec_deque};
 
 /// Largest block, bytes, whatever the settings say (Redis STREAM_LISTPACK_MAX_SIZE).
@@ -286,6 +287,15 @@ impl Log {
             self.find_first();
         }
         Ok(())
+    }
+
+    /// Moves blocks that are worth it; false if some are left to look at.
+    pub(super) fn defrag(&mut self, mover: &mut Mover, place: &mut Place) -> bool {
+        let ended = mover.each(place, self.blocks.iter_mut(), |mover, (_, block)| block.defrag(mover));
+        if ended {
+            mover.deque(&mut self.blocks);
+        }
+        ended
     }
 
     /// Frees up to `budget` blocks; returns how many are left of the budget.

@@ -4,6 +4,8 @@
 //! Extendible hashing (Fagin et al. 1979) on the position's top bits. The main array has at most one word per slot; a
 //! slot that is more than one segment has an array of its own, by the hash bits that follow.
 
+use crate::types::defrag::Mover;
+
 /// Bits of the position that the main array looks at, at the most: the slot.
 const BITS_MAX: u32 = 14;
 /// Marks a word that is the number of a [`Sub`].
@@ -35,6 +37,15 @@ impl Directory {
         let words = self.words.capacity() + self.subs.iter().map(|s| s.words.capacity()).sum::<usize>();
         let lists = self.subs_free.capacity() + self.depths.capacity();
         (words + lists) * size_of::<u32>() + self.subs.capacity() * size_of::<Sub>()
+    }
+
+    /// Moves its lists if that is worth it.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) {
+        self.subs.iter_mut().for_each(|sub| mover.vec(&mut sub.words));
+        mover.vec(&mut self.words);
+        mover.vec(&mut self.subs);
+        mover.vec(&mut self.subs_free);
+        mover.vec(&mut self.depths);
     }
 
     /// The segment that covers `pos`; `None` if there are no segments at all.

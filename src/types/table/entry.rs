@@ -12,6 +12,7 @@
 
 use super::{EntryView, INLINE_BYTES_MAX};
 use crate::base::thin::Thin;
+use crate::types::defrag::Mover;
 use crate::types::value::{NewValue, Value, View};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -121,7 +122,7 @@ impl Entry {
     }
 
     #[inline(always)]
-    fn key_is_outside(&self) -> bool {
+    pub(super) fn key_is_outside(&self) -> bool {
         self.header >> KEY_SHIFT & EXTENDED == KEY_OUTSIDE
     }
 
@@ -195,6 +196,23 @@ impl Entry {
     pub(super) unsafe fn boxed_key(&self) -> Option<*mut [u8]> {
         // SAFETY: for KEY_OUTSIDE an address and a length are written.
         self.key_is_outside().then(|| unsafe { outside_key(self.at.add(usize::from(self.key_at))) })
+    }
+
+    /// Moves the box of an out-of-line key if that is worth it.
+    ///
+    /// # Safety
+    /// The entry is live, and no reference into its page or to its key exists.
+    pub(super) unsafe fn defrag_key(&self, mover: &mut Mover) {
+        // SAFETY: the entry owns the box, and gets the address of the one that takes its place; lengths stay.
+        unsafe {
+            let Some(key) = self.boxed_key() else { return };
+            if mover.is_worth(key.cast(), key.len()) {
+                let new = Box::<[u8]>::from(&*key);
+                drop(Box::from_raw(key));
+                let address = Box::into_raw(new).cast::<u8>().expose_provenance() as u64;
+                self.at.add(usize::from(self.key_at)).cast::<[u8; 8]>().write(address.to_le_bytes());
+            }
+        }
     }
 
     /// The expiry, Unix milliseconds.

@@ -5,6 +5,7 @@
 
 use super::entry::{ENTRY_BYTES_MAX, Entry};
 use super::pool::{PAGE_BYTES, PAGE_UNITS, Pool, RunId, UNIT_BYTES};
+use crate::types::defrag::Mover;
 
 /// A reference to an entry: page number in the log, offset in the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,11 @@ impl Log {
     #[inline]
     pub(super) fn dead(&self) -> usize {
         (self.used - self.live) as usize
+    }
+
+    /// Moves its list of pages if that is worth it.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) {
+        mover.vec(&mut self.pages);
     }
 
     /// Pages in use.

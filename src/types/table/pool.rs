@@ -10,6 +10,7 @@
 //! 16), but in a virtual machine an insertion now and then waited 4 ms for the kernel to clear 2 MB.
 
 use crate::base::hash::fresh_seed;
+use crate::types::defrag::Mover;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
@@ -302,6 +303,31 @@ impl Pool {
         self.pages_total += pages;
         self.chunk_count += 1;
         number
+    }
+
+    /// Moves what is worth it: lists, and chunks that are not mapped pages of their own.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) {
+        for (chunk, base) in self.chunks.iter_mut().zip(&mut self.bases) {
+            let (Some(known), Some(at)) = (chunk.as_mut(), base.as_mut()) else { continue };
+            let layout = chunk_layout(usize::from(known.pages));
+            if mover.is_worth(at.as_ptr(), layout.size()) {
+                // SAFETY: the layout is not empty; the old chunk was allocated with it and is reached through its base
+                // alone, which names the copy from here on.
+                unsafe {
+                    let Some(new) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
+                    std::ptr::copy_nonoverlapping(at.as_ptr(), new.as_ptr(), layout.size());
+                    dealloc(at.as_ptr(), layout);
+                    *at = new;
+                }
+            }
+            mover.slice(&mut known.used);
+            mover.slice(&mut known.listed_at);
+            mover.boxed(chunk);
+        }
+        mover.vec(&mut self.bases);
+        mover.vec(&mut self.chunks);
+        self.partial.iter_mut().for_each(|list| mover.vec(list));
+        mover.vec(&mut self.scratch);
     }
 
     fn release(&mut self, number: usize) {

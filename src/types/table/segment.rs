@@ -6,6 +6,7 @@ use super::log::{Log, REF_BITS, Ref};
 use super::pool::{PAGE_BYTES, Pool};
 use super::{EntryView, Expire, Key, Placing};
 use crate::base::hash;
+use crate::types::defrag::Mover;
 use crate::types::value::{NewValue, Owned, Value, View};
 use std::ops::Range;
 
@@ -421,6 +422,21 @@ impl Segment {
     /// Moves what lies in chunk number `limit` of the pool or after it; returns how many runs.
     pub(super) fn relocate(&mut self, pool: &mut Pool, limit: usize) -> usize {
         self.index.relocate(pool, limit) + self.log.relocate(pool, limit)
+    }
+
+    /// The boxed values and the out-of-line keys of the entries whose tags are in `tags`.
+    pub(super) fn outside(&self, pool: &Pool, tags: Range<u32>, visit: &mut impl FnMut(Entry)) {
+        self.index.for_each(pool, tags, |_, _, word| {
+            let entry = self.entry(pool, word);
+            if entry.boxed().is_some() || entry.key_is_outside() {
+                visit(entry);
+            }
+        });
+    }
+
+    /// Moves its lists of pages if that is worth it.
+    pub(super) fn defrag(&mut self, mover: &mut Mover) {
+        self.log.defrag(mover);
     }
 
     /// Gives the pages of a segment back whose entries live elsewhere now.

@@ -5,6 +5,7 @@
 //! looking finds little and halves while it finds much: a pass over a segment costs a few dozen microseconds, whether
 //! it removes one entry or a thousand. Due entries are invisible meanwhile, so the gap costs memory only.
 
+use super::defrag::DefragPlace;
 use super::index::TAGS;
 use super::{Key, Table};
 use crate::types::value::Value;
@@ -48,6 +49,8 @@ pub(super) struct Sweeps {
     access_position: u64,
     /// Segment that [`Table::tidy_step`] looks at next.
     tidy_segment: usize,
+    /// Where [`Table::defrag_step`] stands.
+    pub(super) defrag: DefragPlace,
 }
 
 impl Default for Sweeps {
@@ -61,6 +64,7 @@ impl Default for Sweeps {
             next_ms: u64::MAX,
             access_position: 0,
             tidy_segment: 0,
+            defrag: DefragPlace::default(),
         }
     }
 }

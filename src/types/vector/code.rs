@@ -7,6 +7,7 @@
 //! no order of additions is involved.
 
 use super::pages::Pages;
+use crate::types::defrag::{Mover, Place};
 
 /// Form of the components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -266,6 +267,14 @@ impl Vectors {
             Vectors::F32(pages) => pages.free_step(rows),
             Vectors::Q8(pages) => pages.free_step(rows),
             Vectors::Bin(pages, _) => pages.free_step(rows),
+        }
+    }
+
+    pub(super) fn defrag(&mut self, mover: &mut Mover, place: &mut Place) -> bool {
+        match self {
+            Vectors::F32(pages) => mover.each(place, pages.pages_mut().iter_mut(), |mover, page| mover.vec(page)),
+            Vectors::Q8(pages) => mover.each(place, pages.pages_mut().iter_mut(), |mover, page| mover.vec(page)),
+            Vectors::Bin(pages, _) => mover.each(place, pages.pages_mut().iter_mut(), |mover, page| mover.vec(page)),
         }
     }
 

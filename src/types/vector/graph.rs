@@ -8,6 +8,7 @@
 
 use super::code::{Code, Vectors};
 use super::pages::Pages;
+use crate::types::defrag::{Mover, Place};
 use std::collections::BTreeSet;
 
 /// What belongs to a slot beside its vector and its links of layer 0.
@@ -191,6 +192,25 @@ impl Graph {
         self.entry = None;
         // Links and vectors are plain memory, a page of them goes at once; nodes hold allocations of their own.
         self.near.free_step(budget) & self.vectors.free_step(budget) && self.nodes.free_step(budget)
+    }
+
+    /// Moves blocks that are worth it; false if some are left to look at.
+    pub(super) fn defrag(&mut self, mover: &mut Mover, place: &mut Place) -> bool {
+        let ended = self.vectors.defrag(mover, place)
+            && mover.each(place, self.near.pages_mut().iter_mut(), |mover, page| mover.vec(page))
+            && mover.each(place, self.nodes.pages_mut().iter_mut(), |mover, page| {
+                mover.vec(page);
+                for node in page {
+                    mover.slice(&mut node.name);
+                    node.attributes.iter_mut().for_each(|attributes| mover.slice(attributes));
+                    node.upper.iter_mut().for_each(|links| mover.vec(links));
+                    mover.slice(&mut node.upper);
+                }
+            });
+        if ended {
+            mover.vec(&mut self.free);
+        }
+        ended
     }
 
     /// Heap bytes, without what nodes point to.

@@ -67,6 +67,11 @@ impl<T> Pages<T> {
         self.len += 1;
     }
 
+    /// The pages, to be moved.
+    pub(super) fn pages_mut(&mut self) -> &mut Vec<Vec<T>> {
+        &mut self.pages
+    }
+
     /// Drops about `rows` rows from the end, a page at least; true if none are left.
     pub(super) fn free_step(&mut self, rows: usize) -> bool {
         let pages = (rows >> self.rows_log2).max(1);

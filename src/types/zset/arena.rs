@@ -7,6 +7,8 @@
 //! A [`Ref`] is page and place in 32 bits: two of them, in the order tree and in the member index, cost what one
 //! pointer would.
 
+use crate::types::defrag::{Mover, Place};
+
 /// A record's place: page number and, in the low bits, units from the page's begin.
 pub(super) type Ref = u32;
 
@@ -193,6 +195,21 @@ impl Arena {
         let unit = page.take(units, &mut self.bytes).expect("an empty page has room");
         self.roomy[units].push(number);
         number << PLACE_BITS | u32::from(unit)
+    }
+
+    /// Moves blocks that are worth it; false if some are left to look at.
+    pub(super) fn defrag(&mut self, mover: &mut Mover, place: &mut Place) -> bool {
+        let ended = mover.each(place, self.pages.iter_mut(), |mover, page| mover.vec(&mut page.data))
+            && mover.each(place, self.outside.iter_mut(), |mover, member| mover.slice(member))
+            && mover.each(place, self.roomy.iter_mut(), |mover, list| mover.vec(list));
+        if ended {
+            mover.vec(&mut self.pages);
+            mover.vec(&mut self.idle);
+            mover.vec(&mut self.roomy);
+            mover.vec(&mut self.outside);
+            mover.vec(&mut self.outside_free);
+        }
+        ended
     }
 
     /// Frees up to `budget` allocations; true if the rest may simply be dropped.

@@ -5,6 +5,7 @@ use super::arena::{Arena, Ref};
 use super::members::{Hash, Members};
 use super::tree::{self, Spot, Tree};
 use crate::base::hash::Position;
+use crate::types::defrag::{Mover, Place};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -125,6 +126,15 @@ impl Index {
     /// See [`Members::scan`].
     pub(super) fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], f64)) -> u64 {
         self.members.scan(cursor, count, |at| visit(self.arena.member(at), self.arena.score(at)))
+    }
+
+    /// See [`super::Zset::defrag`].
+    pub(super) fn defrag(&mut self, mover: &mut Mover, from: usize) -> Option<usize> {
+        let mut place = Place::of(from);
+        let ended = self.arena.defrag(mover, &mut place)
+            && self.members.defrag(mover, &mut place)
+            && self.tree.defrag(mover, &mut place);
+        (!ended).then(|| place.reached())
     }
 
     /// Frees up to `budget` allocations; true if the rest may simply be dropped.

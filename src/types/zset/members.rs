@@ -8,6 +8,7 @@
 
 use super::arena::{Arena, Ref};
 use crate::base::hash::{self, Position};
+use crate::types::defrag::{Mover, Place};
 use crate::types::table::prefetch;
 
 /// Entries at which a segment splits.
@@ -266,6 +267,19 @@ impl Members {
                 return prefix << TAG_BITS;
             }
         }
+    }
+
+    /// Moves blocks that are worth it; false if some are left to look at.
+    pub(super) fn defrag(&mut self, mover: &mut Mover, place: &mut Place) -> bool {
+        let ended = mover.each(place, self.segments.iter_mut(), |mover, segment| {
+            mover.vec(&mut segment.tags);
+            mover.vec(&mut segment.refs);
+        });
+        if ended {
+            mover.vec(&mut self.segments);
+            mover.vec(&mut self.directory);
+        }
+        ended
     }
 
     /// Frees up to `budget` allocations; true if the rest may simply be dropped.

@@ -26,7 +26,7 @@ const NONE: u32 = u32::MAX;
 const _: () = assert!(size_of::<Leaf>() <= 1024 && size_of::<Inner>() <= 1024);
 
 #[derive(Debug, Clone)]
-struct Leaf {
+pub(super) struct Leaf {
     scores: [f64; LEAF_LEN],
     refs: [Ref; LEAF_LEN],
     len: u16,
@@ -35,7 +35,7 @@ struct Leaf {
 }
 
 #[derive(Debug, Clone)]
-struct Inner {
+pub(super) struct Inner {
     scores: [f64; INNER_LEN],
     refs: [Ref; INNER_LEN],
     kids: [u32; INNER_LEN],
@@ -164,10 +164,10 @@ pub(super) struct Spot {
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
-    leaves: Vec<Option<Box<Leaf>>>,
-    inners: Vec<Option<Box<Inner>>>,
-    leaves_free: Vec<u32>,
-    inners_free: Vec<u32>,
+    pub(super) leaves: Vec<Option<Box<Leaf>>>,
+    pub(super) inners: Vec<Option<Box<Inner>>>,
+    pub(super) leaves_free: Vec<u32>,
+    pub(super) inners_free: Vec<u32>,
     root: u32,
     /// Levels of inner nodes.
     height: usize,

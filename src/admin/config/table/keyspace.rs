@@ -7,7 +7,7 @@ use crate::base::config::EvictionPolicy;
 use crate::base::limits::DATABASES_MAX;
 
 const ALWAYS_LAZY: &str = "a big value is always freed in steps, whoever removed it";
-const MIMALLOC: &str = "memory comes from mimalloc, which neither defragments nor has background threads";
+const MIMALLOC: &str = "memory comes from mimalloc, which has no background threads";
 
 pub(super) const ROWS: &[Setting] = &[
     int("databases", 1, DATABASES_MAX as i64, "16").fill(|c, v| c.databases = v.int()).at_start(),
@@ -25,14 +25,14 @@ pub(super) const ROWS: &[Setting] = &[
         .fill(|c, v| c.replica_lazy_flush = v.yes())
         .no_effect(NO_REPLICATION),
     yes_no("activerehashing", "yes").no_effect("tables grow in bounded segments"),
-    yes_no("activedefrag", "no").refused(MIMALLOC),
-    int("active-defrag-cycle-max", 1, 99, "25").no_effect(MIMALLOC),
-    int("active-defrag-cycle-min", 1, 99, "1").no_effect(MIMALLOC),
-    int("active-defrag-cycle-us", 0, 100_000, "500").no_effect(MIMALLOC),
-    size("active-defrag-ignore-bytes", 1, "100mb").no_effect(MIMALLOC),
-    int("active-defrag-max-scan-fields", 1, i64::MAX, "1000").no_effect(MIMALLOC),
-    int("active-defrag-threshold-lower", 0, 1000, "10").no_effect(MIMALLOC),
-    int("active-defrag-threshold-upper", 0, 1000, "100").no_effect(MIMALLOC),
+    yes_no("activedefrag", "no").fill(|c, v| c.activedefrag = v.yes()),
+    int("active-defrag-cycle-max", 1, 99, "25").fill(|c, v| c.defrag_cycle_percent.1 = v.int()),
+    int("active-defrag-cycle-min", 1, 99, "1").fill(|c, v| c.defrag_cycle_percent.0 = v.int()),
+    int("active-defrag-cycle-us", 0, 100_000, "500").fill(|c, v| c.defrag_cycle_us = v.int()),
+    size("active-defrag-ignore-bytes", 1, "100mb").fill(|c, v| c.defrag_ignore_bytes = v.size()),
+    int("active-defrag-max-scan-fields", 1, i64::MAX, "1000").no_effect("values of any size are gone through in steps"),
+    int("active-defrag-threshold-lower", 0, 1000, "10").fill(|c, v| c.defrag_threshold_percent.0 = v.int()),
+    int("active-defrag-threshold-upper", 0, 1000, "100").fill(|c, v| c.defrag_threshold_percent.1 = v.int()),
     yes_no("jemalloc-bg-thread", "yes").no_effect(MIMALLOC),
     text("hash-seed", "").no_effect("keys are hashed with a seed drawn at start").at_start(),
     Setting::new("maxmemory", Kind::Size { min: 0, max: u64::MAX }, "0").fill(|c, v| c.maxmemory = v.size()),
