@@ -203,7 +203,6 @@ const NO_MODULES: &str = "Pinion loads no modules";
 const NO_REPLICATION: &str = "there is no replication yet";
 const NO_SNAPSHOT: &str = "it concerns neither what snapshots hold nor who may load them";
 const NO_TLS: &str = "there is no TLS yet";
-const NO_TYPE: &str = "the type it tunes is not there yet";
 const ONE_THREAD_PER_SHARD: &str = "every shard does its own I/O on its own thread; see shards";
 
 /// Names that once were settings: taken in files and arguments, and forgotten.
