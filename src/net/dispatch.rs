@@ -9,11 +9,12 @@ use crate::base::limits;
 use crate::commands::args::Args;
 use crate::commands::errors;
 use crate::commands::flags::{Flags, flag};
-use crate::commands::spec::{CommandSpec, KeyShape, Plan};
+use crate::commands::spec::{KeyShape, Plan};
 use crate::commands::table::{CommandId, Resolved};
 use crate::net::connection::{Big, Closing, Conn};
 use crate::net::handshake::is_http;
 use crate::net::loading::LOADING;
+use crate::net::lookahead::{Lookahead, Wanted};
 use crate::net::noted::NotedKind;
 use crate::net::output::truncate;
 use crate::net::saving;
@@ -25,9 +26,7 @@ use crate::resp::big::BigCollector;
 use crate::resp::parse::{Batch, Limits, Parser, Source as At, Stop};
 use crate::resp::reply::{Proto, Reply};
 use crate::txn::finished::Cores;
-use crate::txn::hop::PREFETCH_COMMANDS;
 use crate::txn::router::{Call, Outcome};
-use crate::types::table::Table;
 use std::sync::atomic::Ordering;
 
 /// The refusal of commands that may need memory when there is none.
@@ -40,100 +39,6 @@ pub struct Work {
     runs: Vec<Run>,
     prepared: Vec<Prepared>,
     ahead: Lookahead,
-}
-
-/// Keys of this core that the commands of a tick name, in the order of the commands. The memory of a few is fetched
-/// before the command of the first runs, whichever connections they come from, so that their cache misses overlap.
-/// Fetching further ahead gained nothing: the machine has not more misses under way.
-#[derive(Debug, Default)]
-struct Lookahead {
-    keys: Vec<Wanted>,
-    /// Members of the keys' values that the commands look up: number of the key, position of the member.
-    members: Vec<(u32, Position)>,
-    /// Keys and members that were fetched.
-    fetched: usize,
-    members_fetched: usize,
-    /// Number in the batch of the command that names the first key that was not.
-    due: usize,
-}
-
-/// A key to be fetched: its command's number in the batch, its database, its position.
-#[derive(Debug, Clone, Copy)]
-struct Wanted {
-    command: u32,
-    db: u32,
-    pos: Position,
-}
-
-impl Lookahead {
-    fn clear(&mut self) {
-        self.keys.clear();
-        self.members.clear();
-        (self.fetched, self.members_fetched, self.due) = (0, 0, 0);
-    }
-
-    #[inline]
-    fn want(&mut self, key: Wanted, spec: &CommandSpec, args: &Args<'_>) {
-        if spec.member != 0 {
-            let at = isize::from(spec.member) + if spec.member < 0 { args.len() as isize } else { 0 };
-            if let Some(member) = args.get(at as usize) {
-                self.members.push((self.keys.len() as u32, Position::of_member(member)));
-            }
-        }
-        self.keys.push(key);
-    }
-
-    /// Before a command.
-    #[inline]
-    fn before(&mut self, command: usize, tables: &[Table]) {
-        if command >= self.due {
-            self.fetch(tables);
-        }
-    }
-
-    /// Two rounds over a few keys: their buckets, then their entries; and where the values are large, two more over the
-    /// members. One key alone gains nothing.
-    fn fetch(&mut self, tables: &[Table]) {
-        let group = &self.keys[self.fetched..(self.fetched + PREFETCH_COMMANDS).min(self.keys.len())];
-        if group.len() > 1 {
-            for wanted in group {
-                tables[wanted.db as usize].prefetch_bucket(wanted.pos);
-            }
-            for wanted in group {
-                tables[wanted.db as usize].prefetch_entry(wanted.pos);
-            }
-        }
-        let end = self.fetched + group.len();
-        let rest = &self.members[self.members_fetched..];
-        let members = &rest[..rest.iter().take_while(|(key, _)| (*key as usize) < end).count()];
-        if members.len() > 1 {
-            self.fetch_members(members, tables);
-        }
-        self.members_fetched += members.len();
-        self.fetched = end;
-        self.due = self.keys.get(self.fetched).map_or(usize::MAX, |w| w.command as usize);
-    }
-
-    fn fetch_members(&self, members: &[(u32, Position)], tables: &[Table]) {
-        let mut values = [None; PREFETCH_COMMANDS];
-        let mut last = None;
-        for (found, (key, member)) in values.iter_mut().zip(members) {
-            let Wanted { db, pos, .. } = self.keys[*key as usize];
-            *found = match last {
-                Some((same_db, same_pos, value)) if same_db == db && same_pos == pos => value,
-                _ => tables[db as usize].likely_value(pos),
-            };
-            last = Some((db, pos, *found));
-            if let Some(value) = found {
-                value.prefetch_place(*member);
-            }
-        }
-        for (value, (_, member)) in values.iter().zip(members) {
-            if let Some(value) = value {
-                value.prefetch_member(*member);
-            }
-        }
-    }
 }
 
 /// Commands parsed from one source of one connection.

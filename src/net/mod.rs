@@ -12,6 +12,7 @@ pub mod handshake;
 pub mod keyspace_events;
 pub mod listener;
 pub mod loading;
+mod lookahead;
 pub mod memory;
 pub mod migrate;
 mod monitors;
