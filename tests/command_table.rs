@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const STILL_TO_COME: &[&str] = &[
     "acl", "asking", "cluster", "clusterscan", "eval", "eval_ro", "evalsha", "evalsha_ro",
     "failover", "fcall", "fcall_ro", "function", "module", "psync", "readonly", "readwrite",
-    "replconf", "replicaof", "script", "slaveof", "sync", "wait",
+    "replconf", "replicaof", "script", "slaveof", "sync",
 ];
 
 /// A difference we chose: server, commands, field, reason.
@@ -59,7 +59,7 @@ const VECTOR_SETS: &[&str] = &[
     "vsim",
 ];
 const MIGRATE_ALONE: &str = "it waits for another server, which a transaction that holds locks must not";
-const BLOCKING_7_0: &[&str] = &["blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin"];
+const BLOCKING_7_0: &[&str] = &["blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin", "wait"];
 const FIELD_EXPIRY: &[&str] = &[
     "hexpire",
     "hexpireat",

@@ -10,6 +10,10 @@ use crate::types::value::Owned;
 /// A command's function. It writes exactly one reply.
 pub type CommandFn = fn(&mut Context<'_>, &mut Args<'_>, &mut Reply<'_>);
 
+/// Copies what a command needs of a key, on the key's own shard and from the command's arguments, where that is less than
+/// the whole value.
+pub type CutFn = fn(&mut Shard, usize, &Args<'_>) -> Option<Owned>;
+
 /// A key of another shard that a TwoPhase command reads: fetched before the function runs on the home shard.
 #[derive(Debug)]
 pub struct Foreign {
@@ -21,6 +25,8 @@ pub struct Foreign {
     pub found: Option<(Owned, Option<u64>)>,
     /// Set by the function: the key is to be deleted on its own shard (RENAME's source).
     pub delete: bool,
+    /// What is fetched in place of the value, and the arguments that say so.
+    pub cut: Option<(CutFn, Vec<Vec<u8>>)>,
 }
 
 /// See the module.

@@ -350,6 +350,12 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(LOADING | STALE | FAST)
         .tips(&["nondeterministic_output"])
         .docs("Returns the Unix time in seconds, and the microseconds beyond.", "O(1)", ""),
+    CommandSpec::new("wait", 3, Group::Generic, "3.0.0", Plan::Session)
+        .flags(BLOCKING)
+        .acl(acl::CONNECTION)
+        .not_acl(acl::KEYSPACE)
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"])
+        .docs("Waits until so many replicas have what was written so far.", "O(1)", "numreplicas:int timeout:int"),
     CommandSpec::new("waitaof", 4, Group::Generic, "7.2.0", Plan::Session)
         .flags(BLOCKING)
         .acl(acl::CONNECTION)

@@ -12,7 +12,7 @@
 
 use crate::commands::args::Args;
 use crate::commands::blocking::Blocking;
-use crate::commands::context::CommandFn;
+use crate::commands::context::{CommandFn, CutFn};
 use crate::commands::key_args::KeyArg;
 use crate::resp::reply::Reply;
 
@@ -325,6 +325,8 @@ pub struct CommandSpec {
     pub internal: bool,
     /// How it waits, if it may.
     pub blocking: Option<&'static Blocking>,
+    /// What it fetches of keys of other shards, if not the whole of each.
+    pub cut: Option<CutFn>,
 }
 
 const _: () = assert!(std::mem::offset_of!(CommandSpec, key_specs) <= 64, "what every request looks at is one line");
@@ -356,6 +358,7 @@ impl CommandSpec {
             deprecated: None,
             internal: false,
             blocking: None,
+            cut: None,
         }
     }
 
@@ -483,6 +486,12 @@ impl CommandSpec {
     /// Marks it as superseded since `version` by `replacement`.
     pub const fn deprecated(mut self, version: &'static str, replacement: &'static str) -> Self {
         self.deprecated = Some((version, replacement));
+        self
+    }
+
+    /// Sets what it fetches of keys of other shards.
+    pub const fn fetches(mut self, cut: CutFn) -> Self {
+        self.cut = Some(cut);
         self
     }
 

@@ -128,6 +128,7 @@ fn two_phase_commands_read_copies_of_keys_that_live_elsewhere() {
         db: 0,
         found: found.map(|owned| (owned, None)),
         delete: false,
+        cut: None,
     };
     let big = Arc::new(vec![b'x'; 5000]);
     shard.foreign = vec![

@@ -27,8 +27,8 @@ use algebra::{zdiff, zdiffstore, zinter, zintercard, zinterstore, zunion, zunion
 use pop::{relay_zmpop, zmpop, zpopmax, zpopmin};
 use random::zrandmember;
 use range::{
-    zrange, zrangebylex, zrangebyscore, zrangestore, zremrangebylex, zremrangebyrank, zremrangebyscore, zrevrange,
-    zrevrangebylex, zrevrangebyscore,
+    zrange, zrangebylex, zrangebyscore, zrangestore, zrangestore_source, zremrangebylex, zremrangebyrank,
+    zremrangebyscore, zrevrange, zrevrangebylex, zrevrangebyscore,
 };
 use read::{zcard, zcount, zlexcount, zmscore, zrank, zrevrank, zscan, zscore};
 use waiting::{BZMPOP, BZPOPMAX, BZPOPMIN, bzmpop, bzpopmax, bzpopmin, relay_bzmpop, relay_bzpop};
@@ -361,6 +361,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         )
         .deprecated("6.2.0", "`ZRANGE` with the `BYSCORE` argument"),
     CommandSpec::new("zrangestore", -5, Group::SortedSet, "6.2.0", Plan::TwoPhase { run: zrangestore, home: 1 })
+        .fetches(zrangestore_source)
         .flags(WRITE | DENYOOM)
         .key_specs(&[KeySpec::one(key::OW | key::UPDATE, 1), KeySpec::one(key::RO | key::ACCESS, 2)])
         .docs(

@@ -172,8 +172,13 @@ fn unblock(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut OutB
 
 /// This core's part of `CLIENT UNBLOCK`: whether it has that client, and it waited.
 pub fn answer_unblock(worker: &mut Worker, client_id: u64, error: bool) -> Answer {
-    let slot = worker.conns().find(|conn| conn.client_id == client_id).and_then(|conn| conn.blocked);
-    Answer::Count(u64::from(slot.is_some_and(|slot| worker.router.unblock(slot, error))))
+    let found = worker.conns().find(|conn| conn.client_id == client_id).map(|conn| (conn.id, conn.blocked));
+    let ended = match found {
+        Some((_, Some(slot))) => worker.router.unblock(slot, error),
+        Some((conn, None)) => worker.unblock_aof_wait(conn, error),
+        None => false,
+    };
+    Answer::Count(u64::from(ended))
 }
 
 fn list(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut OutBuf) -> Outcome {
@@ -315,7 +320,7 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
         subscribed(ChannelKind::Shard),
         s.multi.as_ref().map_or(-1, |multi| multi.commands.commands.len() as i64),
         s.watched_keys,
-        conn.input.len(),
+        conn.input_bytes(),
         s.multi.as_ref().map_or(0, |multi| multi.commands.argument_bytes()),
         conn.out.bytes.capacity(),
         conn.out.bytes.len(),

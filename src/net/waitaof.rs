@@ -1,5 +1,6 @@
-//! WAITAOF: a client waits until what all clients were told before it is durable on disk here. There are no replicas
-//! yet, so none ever says that it has it. Never commits and never syncs: [`crate::net::durability`] does.
+//! WAIT and WAITAOF: a client waits until what all clients were told before it is with replicas, or durable on disk here.
+//! There are no replicas yet, so none ever says that it has it. Never commits and never syncs:
+//! [`crate::net::durability`] does.
 
 use crate::base::bytes::OutBuf;
 use crate::base::text::parse_i64;
@@ -16,12 +17,14 @@ use std::sync::atomic::Ordering;
 /// Nothing is logged that could become durable.
 const NO_LOG: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
 
-/// A client that waits.
+/// A client that waits, in WAITAOF unless `counts_replicas`.
 #[derive(Debug)]
 pub struct AofWait {
     conn: ConnId,
     seq: u32,
     proto: Proto,
+    /// WAIT: the reply is a number of replicas.
+    counts_replicas: bool,
     /// Where the journals ended when it asked.
     ends: Vec<u64>,
     /// Whether this server's own log counts, and whether it is enough.
@@ -36,7 +39,7 @@ pub struct AofWait {
 struct Wanted {
     local: i64,
     replicas: i64,
-    timeout_ms: i64,
+    timeout_ms: u64,
 }
 
 impl Wanted {
@@ -48,10 +51,7 @@ impl Wanted {
         }
         let replicas = number(2).filter(|replicas| *replicas >= 0);
         let replicas = replicas.ok_or("ERR value is out of range, must be positive")?;
-        let timeout_ms = number(3).ok_or("ERR timeout is not an integer or out of range")?;
-        if timeout_ms < 0 {
-            return Err("ERR timeout is negative");
-        }
+        let timeout_ms = timeout_of(&args[3])?;
         Ok(Wanted { local, replicas, timeout_ms })
     }
 }
@@ -61,6 +61,42 @@ fn answer(out: &mut OutBuf, proto: Proto, local: bool) {
     reply.array(2);
     reply.integer(i64::from(local));
     reply.integer(0);
+}
+
+/// A timeout in milliseconds; 0 for none.
+fn timeout_of(arg: &[u8]) -> Result<u64, &'static str> {
+    let timeout_ms = parse_i64(arg).ok_or("ERR timeout is not an integer or out of range")?;
+    u64::try_from(timeout_ms).map_err(|_| "ERR timeout is negative")
+}
+
+/// `WAIT numreplicas timeout`
+pub fn wait(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
+    let mut reply = Reply::new(out, conn.session.proto);
+    let asked = timeout_of(&args[2]).and_then(|timeout_ms| {
+        let replicas = parse_i64(&args[1]).ok_or(errors::NOT_INTEGER)?;
+        Ok((replicas, timeout_ms))
+    });
+    match asked {
+        Err(refusal) => reply.error(refusal),
+        // none is as many as there are, and inside a transaction nobody waits
+        Ok((replicas, _)) if replicas <= 0 || conn.stalled => reply.integer(0),
+        Ok((_, timeout_ms)) => {
+            let until_ms = worker.clock.unix_ms().saturating_add(if timeout_ms == 0 { u64::MAX } else { timeout_ms });
+            let wait = AofWait {
+                conn: conn.id,
+                seq: conn.next_seq(),
+                proto: conn.session.proto,
+                counts_replicas: true,
+                ends: Vec::new(),
+                wants_local: false,
+                local_is_enough: false,
+                until_ms,
+            };
+            worker.aof_waits.push(wait);
+            return Outcome::Stalls;
+        }
+    }
+    Outcome::Done
 }
 
 /// `WAITAOF numlocal numreplicas timeout`
@@ -87,11 +123,20 @@ pub fn waitaof(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &
     let now = worker.clock.unix_ms();
     let until_ms = match wanted.timeout_ms {
         0 => u64::MAX,
-        timeout => now.saturating_add(timeout.unsigned_abs()),
+        timeout => now.saturating_add(timeout),
     };
     let (conn, seq) = (conn.id, conn.next_seq());
     let (wants_local, local_is_enough) = (wanted.local > 0, wanted.replicas == 0);
-    worker.aof_waits.push(AofWait { conn, seq, proto, ends, wants_local, local_is_enough, until_ms });
+    worker.aof_waits.push(AofWait {
+        conn,
+        seq,
+        proto,
+        counts_replicas: false,
+        ends,
+        wants_local,
+        local_is_enough,
+        until_ms,
+    });
     Outcome::Stalls
 }
 
@@ -99,6 +144,20 @@ impl Worker {
     /// Whether there is a log that works, or will be.
     fn may_become_durable(&self) -> bool {
         self.config.appendonly && self.shared.log_error.load(Ordering::Relaxed) == 0
+    }
+
+    /// When the first of these waits is over by its time, Unix milliseconds.
+    pub fn aof_waits_end_ms(&self) -> Option<u64> {
+        self.aof_waits.iter().map(|wait| wait.until_ms).min()
+    }
+
+    /// CLIENT UNBLOCK: as if its time were over, or with an error. False if this client does not wait so.
+    pub fn unblock_aof_wait(&mut self, conn: ConnId, error: bool) -> bool {
+        let Some(at) = self.aof_waits.iter().position(|wait| wait.conn == conn) else { return false };
+        let wait = self.aof_waits.swap_remove(at);
+        let refusal = error.then_some("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+        self.end_aof_wait(wait, refusal);
+        true
     }
 
     /// Once a tick: answers the clients whose wait is over.
@@ -111,20 +170,24 @@ impl Worker {
             if self.conn_mut(wait.conn).is_none() {
                 continue;
             }
-            let local = self.shared.is_durable(&wait.ends);
             let switched_off = wait.wants_local && !self.may_become_durable();
-            if switched_off || (local && wait.local_is_enough) || now >= wait.until_ms {
-                let mut reply = OutBuf::default();
-                if switched_off {
-                    Reply::new(&mut reply, wait.proto).error(NO_LOG);
-                } else {
-                    answer(&mut reply, wait.proto, local);
-                }
-                let (conn, seq, seen) = (wait.conn, wait.seq, Cores::default());
-                self.router.finished.push(Finished { conn, seq, reply, unstalls: true, seen, wrote: None });
+            let enough = wait.local_is_enough && self.shared.is_durable(&wait.ends);
+            if switched_off || enough || now >= wait.until_ms {
+                self.end_aof_wait(wait, switched_off.then_some(NO_LOG));
             } else {
                 self.aof_waits.push(wait);
             }
         }
+    }
+
+    fn end_aof_wait(&mut self, wait: AofWait, refusal: Option<&str>) {
+        let mut reply = OutBuf::default();
+        match refusal {
+            Some(refusal) => Reply::new(&mut reply, wait.proto).error(refusal),
+            None if wait.counts_replicas => Reply::new(&mut reply, wait.proto).integer(0),
+            None => answer(&mut reply, wait.proto, self.shared.is_durable(&wait.ends)),
+        }
+        let (conn, seq, seen) = (wait.conn, wait.seq, Cores::default());
+        self.router.finished.push(Finished { conn, seq, reply, unstalls: true, seen, wrote: None });
     }
 }

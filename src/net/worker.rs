@@ -110,7 +110,7 @@ pub struct Worker {
     pub keeper: Option<Box<Keeper>>,
     /// See [`Saving`].
     pub saving: Saving,
-    /// Clients in WAITAOF.
+    /// Clients in WAIT and WAITAOF.
     pub aof_waits: Vec<AofWait>,
     /// Messages being handled; kept for its memory.
     pub messages: Vec<(usize, Message)>,

@@ -113,8 +113,8 @@ impl Core {
         if busy || !worker.waits_for_logs() {
             Wait::POLL
         } else {
-            let ends =
-                worker.router.next_wait_end_ms().map_or(u64::MAX, |at| at.saturating_sub(worker.clock.unix_ms()));
+            let ends = [worker.router.next_wait_end_ms(), worker.aof_waits_end_ms()].into_iter().flatten().min();
+            let ends = ends.map_or(u64::MAX, |at| at.saturating_sub(worker.clock.unix_ms()));
             let left_ms = if worker.saving.waits_for_writer() || worker.is_defragging() { 1 } else { left_ms };
             Wait { timeout: Some(Duration::from_millis(left_ms.min(ends).clamp(1, 1000))), spin: self.spin }
         }

@@ -50,6 +50,7 @@ const SESSION: &[(&str, SessionFn)] = &[
     ("shutdown", admin::handlers::shutdown),
     ("role", admin::handlers::role),
     ("time", admin::handlers::time),
+    ("wait", waitaof::wait),
     ("waitaof", waitaof::waitaof),
 ];
 

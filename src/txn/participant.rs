@@ -6,7 +6,7 @@
 //! the claims whose turn has come are granted: no stream of transactions can keep a single command waiting for ever.
 
 use crate::base::clock;
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::flags::flag;
 use crate::commands::spec::Plan;
 use crate::persist::aof::frontier::Participants;
@@ -19,6 +19,7 @@ use crate::txn::parked::{Held, Notice, Obstacle, Origin};
 use crate::txn::plan;
 use crate::txn::router::{Router, TxnFigures};
 use crate::txn::wait::desk::Means;
+use crate::types::table::Key;
 use std::collections::VecDeque;
 
 /// Who watches, as the shard knows it.
@@ -223,8 +224,13 @@ impl Router {
             });
         }
         for foreign in &mut work.fetch {
-            let key = crate::types::table::Key::new(&foreign.key);
-            foreign.found = self.shard.copy_out(foreign.db, key);
+            foreign.found = match &foreign.cut {
+                None => self.shard.copy_out(foreign.db, Key::new(&foreign.key)),
+                Some((cut, args)) => {
+                    let (data, spans) = lay_out(args);
+                    cut(&mut self.shard, foreign.db, &Args::new(&data, &spans)).map(|part| (part, None))
+                }
+            };
             if let Some(reader) = work.reader {
                 self.shard.events.tracking.read(reader, &foreign.key);
             }

@@ -118,7 +118,8 @@ fn two_phase(spec: &CommandSpec, args: &Args<'_>, db: usize, home: usize, cores:
         let key = &args[key.index];
         let core = owner(hash::slot(key), cores);
         if core != home && !foreign.iter().any(|(_, f)| f.key == *key) {
-            foreign.push((core, Foreign { key: key.to_vec(), db, found: None, delete: false }));
+            let cut = spec.cut.map(|cut| (cut, args.from(0).map(<[u8]>::to_vec).collect()));
+            foreign.push((core, Foreign { key: key.to_vec(), db, found: None, delete: false, cut }));
         }
     }
     if foreign.is_empty() { Form::One(home) } else { Form::TwoPhase { home, foreign } }

@@ -284,3 +284,46 @@ fn every_element_goes_to_one_client() {
         });
     });
 }
+
+#[test]
+fn wait_has_no_replicas_to_wait_for() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        assert_eq!(client.run("SET k v"), Value::ok());
+        assert_eq!(client.run("WAIT 0 0"), Value::Int(0));
+        assert_eq!(client.run("WAIT -1 0"), Value::Int(0));
+        assert_eq!(client.run("WAIT 1 20"), Value::Int(0), "after its time");
+        let refusals = [
+            ("WAIT 1 -1", "ERR timeout is negative"),
+            ("WAIT a 1", "ERR value is not an integer or out of range"),
+            ("WAIT 1 a", "ERR timeout is not an integer or out of range"),
+            ("WAIT 1", "ERR wrong number of arguments for 'wait' command"),
+        ];
+        for (line, refusal) in refusals {
+            assert_eq!(client.run(line), Value::Error(refusal.into()));
+        }
+        // Inside a transaction nobody waits.
+        client.ok("MULTI");
+        client.run("WAIT 1 0");
+        assert_eq!(client.run("EXEC"), Value::Array(vec![Value::Int(0)]));
+        // Without an end: what follows in the pipeline waits too, and another client ends it.
+        let mut first = server.client();
+        let id = first.run("CLIENT ID");
+        first.send(&["WAIT", "1", "0"]);
+        first.send(&["PING"]);
+        await_blocked(&server, 1);
+        assert_eq!(client.run(&format!("CLIENT UNBLOCK {} TIMEOUT", id.text())), Value::Int(1));
+        assert_eq!(first.recv(), Value::Int(0));
+        assert_eq!(first.recv(), Value::Simple(b"PONG".to_vec()));
+        let mut second = waiting(&server, "WAIT 1 0");
+        let listed = client.run("CLIENT LIST").text();
+        let line = listed.lines().find(|line| line.contains("cmd=wait ")).expect("it is listed");
+        let id = line.strip_prefix("id=").and_then(|rest| rest.split(' ').next()).expect("an id");
+        assert_eq!(client.run(&format!("CLIENT UNBLOCK {id} ERROR")), Value::Int(1));
+        assert_eq!(second.recv(), Value::Error("UNBLOCKED client unblocked via CLIENT UNBLOCK".into()));
+        // One that goes while it waits is not counted any more.
+        drop(waiting(&server, "WAIT 1 0"));
+        await_blocked(&server, 0);
+    });
+}

@@ -6,7 +6,10 @@ use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::commands::zsets::{After, Refusal, answer, bounds, edit, limits, member, read, source, store};
 use crate::resp::reply::{Proto, Reply};
+use crate::shard::keyspace::Shard;
+use crate::types::hash::PackLimits;
 use crate::types::table::Key;
+use crate::types::value::{Owned, Value, View};
 use crate::types::zset::{LexRange, ScoreRange, Zset};
 use std::ops::Range;
 
@@ -179,18 +182,33 @@ pub(crate) fn zrevrangebylex(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: 
     range(ctx, args, reply, Some(By::Lex), Some(true));
 }
 
+const STORED: Form = Form { key: 2, by: None, reverse: None, stores: true };
+
+fn cut_out(zset: &Zset, wanted: &Wanted<'_>, limits: PackLimits) -> Zset {
+    let mut result = Zset::new();
+    for (item, score) in zset.range(wanted.ranks(zset), false) {
+        item.with_bytes(|bytes| result.insert(bytes, score, limits));
+    }
+    result
+}
+
+/// What ZRANGESTORE needs of a source on another shard: the range alone. What is no sorted set is shown as a number.
+pub(crate) fn zrangestore_source(shard: &mut Shard, db: usize, args: &Args<'_>) -> Option<Owned> {
+    let wanted = Wanted::parse(args, STORED).ok()?;
+    let limits = shard.settings.zset_pack;
+    let zset = match shard.read(db, Key::new(&args[2]), false)? {
+        View::Boxed(value) => value.as_zset(),
+        _ => None,
+    };
+    Some(zset.map_or(Owned::Int(0), |zset| Owned::Boxed(Box::new(Value::Zset(cut_out(zset, &wanted, limits))))))
+}
+
 /// `ZRANGESTORE dst src min max [BYSCORE|BYLEX] [REV] [LIMIT offset count]`.
 pub(crate) fn zrangestore(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    let form = Form { key: 2, by: None, reverse: None, stores: true };
     let limits = limits(ctx);
-    let result = Wanted::parse(args, form).and_then(|wanted| {
-        let found = source(ctx, &args[2], |zset| {
-            let mut result = Zset::new();
-            for (item, score) in zset.range(wanted.ranks(zset), false) {
-                item.with_bytes(|bytes| result.insert(bytes, score, limits));
-            }
-            result
-        })?;
+    let result = Wanted::parse(args, STORED).and_then(|wanted| {
+        let is_cut = ctx.foreign(ctx.db, &args[2]).is_some();
+        let found = source(ctx, &args[2], |zset| if is_cut { zset.clone() } else { cut_out(zset, &wanted, limits) })?;
         Ok(store(ctx, &args[1], found.unwrap_or_default(), "zrangestore"))
     });
     answer(reply, result);
