@@ -34,6 +34,7 @@ const DIFFERS: &[Difference] = &[
     ("redis-7.0", &["migrate"], "flags", MIGRATE_ALONE),
     ("redis-8.0", &["migrate"], "flags", MIGRATE_ALONE),
     ("valkey-9.1", &["migrate"], "flags", MIGRATE_ALONE),
+    ("redis-7.0", &["wait"], "acl_categories", "it blocks, as later servers say"),
     ("redis-7.0", BLOCKING_7_0, "flags", "later servers let scripts call them, without waiting"),
     (
         "redis-7.0",

@@ -10,8 +10,8 @@ use crate::types::value::Owned;
 /// A command's function. It writes exactly one reply.
 pub type CommandFn = fn(&mut Context<'_>, &mut Args<'_>, &mut Reply<'_>);
 
-/// Copies what a command needs of a key, on the key's own shard and from the command's arguments, where that is less than
-/// the whole value.
+/// Copies what a command needs of a key, on the key's own shard and from the command's arguments, where that is less
+/// than the whole value.
 pub type CutFn = fn(&mut Shard, usize, &Args<'_>) -> Option<Owned>;
 
 /// A key of another shard that a TwoPhase command reads: fetched before the function runs on the home shard.

@@ -15,7 +15,7 @@ use crate::net::connection::{Big, Closing, Conn};
 use crate::net::handshake::is_http;
 use crate::net::loading::LOADING;
 use crate::net::lookahead::{Lookahead, Wanted};
-use crate::net::noted::NotedKind;
+use crate::net::noted::{NotedKind, count_error};
 use crate::net::output::truncate;
 use crate::net::saving;
 use crate::net::session::ReplyMode;
@@ -487,9 +487,10 @@ impl Worker {
             let core = self.router.core;
             note_run(&mut self.histograms, &self.shared.cores[core], self.config.latency_tracking, id, took, failed);
             if failed {
-                self.count_error(&out.bytes[mark + 1..]);
+                count_error(&mut self.error_counts, &out.bytes[mark + 1..]);
             }
-            if took >= self.slow_ticks && !has(spec_flags, flag::SKIP_SLOWLOG) {
+            // one that waits is noted when it is served
+            if took >= self.slow_ticks && outcome != Outcome::Stalls && !has(spec_flags, flag::SKIP_SLOWLOG) {
                 self.note(conn, NotedKind::Slow, clock::ticks_to_us(took), args);
             }
         }
@@ -528,7 +529,7 @@ impl Worker {
         if let Some(id) = id {
             self.counters().by_command[id.index()].rejected.add(1);
         }
-        self.count_error(&out.bytes[mark + 1..]);
+        count_error(&mut self.error_counts, &out.bytes[mark + 1..]);
         match conn.session.reply_mode {
             ReplyMode::On => {
                 if conn.is_parked() {
@@ -542,28 +543,5 @@ impl Worker {
             }
         }
         Next::Go
-    }
-
-    /// Counts an error by its code, the first word.
-    fn count_error(&mut self, text: &[u8]) {
-        let end = text.iter().position(|b| *b == b' ' || *b == b'\r').unwrap_or(text.len());
-        let Ok(code) = std::str::from_utf8(&text[..end]) else { return };
-        if let Some(count) = self.error_counts.get_mut(code) {
-            *count += 1;
-        } else if self.error_counts.len() < limits::ERROR_CODES_MAX {
-            self.error_counts.insert(code.into(), 1);
-        }
-    }
-
-    fn is_paused(&self, spec_flags: Flags, id: CommandId) -> bool {
-        let name = self.router.table.get(id).name;
-        if name.starts_with("client") {
-            return false;
-        }
-        match self.pause {
-            Pause::No => false,
-            Pause::Writes => has(spec_flags, flag::WRITE) || has(spec_flags, flag::MAY_REPLICATE),
-            Pause::All => true,
-        }
     }
 }

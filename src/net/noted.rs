@@ -1,11 +1,14 @@
 //! Commands that were slow or large, as the logs of them get to see: noted by the core of the client, without secrets.
 //! Never decides which log keeps what.
 
-use crate::base::limits;
+use crate::base::{clock, limits};
 use crate::commands::args::Args;
+use crate::commands::flags::flag;
+use crate::commands::table::CommandId;
 use crate::net::connection::Conn;
 use crate::net::redact::{self, REDACTED};
 use crate::net::worker::Worker;
+use hashbrown::HashMap;
 
 /// What a log of commands gets to see of a command that was slow or large.
 #[derive(Debug)]
@@ -35,6 +38,17 @@ pub enum NotedKind {
     LargeReply,
 }
 
+/// Counts an error by its code, the first word of the text.
+pub(super) fn count_error(counts: &mut HashMap<Box<str>, u64>, text: &[u8]) {
+    let end = text.iter().position(|b| *b == b' ' || *b == b'\r').unwrap_or(text.len());
+    let Ok(code) = std::str::from_utf8(&text[..end]) else { return };
+    if let Some(count) = counts.get_mut(code) {
+        *count += 1;
+    } else if counts.len() < limits::ERROR_CODES_MAX {
+        counts.insert(code.into(), 1);
+    }
+}
+
 impl Worker {
     /// Notes a command for one of the logs, without its secrets.
     pub(super) fn note(&mut self, conn: &Conn, kind: NotedKind, amount: u64, args: &Args<'_>) {
@@ -60,6 +74,16 @@ impl Worker {
         }
         if over(reply, self.config.commandlog_reply_larger_than) {
             self.note(conn, NotedKind::LargeReply, reply as u64, args);
+        }
+    }
+
+    /// Notes a command of a transaction that its connection ran, if it was slow.
+    pub(super) fn note_slow_turn(&mut self, conn: &Conn, id: CommandId, ticks: u64, args: &Args<'_>) {
+        let spec = self.router.table.get(id);
+        if ticks >= self.slow_ticks && !spec.has(flag::SKIP_SLOWLOG) {
+            let secrets = redact::secrets(spec.name, args);
+            let shown = args.from(0).enumerate().map(|(i, arg)| if secrets.contains(&i) { REDACTED } else { arg });
+            self.router.slow.push((conn.id, clock::ticks_to_us(ticks), shown.map(<[u8]>::to_vec).collect()));
         }
     }
 

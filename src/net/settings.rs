@@ -1,6 +1,8 @@
 //! What was set elsewhere, taken over at the begin of a tick: published settings and CLIENT PAUSE. Changes no setting.
 
 use crate::base::config::{Config, EvictionPolicy as Policy};
+use crate::commands::flags::{Flags, flag};
+use crate::commands::table::CommandId;
 use crate::net::worker::{Pause, Worker};
 use crate::shard::events;
 use crate::shard::settings::{AccessClock, ShardSettings};
@@ -31,6 +33,16 @@ impl Worker {
         apply_to_shard(config, &mut self.router.shard.settings);
         self.router.shard.events.wanted = events::classes(&config.notify_keyspace_events);
         self.follow_log_settings();
+    }
+
+    /// Whether CLIENT PAUSE holds back this command, which does what `flags` say.
+    pub(super) fn is_paused(&self, flags: Flags, id: CommandId) -> bool {
+        match self.pause {
+            _ if self.router.table.get(id).name.starts_with("client") => false,
+            Pause::No => false,
+            Pause::Writes => flags & (flag::WRITE | flag::MAY_REPLICATE) != 0,
+            Pause::All => true,
+        }
     }
 
     /// Takes over CLIENT PAUSE as it stands now, and whether snapshots fail; wakes what waited for the pause's end.

@@ -211,6 +211,7 @@ impl Worker {
             }
         };
         let (manner, took) = (conn.session.manner(), clock::ticks().wrapping_sub(before));
+        self.note_slow_turn(&conn, command, took, &args);
         if outcome == Outcome::Done {
             self.router.ran.push((command, took, out.bytes.first() == Some(&b'-')));
             self.put_conn(conn);

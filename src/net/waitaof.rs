@@ -1,5 +1,5 @@
-//! WAIT and WAITAOF: a client waits until what all clients were told before it is with replicas, or durable on disk here.
-//! There are no replicas yet, so none ever says that it has it. Never commits and never syncs:
+//! WAIT and WAITAOF: a client waits until what all clients were told before it is with replicas, or durable on disk
+//! here. There are no replicas yet, so none ever says that it has it. Never commits and never syncs:
 //! [`crate::net::durability`] does.
 
 use crate::base::bytes::OutBuf;
@@ -149,6 +149,12 @@ impl Worker {
     /// When the first of these waits is over by its time, Unix milliseconds.
     pub fn aof_waits_end_ms(&self) -> Option<u64> {
         self.aof_waits.iter().map(|wait| wait.until_ms).min()
+    }
+
+    /// The client has gone: it waits no more. True if it did.
+    pub fn forget_aof_wait(&mut self, conn: ConnId) -> bool {
+        let at = self.aof_waits.iter().position(|wait| wait.conn == conn);
+        at.is_some_and(|at| self.aof_waits.swap_remove(at).conn == conn)
     }
 
     /// CLIENT UNBLOCK: as if its time were over, or with an error. False if this client does not wait so.

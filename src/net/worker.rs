@@ -15,7 +15,7 @@ use crate::net::durability::Keeper;
 use crate::net::loading::LoadWatch;
 use crate::net::memory::MemoryWatch;
 use crate::net::migrate::Migrations;
-use crate::net::noted::Noted;
+use crate::net::noted::{Noted, count_error};
 use crate::net::output::deliver;
 use crate::net::pubsub::Book;
 use crate::net::push::Held;
@@ -292,8 +292,9 @@ impl Worker {
         if matches!(conn.closing, Closing::Told | Closing::Now) {
             return;
         }
-        // the reply that one waits for in BLPOP will not come
-        conn.closing = if conn.blocked.is_some() { Closing::Now } else { how };
+        // the reply that one waits for in BLPOP or WAIT will not come
+        let waits = self.forget_aof_wait(conn.id) || conn.blocked.is_some();
+        conn.closing = if waits { Closing::Now } else { how };
         self.forget_wait(conn);
         self.touch(conn);
     }
@@ -413,7 +414,11 @@ impl Worker {
             }
             Message::Replies(batch) => {
                 let (places, touched, outputs) = (&mut self.places, &mut self.touched, &mut self.outputs);
+                let errors = &mut self.error_counts;
                 self.router.on_replies(batch, &mut |id, seq, bytes, bigs| {
+                    if let [b'-', text @ ..] = bytes {
+                        count_error(errors, text);
+                    }
                     deliver(places, touched, outputs, (id, seq, Cores::one(from)), bytes, bigs);
                 });
             }
@@ -470,6 +475,9 @@ impl Worker {
         for finished in self.router.take_finished() {
             let Some(finished) = self.take_migrated(finished) else { continue };
             let OutBuf { bytes, bigs } = finished.reply;
+            if let [b'-', text @ ..] = &bytes[..] {
+                count_error(&mut self.error_counts, text);
+            }
             self.note_wrote(finished.conn, finished.wrote);
             let to = (finished.conn, finished.seq, finished.seen);
             deliver(&mut self.places, &mut self.touched, &mut self.outputs, to, &bytes, bigs);

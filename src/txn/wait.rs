@@ -363,6 +363,10 @@ impl Router {
         }
         if let Some(reply) = reply {
             let (conn, seq) = (waiting.call.conn, waiting.call.seq);
+            // serving it took no time of its own: only a log of everything gets to see it
+            if self.terms.slow_ticks == 0 {
+                self.slow.push((conn, 0, waiting.args));
+            }
             self.finished.push(Finished { conn, seq, reply, unstalls: true, seen: Cores::ALL, wrote: None });
         }
     }

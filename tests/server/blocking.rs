@@ -313,7 +313,7 @@ fn wait_has_no_replicas_to_wait_for() {
         first.send(&["WAIT", "1", "0"]);
         first.send(&["PING"]);
         await_blocked(&server, 1);
-        assert_eq!(client.run(&format!("CLIENT UNBLOCK {} TIMEOUT", id.text())), Value::Int(1));
+        assert_eq!(client.run(&format!("CLIENT UNBLOCK {} TIMEOUT", id.int())), Value::Int(1));
         assert_eq!(first.recv(), Value::Int(0));
         assert_eq!(first.recv(), Value::Simple(b"PONG".to_vec()));
         let mut second = waiting(&server, "WAIT 1 0");
@@ -325,5 +325,42 @@ fn wait_has_no_replicas_to_wait_for() {
         // One that goes while it waits is not counted any more.
         drop(waiting(&server, "WAIT 1 0"));
         await_blocked(&server, 0);
+    });
+}
+
+#[test]
+fn what_other_shards_and_waits_end_with_is_counted_and_logged() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).args("--enable-debug-command yes").start();
+        let mut client = server.client();
+        KEYS.iter().for_each(|key| client.ok(&format!("SET {key} text")));
+        client.ok("CONFIG RESETSTAT");
+        KEYS.iter().for_each(|key| assert!(client.run(&format!("INCR {key}")).is_error()));
+        let errors = client.run("INFO errorstats").text();
+        assert!(errors.contains(&format!("errorstat_ERR:count={}\r\n", KEYS.len())), "{errors}");
+        client.ok("XGROUP CREATE stream group $ MKSTREAM");
+        let mut reader = waiting(&server, "XREADGROUP GROUP group me BLOCK 0 STREAMS stream >");
+        assert_eq!(client.run("XGROUP DESTROY stream group"), Value::Int(1));
+        assert!(reader.recv().is_error());
+        let errors = client.run("INFO errorstats").text();
+        assert!(errors.contains("errorstat_NOGROUP:count=1\r\n"), "{errors}");
+        let logged = |client: &mut Client, words: &[&str]| {
+            let entries = client.run("SLOWLOG GET -1");
+            entries.items().iter().filter(|entry| entry.items()[3] == Value::bulks(words)).count()
+        };
+        // A log of everything has commands that waited too, once they are served.
+        client.ok("CONFIG SET slowlog-log-slower-than 0");
+        let mut waiter = waiting(&server, "BLPOP list 0");
+        assert_eq!(logged(&mut client, &["BLPOP", "list", "0"]), 0);
+        client.run("RPUSH list x");
+        assert_eq!(waiter.recv(), Value::bulks(&["list", "x"]));
+        wait_until("it is logged", || logged(&mut client, &["BLPOP", "list", "0"]) == 1);
+        // And one of slow commands has what a transaction did with its connection, without its secrets.
+        client.ok("CONFIG SET slowlog-log-slower-than 20000");
+        client.ok("SLOWLOG RESET");
+        client.ok("MULTI");
+        client.run("DEBUG SLEEP 0.03");
+        assert_eq!(client.run("EXEC"), Value::Array(vec![Value::ok()]));
+        wait_until("it is logged", || logged(&mut client, &["DEBUG", "SLEEP", "0.03"]) == 1);
     });
 }
