@@ -57,8 +57,10 @@ impl Worker {
             self.counters().writes.add(1);
             self.driver.send(token, out);
         }
-        if conn.ended && conn.blocked.is_some() && conn.out.is_empty() && conn.gate.is_none() && conn.sending == 0 {
+        let waits = conn.ended && (conn.blocked.is_some() || self.aof_waits.iter().any(|wait| wait.conn == conn.id));
+        if waits && conn.out.is_empty() && conn.gate.is_none() && conn.sending == 0 {
             // nobody is there to be served
+            self.forget_aof_wait(conn.id);
             self.forget_wait(conn);
             return self.tell_close(conn);
         }

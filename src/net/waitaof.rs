@@ -20,7 +20,7 @@ const NO_LOG: &str = "ERR WAITAOF cannot be used when numlocal is set but append
 /// A client that waits, in WAITAOF unless `counts_replicas`.
 #[derive(Debug)]
 pub struct AofWait {
-    conn: ConnId,
+    pub(super) conn: ConnId,
     seq: u32,
     proto: Proto,
     /// WAIT: the reply is a number of replicas.
