@@ -5,7 +5,7 @@ use crate::base::config::{Config, ShutdownOn};
 use crate::commands::table::{CommandId, CommandTable};
 use crate::net::durability::Kept;
 use crate::net::pubsub::Interest;
-use crate::persist::aof::frontier::Frontier;
+use crate::persist::aof::frontier::{Barrier, Frontier};
 use crate::persist::aof::log::Log;
 use crate::persist::rdb_save::SaveJob;
 use crate::runtime::driver::Doorbells;
@@ -387,9 +387,9 @@ impl Shared {
         Some(logs.swap_remove(at))
     }
 
-    /// Whether a power loss would keep all that is journaled up to these positions.
-    pub fn is_durable(&self, ends: &[u64]) -> bool {
-        self.frontier.works() && self.log_counts.load(Ordering::SeqCst) && self.frontier.is_synced_to(ends)
+    /// Whether a power loss would keep all that is before the barrier.
+    pub fn is_durable(&self, barrier: &mut Barrier) -> bool {
+        self.frontier.works() && self.log_counts.load(Ordering::SeqCst) && self.frontier.is_passed(barrier)
     }
 
     /// Whether every core has taken the log that was opened for it.

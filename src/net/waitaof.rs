@@ -8,6 +8,7 @@ use crate::commands::args::Args;
 use crate::commands::errors;
 use crate::net::connection::Conn;
 use crate::net::worker::Worker;
+use crate::persist::aof::frontier::Barrier;
 use crate::resp::reply::{Proto, Reply};
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::message::ConnId;
@@ -17,16 +18,14 @@ use std::sync::atomic::Ordering;
 /// Nothing is logged that could become durable.
 const NO_LOG: &str = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
 
-/// A client that waits, in WAITAOF unless `counts_replicas`.
+/// A client that waits, in WAITAOF if there is a barrier, otherwise in WAIT.
 #[derive(Debug)]
 pub struct AofWait {
     pub(super) conn: ConnId,
     seq: u32,
     proto: Proto,
-    /// WAIT: the reply is a number of replicas.
-    counts_replicas: bool,
-    /// Where the journals ended when it asked.
-    ends: Vec<u64>,
+    /// What was journaled when it asked.
+    barrier: Option<Barrier>,
     /// Whether this server's own log counts, and whether it is enough.
     wants_local: bool,
     /// See `wants_local`.
@@ -86,8 +85,7 @@ pub fn wait(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut
                 conn: conn.id,
                 seq: conn.next_seq(),
                 proto: conn.session.proto,
-                counts_replicas: true,
-                ends: Vec::new(),
+                barrier: None,
                 wants_local: false,
                 local_is_enough: false,
                 until_ms,
@@ -113,8 +111,8 @@ pub fn waitaof(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &
         Reply::new(out, proto).error(NO_LOG);
         return Outcome::Done;
     }
-    let ends = worker.shared.frontier.ends();
-    let local = worker.shared.is_durable(&ends);
+    let mut barrier = worker.shared.frontier.barrier();
+    let local = worker.shared.is_durable(&mut barrier);
     // inside a transaction nobody waits
     if (local || wanted.local == 0) && wanted.replicas == 0 || conn.stalled {
         answer(out, proto, local);
@@ -127,16 +125,7 @@ pub fn waitaof(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &
     };
     let (conn, seq) = (conn.id, conn.next_seq());
     let (wants_local, local_is_enough) = (wanted.local > 0, wanted.replicas == 0);
-    worker.aof_waits.push(AofWait {
-        conn,
-        seq,
-        proto,
-        counts_replicas: false,
-        ends,
-        wants_local,
-        local_is_enough,
-        until_ms,
-    });
+    worker.aof_waits.push(AofWait { conn, seq, proto, barrier: Some(barrier), wants_local, local_is_enough, until_ms });
     Outcome::Stalls
 }
 
@@ -172,12 +161,13 @@ impl Worker {
             return;
         }
         let now = self.clock.unix_ms();
-        for wait in std::mem::take(&mut self.aof_waits) {
+        for mut wait in std::mem::take(&mut self.aof_waits) {
             if self.conn_mut(wait.conn).is_none() {
                 continue;
             }
             let switched_off = wait.wants_local && !self.may_become_durable();
-            let enough = wait.local_is_enough && self.shared.is_durable(&wait.ends);
+            let durable = wait.barrier.as_mut().is_some_and(|barrier| self.shared.is_durable(barrier));
+            let enough = wait.local_is_enough && durable;
             if switched_off || enough || now >= wait.until_ms {
                 self.end_aof_wait(wait, switched_off.then_some(NO_LOG));
             } else {
@@ -186,12 +176,12 @@ impl Worker {
         }
     }
 
-    fn end_aof_wait(&mut self, wait: AofWait, refusal: Option<&str>) {
+    fn end_aof_wait(&mut self, mut wait: AofWait, refusal: Option<&str>) {
         let mut reply = OutBuf::default();
-        match refusal {
-            Some(refusal) => Reply::new(&mut reply, wait.proto).error(refusal),
-            None if wait.counts_replicas => Reply::new(&mut reply, wait.proto).integer(0),
-            None => answer(&mut reply, wait.proto, self.shared.is_durable(&wait.ends)),
+        match (refusal, &mut wait.barrier) {
+            (Some(refusal), _) => Reply::new(&mut reply, wait.proto).error(refusal),
+            (None, Some(barrier)) => answer(&mut reply, wait.proto, self.shared.is_durable(barrier)),
+            (None, None) => Reply::new(&mut reply, wait.proto).integer(0),
         }
         let (conn, seq, seen) = (wait.conn, wait.seq, Cores::default());
         self.router.finished.push(Finished { conn, seq, reply, unstalls: true, seen, wrote: None });

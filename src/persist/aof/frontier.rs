@@ -31,6 +31,14 @@ impl Participants {
     }
 }
 
+/// All that was journaled up to a moment, for who waits until a power loss would keep it.
+#[derive(Debug)]
+pub struct Barrier {
+    ends: Vec<u64>,
+    /// Transactions over several shards that were not safe then: a part that is still to come stands behind `ends`.
+    open: Vec<Arc<Participants>>,
+}
+
 /// A transaction that is not safe yet.
 #[derive(Debug)]
 struct Open {
@@ -165,6 +173,26 @@ impl Frontier {
         fence(Ordering::SeqCst);
     }
 
+    /// What is journaled now.
+    pub fn barrier(&self) -> Barrier {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.iter().map(|txn| txn.participants.clone()).collect();
+        Barrier { ends: self.ends(), open }
+    }
+
+    /// Whether a power loss would keep all that is before the barrier. Recovery would cut a log in front of a part
+    /// whose transaction another log does not hold: so the parts that were to come must be there, with all that they
+    /// themselves follow, and then the logs must have been synced up to where they ended by that time.
+    pub fn is_passed(&self, barrier: &mut Barrier) -> bool {
+        if !barrier.open.is_empty() {
+            if !barrier.open.iter().all(|txn| txn.is_safe()) {
+                return false;
+            }
+            *barrier = Barrier { ends: self.ends(), open: Vec::new() };
+        }
+        self.is_synced_to(&barrier.ends)
+    }
+
     /// Finds the transactions that recovery would keep.
     fn settle(&self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -246,6 +274,38 @@ mod tests {
         frontier.advance(2, 9, |_| {});
         assert_eq!([0, 1, 2].map(|shard| frontier.safe(shard)), [100, 100, 9]);
         assert!(first.is_safe() && second.is_safe());
+    }
+
+    #[test]
+    fn a_barrier_waits_for_the_parts_that_were_still_to_come() {
+        let frontier = Frontier::new(2);
+        let ends = |ends: [u64; 2]| (0..2).for_each(|at| frontier.end_counter(at).store(ends[at], Ordering::Release));
+        let sync = |at: usize, to: u64| {
+            frontier.synced(at, to);
+            frontier.advance(at, to, |_| {});
+        };
+        frontier.set_working(true, |_| {});
+        ends([10, 10]);
+        let mut plain = frontier.barrier();
+        assert!(!frontier.is_passed(&mut plain));
+        sync(0, 10);
+        sync(1, 10);
+        assert!(frontier.is_passed(&mut plain));
+        // its part on shard 0 is journaled and a write after it, its part on shard 1 is not
+        open(&frontier, 1, &[0, 1]);
+        frontier.place(0, 1, (10, 20));
+        ends([30, 10]);
+        let mut barrier = frontier.barrier();
+        sync(0, 30);
+        assert!(!frontier.is_passed(&mut barrier), "recovery would cut shard 0 at 10");
+        frontier.place(1, 1, (10, 20));
+        ends([40, 25]);
+        frontier.advance(1, 25, |_| {});
+        assert!(!frontier.is_passed(&mut barrier), "written, not synced");
+        sync(1, 25);
+        assert!(!frontier.is_passed(&mut barrier), "up to all that was there when the parts were");
+        sync(0, 40);
+        assert!(frontier.is_passed(&mut barrier));
     }
 
     #[test]
