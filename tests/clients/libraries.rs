@@ -4,6 +4,7 @@
 
 use crate::common::{Server, Setup, Value};
 use crate::program::{each_server, run};
+use crate::script;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,10 +14,6 @@ fn installed(path: &str) -> PathBuf {
     let found = target.join("clients").join(path);
     assert!(found.exists(), "{} is missing: run tests/run --prepare", found.display());
     found
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
 }
 
 /// Runs the script with the port and whether the server knows what Redis 7.0, Debian's, does not; it must name

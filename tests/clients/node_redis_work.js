@@ -3,6 +3,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const run = require("./checks.js");
 const [folder, portText] = process.argv.slice(2);
 const { createClient } = require(folder);
 const url = `redis://127.0.0.1:${portText}`;
@@ -139,26 +140,16 @@ async function errors() {
     assert.equal(await client.dbSize(), 0);
 }
 
-async function main() {
-    const checks = {
-        "types in RESP2": () => types(2),
-        "types in RESP3": () => types(3),
-        transactions,
-        pipelines,
-        blocking,
-        "messages in RESP2": () => messages(2),
-        "messages in RESP3": () => messages(3),
-        cached,
-        errors,
-    };
-    for (const [name, check] of Object.entries(checks)) {
-        await check();
-        console.log(name);
-    }
-    clients.forEach((client) => client.destroy());
-}
+const checks = {
+    "types in RESP2": () => types(2),
+    "types in RESP3": () => types(3),
+    transactions,
+    pipelines,
+    blocking,
+    "messages in RESP2": () => messages(2),
+    "messages in RESP3": () => messages(3),
+    cached,
+    errors,
+};
 
-main().catch((error) => {
-    console.error(error);
-    process.exit(1);
-});
+run(checks, () => clients.forEach((client) => client.destroy()));

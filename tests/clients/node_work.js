@@ -3,6 +3,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const run = require("./checks.js");
 const { once } = require("node:events");
 const [folder, portText, age] = process.argv.slice(2);
 const { Redis } = require(folder);
@@ -131,15 +132,4 @@ const checks = {
     reconnect,
 };
 
-async function main() {
-    for (const [name, check] of Object.entries(checks)) {
-        await check();
-        console.log(name);
-    }
-    clients.forEach((client) => client.disconnect());
-}
-
-main().catch((error) => {
-    console.error(error);
-    process.exit(1);
-});
+run(checks, () => clients.forEach((client) => client.disconnect()));

@@ -4,6 +4,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const run = require("./checks.js");
 const [folder, portText] = process.argv.slice(2);
 const { Redis } = require(folder);
 const port = Number(portText);
@@ -176,16 +177,6 @@ async function pauses() {
     assert.deepEqual(await client.lrange(far("paused"), 0, -1), ["3", "2", "1"]);
 }
 
-async function main() {
-    const checks = { jobs, events, priorities, "consumer groups": groups, pauses };
-    for (const [name, check] of Object.entries(checks)) {
-        await check();
-        console.log(name);
-    }
-    clients.forEach((client) => client.disconnect());
-}
+const checks = { jobs, events, priorities, "consumer groups": groups, pauses };
 
-main().catch((error) => {
-    console.error(error);
-    process.exit(1);
-});
+run(checks, () => clients.forEach((client) => client.disconnect()));
