@@ -1,13 +1,23 @@
-//! What the kernel can do with files beyond std. Never opens one to read or write it.
+//! What files need beyond std: names and contents that last, and what the kernel can do besides. Never reads one.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
 /// Makes what happened to the names in a folder last: a new file, a rename.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// Puts `bytes` in the place of a file, by way of another in the same folder: after a crash the old or the new one is
+/// there, whole.
+pub fn replace(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Reserves `bytes` from the start of a file, so that writing needs no new blocks; a file system that cannot is no

@@ -10,6 +10,7 @@ use crate::base::config::Config;
 use crate::base::limits::DATABASES_MAX;
 use crate::persist::aof::folder::Folder;
 use crate::persist::lock::lock;
+use crate::runtime::files::replace;
 use crate::server::compact;
 use crate::server::recovery::{self, ReadBack};
 use crate::shard::keyspace::Shard;
@@ -21,7 +22,7 @@ use crate::types::table::Key;
 use crate::types::value::{Value, View};
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 const USAGE: &str = "Usage: pinion aof export [--to OUT] [--for SERVER] [--lossy] [--databases N] DIR
@@ -179,11 +180,8 @@ fn write(to: &Folder, flavor: Flavor, libraries: &[Vec<u8>], shards: &[Shard]) -
     File::create(to.path.join(&increment))?.sync_all()?;
     let manifest = to.path.join(format!("{NAME}.manifest"));
     let temporary = to.path.join(format!("temp-{NAME}.manifest"));
-    let mut file = File::create(&temporary)?;
-    file.write_all(format!("file {base} seq 1 type b\nfile {increment} seq 1 type i\n").as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, &manifest)?;
-    File::open(&to.path)?.sync_all()?;
+    let text = format!("file {base} seq 1 type b\nfile {increment} seq 1 type i\n");
+    replace(&temporary, &manifest, text.as_bytes())?;
     Ok(bytes)
 }
 

@@ -2,9 +2,9 @@
 
 use crate::base::config::Config;
 use crate::persist::aof::manifest::Manifest;
-use crate::runtime::files::{preallocate, sync_folder};
+use crate::runtime::files::{preallocate, replace, sync_folder};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -141,11 +141,7 @@ impl Folder {
     pub fn replace_manifest(&self, manifest: &Manifest) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
         let temporary = self.path.join(format!("temp-{}.pinion", self.name));
-        let mut file = File::create(&temporary)?;
-        file.write_all(manifest.text().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.manifest_path())?;
-        sync_folder(&self.path)
+        replace(&temporary, &self.manifest_path(), manifest.text().as_bytes())
     }
 
     /// Makes a new segment with `bytes` preallocated; its name is durable when this returns.
