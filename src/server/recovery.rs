@@ -219,8 +219,8 @@ pub fn publish(folder: &Folder, manifest: &Manifest) -> Result<(), String> {
 /// # Errors
 /// One line.
 pub fn publish_when_synced(manifest: &Manifest, shared: &Shared) -> Result<(), String> {
-    let ends = shared.frontier.ends();
-    while !shared.frontier.is_synced_to(&ends) {
+    let mut barrier = shared.frontier.barrier();
+    while !shared.frontier.is_passed(&mut barrier) {
         if shared.is_ending() || !shared.frontier.works() {
             return Err("what was loaded could not be written to the append only file".to_string());
         }

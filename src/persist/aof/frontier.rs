@@ -157,12 +157,12 @@ impl Frontier {
     }
 
     /// The ends of all journals.
-    pub fn ends(&self) -> Vec<u64> {
+    fn ends(&self) -> Vec<u64> {
         (0..self.lines.len()).map(|shard| self.end(shard)).collect()
     }
 
     /// Whether all logs survive a power loss up to these positions.
-    pub fn is_synced_to(&self, ends: &[u64]) -> bool {
+    fn is_synced_to(&self, ends: &[u64]) -> bool {
         self.lines.iter().zip(ends).all(|(line, end)| line.synced.load(Ordering::Acquire) >= *end)
     }
 
