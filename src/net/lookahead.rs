@@ -4,7 +4,7 @@
 use crate::base::hash::Position;
 use crate::commands::args::Args;
 use crate::commands::spec::CommandSpec;
-use crate::txn::hop::PREFETCH_COMMANDS;
+use crate::txn::hop::{PREFETCH_COMMANDS, prefetch};
 use crate::types::table::Table;
 
 /// Keys of this core that the commands of a tick name, in the order of the commands. The memory of a few is fetched
@@ -61,12 +61,7 @@ impl Lookahead {
     fn fetch(&mut self, tables: &[Table]) {
         let group = &self.keys[self.fetched..(self.fetched + PREFETCH_COMMANDS).min(self.keys.len())];
         if group.len() > 1 {
-            for wanted in group {
-                tables[wanted.db as usize].prefetch_bucket(wanted.pos);
-            }
-            for wanted in group {
-                tables[wanted.db as usize].prefetch_entry(wanted.pos);
-            }
+            prefetch(tables, group.iter().map(|wanted| (wanted.db as usize, wanted.pos)));
         }
         let end = self.fetched + group.len();
         let rest = &self.members[self.members_fetched..];

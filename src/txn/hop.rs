@@ -3,7 +3,7 @@
 
 use crate::base::bytes::BigString;
 use crate::base::clock;
-use crate::base::hash;
+use crate::base::hash::{self, Position};
 use crate::commands::args::{Args, lay_out};
 use crate::commands::context::CommandFn;
 use crate::commands::context::Context;
@@ -18,6 +18,7 @@ use crate::shard::snapshot::JournalCut;
 use crate::shard::tracking::Tracker;
 use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow, Ticket};
 use crate::txn::wait::desk::{Desk, Means};
+use crate::types::table::Table;
 
 /// Empty batches kept for reuse, and the batch under way to each core.
 #[derive(Debug)]
@@ -176,6 +177,18 @@ pub struct Terms {
 /// Commands whose keys are looked up together, so that their cache misses overlap. Measured in `benches/prefetch`.
 pub const PREFETCH_COMMANDS: usize = 16;
 
+/// Fetches the memory of a few keys, given by database and position: their buckets, then their entries. One key alone
+/// gains nothing.
+#[inline]
+pub fn prefetch(tables: &[Table], keys: impl Iterator<Item = (usize, Position)> + Clone) {
+    for (db, pos) in keys.clone() {
+        tables[db].prefetch_bucket(pos);
+    }
+    for (db, pos) in keys {
+        tables[db].prefetch_entry(pos);
+    }
+}
+
 /// Where those who wait for keys are served after each command; none between the commands of a transaction.
 pub(crate) type AtDesk<'a> = (&'a mut Desk, Means<'a>);
 
@@ -194,16 +207,7 @@ pub(crate) fn run_batch(
         let chunk = &batch.commands[chunk_start..(chunk_start + PREFETCH_COMMANDS).min(batch.commands.len())];
         let chunk_len = chunk.len();
         if chunk_len > 1 {
-            for c in chunk {
-                if let Some(pos) = c.pos {
-                    shard.tables[c.manner.db as usize].prefetch_bucket(pos);
-                }
-            }
-            for c in chunk {
-                if let Some(pos) = c.pos {
-                    shard.tables[c.manner.db as usize].prefetch_entry(pos);
-                }
-            }
+            prefetch(&shard.tables, chunk.iter().filter_map(|c| Some((c.manner.db as usize, c.pos?))));
         }
         for index in chunk_start..chunk_start + chunk_len {
             run_command(batch, index, shard, table, terms, &mut desk, &mut before, &mut ran);

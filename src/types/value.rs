@@ -4,6 +4,7 @@ use crate::base::bytes::BigString;
 use crate::base::hash::Position;
 use crate::base::thin::Thin;
 use crate::types::defrag::Mover;
+use crate::types::fields::Fields;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
@@ -51,22 +52,30 @@ impl Value {
     /// First step of a batch of lookups of members: asks for the memory that tells where a member lies.
     #[inline]
     pub fn prefetch_place(&self, member: Position) {
-        match self {
-            Value::Hash(hash) => hash.table().into_iter().for_each(|fields| fields.prefetch_place(member)),
-            Value::Set(set) => set.table().into_iter().for_each(|fields| fields.prefetch_place(member)),
-            Value::Zset(zset) => zset.prefetch_place(member),
-            _ => {}
+        if let Value::Zset(zset) = self {
+            zset.prefetch_place(member);
+        } else if let Some(fields) = self.table() {
+            fields.prefetch_place(member);
         }
     }
 
     /// Second step: asks for the member itself.
     #[inline]
     pub fn prefetch_member(&self, member: Position) {
+        if let Value::Zset(zset) = self {
+            zset.prefetch_member(member);
+        } else if let Some(fields) = self.table() {
+            fields.prefetch_member(member);
+        }
+    }
+
+    /// The table of a large hash or set.
+    #[inline]
+    fn table(&self) -> Option<&Fields> {
         match self {
-            Value::Hash(hash) => hash.table().into_iter().for_each(|fields| fields.prefetch_member(member)),
-            Value::Set(set) => set.table().into_iter().for_each(|fields| fields.prefetch_member(member)),
-            Value::Zset(zset) => zset.prefetch_member(member),
-            _ => {}
+            Value::Hash(hash) => hash.table(),
+            Value::Set(set) => set.table(),
+            _ => None,
         }
     }
 

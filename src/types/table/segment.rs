@@ -149,12 +149,7 @@ impl Segment {
     #[inline]
     pub(super) fn likely_value(&self, pool: &Pool, pos: u64) -> Option<&Value> {
         let mut likely = None;
-        let entry = |word| {
-            if likely.is_none() {
-                likely = Some(word);
-            }
-        };
-        self.index.candidates(pool, pool.tag(pos), entry, |_| {});
+        self.index.candidates(pool, pool.tag(pos), |word| _ = likely.get_or_insert(word), |_| {});
         // SAFETY: the value borrows the segment, and only methods with `&mut self` change its pages.
         match unsafe { self.entry(pool, likely?).view(0) }.value {
             View::Boxed(value) => Some(value),
