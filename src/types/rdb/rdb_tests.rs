@@ -4,6 +4,7 @@ use super::read::{self, Bad, Limits, Reader};
 use super::write::{self, Writer};
 use super::{Flavor, crc64::crc64, kind};
 use crate::types::hash::Hash;
+use crate::types::list::{End, Fill, List};
 use crate::types::set::Set;
 use crate::types::table::Expire;
 use crate::types::value::{Owned, Value, View};
@@ -51,6 +52,24 @@ fn strings_take_their_shortest_form() {
         writer.string(text.as_bytes());
         assert!(writer.bytes.len() <= len, "{text}: {}", writer.bytes.len());
         assert_eq!(Reader::new(&writer.bytes, 10).string().expect("ours"), text.as_bytes());
+    }
+}
+
+#[test]
+fn lists_read_back_in_the_form_of_their_size() {
+    for (len, encoding) in [(100, "listpack"), (70_000, "quicklist")] {
+        let mut list = List::new();
+        for n in 0..len {
+            let text = format!("element:{n}");
+            list.grow(text.len(), 1, Fill::default());
+            list.push(End::Tail, text.as_bytes(), Fill::default());
+        }
+        let value = Value::List(list);
+        let payload = write::payload(View::Boxed(&value), Flavor::Redis);
+        let Ok(Owned::Boxed(read)) = read::payload(&payload, &limits()) else { panic!("a list") };
+        assert!(*read == value);
+        assert_eq!(read.as_list().map(List::encoding), Some(encoding));
+        assert!(read.heap_bytes() < value.heap_bytes() * 11 / 10);
     }
 }
 

@@ -221,7 +221,10 @@ impl<'a> Reader<'a> {
 
     fn list(&mut self, kind: u8, limits: &Limits) -> Result<List> {
         let mut list = List::new();
-        let mut push = |bytes: &[u8]| list.push(End::Tail, bytes, limits.list);
+        let mut push = |bytes: &[u8]| {
+            list.grow(bytes.len(), 1, limits.list);
+            list.push(End::Tail, bytes, limits.list);
+        };
         if kind == kind::LIST_ZIPLIST {
             old::ziplist(&self.string()?, |bytes| push(bytes))?;
         } else {
