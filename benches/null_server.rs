@@ -87,7 +87,11 @@ impl Null {
                     self.free.push(conn.0);
                 }
                 Event::Accepted { socket, .. } => self.accept(socket),
-                Event::AcceptFailed { .. } | Event::Doorbell | Event::Logged { .. } | Event::LogSynced { .. } => {}
+                Event::AcceptFailed { .. }
+                | Event::Doorbell
+                | Event::Logged { .. }
+                | Event::LogFilled
+                | Event::LogSynced { .. } => {}
             }
         }
     }

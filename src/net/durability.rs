@@ -178,6 +178,13 @@ impl Worker {
             Ok(None) => {}
             Err(error) => return self.log_failed(&error),
         }
+        if self.shared.frontier.works() {
+            match keeper.log.fill(keeper.fsync) {
+                Ok(Some(fill)) => self.driver.fill_log(fill.file, fill.offset, fill.bytes),
+                Ok(None) => {}
+                Err(error) => return self.log_failed(&error),
+            }
+        }
         if self.shared.frontier.works()
             && let Some(file) = keeper.log.sync(sync, self.clock.unix_ms())
         {
@@ -240,6 +247,13 @@ impl Worker {
         match keeper.log.logged(buffer, result) {
             Ok(()) => self.tell_frontier(),
             Err(error) => self.log_failed(&error),
+        }
+    }
+
+    /// The driver has filled a part of the log's file.
+    pub fn on_log_filled(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.log.filled();
         }
     }
 
@@ -384,6 +398,7 @@ impl Worker {
             while let Some(event) = self.driver.next_event() {
                 match event {
                     crate::runtime::driver::Event::Logged { buffer, result } => self.on_logged(buffer, result),
+                    crate::runtime::driver::Event::LogFilled => self.on_log_filled(),
                     crate::runtime::driver::Event::LogSynced { result } => self.on_log_synced(result),
                     _ => {}
                 }

@@ -154,6 +154,7 @@ impl Core {
                 Event::Accepted { listener, socket } => worker.on_accepted(listener, socket),
                 Event::AcceptFailed { .. } => worker.on_accept_failed(),
                 Event::Logged { buffer, result } => worker.on_logged(buffer, result),
+                Event::LogFilled => worker.on_log_filled(),
                 Event::LogSynced { result } => worker.on_log_synced(result),
                 Event::Doorbell => {}
             }

@@ -18,6 +18,15 @@ use std::sync::Arc;
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// Bytes by which a segment's file grows ahead of what is written.
 const AHEAD_BYTES: u64 = 4 << 20;
+/// Bytes that are filled with zeros at a time: then a small commit is one write and one flush, where blocks that were
+/// only reserved cost a change of the file system's journal as well (80 us instead of 120 on the disk measured).
+const FILL_BYTES: u64 = 256 << 10;
+/// Filling begins so far ahead of what is written, that commits go on meanwhile.
+pub(super) const FILL_GAP_BYTES: u64 = 64 << 10;
+/// Filled are so many bytes ahead.
+pub(super) const FILL_AHEAD_BYTES: u64 = 1 << 20;
+/// Behind commits of more bytes than this filling is not worth writing everything twice.
+const FILL_COMMIT_BYTES_MAX: u64 = 32 << 10;
 /// Bytes that a new segment has from the begin.
 const FIRST_BYTES: u64 = 256 << 10;
 /// Milliseconds between two syncs under `appendfsync everysec`.
@@ -34,6 +43,17 @@ pub struct Write {
     pub offset: u64,
 }
 
+/// Zeros for the driver to write; tell it with [`Log::filled`].
+#[derive(Debug)]
+pub struct Fill {
+    /// Where to.
+    pub file: Arc<File>,
+    /// At which offset.
+    pub offset: u64,
+    /// How many.
+    pub bytes: usize,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Log {
@@ -43,6 +63,12 @@ pub struct Log {
     offset: u64,
     /// Bytes that the file has.
     allocated: u64,
+    /// The segment's blocks before this offset were written once.
+    filled: u64,
+    /// Begin and end of the fill under way; of another segment's it is empty.
+    filling: Option<(u64, u64)>,
+    /// Bytes of the last block.
+    last_bytes: u64,
     /// Number of the next block.
     sequence: u64,
     /// Blocks before this number are durable.
@@ -75,6 +101,9 @@ impl Log {
             segment,
             offset: 0,
             allocated: FIRST_BYTES,
+            filled: 0,
+            filling: None,
+            last_bytes: 0,
             sequence: 0,
             synced: 0,
             written: position,
@@ -146,9 +175,9 @@ impl Log {
         self.syncing.is_some()
     }
 
-    /// Whether a write or sync is under way.
+    /// Whether a write, a sync or a fill is under way.
     pub fn is_busy(&self) -> bool {
-        self.writing.is_some() || self.syncing.is_some()
+        self.writing.is_some() || self.syncing.is_some() || self.filling.is_some()
     }
 
     /// Commits what `journal` gathered, if there is something and no commit is under way. Under [`Fsync::Always`] the
@@ -160,6 +189,10 @@ impl Log {
         }
         if fsync == Fsync::Always && self.durable < self.written {
             // a durable write is durable by itself only: what an easier policy left in the page cache goes first
+            return Ok(None);
+        }
+        let bytes = (journal.len() + 2 * (block::HEADER_BYTES + DIRECT_ALIGN)) as u64;
+        if self.filling.is_some_and(|(from, to)| from < to && self.offset + bytes > from) {
             return Ok(None);
         }
         if let Some((before, end)) = journal.take_before() {
@@ -217,6 +250,7 @@ impl Log {
         buffer.resize(bytes);
         self.sequence += 1;
         self.offset = offset + bytes as u64;
+        self.last_bytes = bytes as u64;
         self.bytes += bytes as u64;
         if fsync == Fsync::Always {
             self.writing = Some((end, self.sequence));
@@ -236,6 +270,30 @@ impl Log {
             (self.written, self.durable, self.synced) = (end, end, sequence);
         }
         Ok(())
+    }
+
+    /// What to fill with zeros, if there is something and no fill is under way.
+    pub fn fill(&mut self, fsync: Fsync) -> io::Result<Option<Fill>> {
+        let ends = self.offset.next_multiple_of(DIRECT_ALIGN as u64);
+        let from = self.filled.max(ends + FILL_GAP_BYTES);
+        let to = (from + FILL_BYTES).min(SEGMENT_BYTES);
+        let small = self.last_bytes > 0 && self.last_bytes <= FILL_COMMIT_BYTES_MAX;
+        if fsync != Fsync::Always || !small || self.filling.is_some() || from >= (ends + FILL_AHEAD_BYTES).min(to) {
+            return Ok(None);
+        }
+        let Some(file) = self.segment.direct.clone() else { return Ok(None) };
+        self.grow(to)?;
+        self.filling = Some((from, to));
+        Ok(Some(Fill { file, offset: from, bytes: (to - from) as usize }))
+    }
+
+    /// The driver has filled what it was given, or failed to, which is no harm.
+    pub fn filled(&mut self) {
+        if let Some((from, to)) = self.filling.take()
+            && from < to
+        {
+            self.filled = to;
+        }
     }
 
     /// A file to sync, if it is time to; give the driver's answer to [`Log::log_synced`].
@@ -294,6 +352,9 @@ impl Log {
         self.id.number += 1;
         self.segment = self.folder.create_segment(self.id, FIRST_BYTES)?;
         self.allocated = FIRST_BYTES;
+        self.filled = 0;
+        self.last_bytes = 0;
+        self.filling = self.filling.map(|_| (0, 0));
         Ok(())
     }
 }

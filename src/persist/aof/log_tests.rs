@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::base::config::Fsync;
-use crate::persist::aof::log::Log;
+use crate::persist::aof::log::{FILL_AHEAD_BYTES, FILL_GAP_BYTES, Fill, Log, SEGMENT_BYTES};
 use crate::persist::aof::manifest::Manifest;
+use crate::runtime::aligned::AlignedBuf;
 use crate::shard::journal::Journal;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,6 +41,17 @@ fn commit(log: &mut Log, journal: &mut Journal, fsync: Fsync) {
         write.file.write_all_at(&write.buffer, write.offset).unwrap();
         log.logged(write.buffer, Ok(())).unwrap();
     }
+    if let Some(fill) = log.fill(fsync).unwrap() {
+        fill.file.write_all_at(&zeros(fill.bytes), fill.offset).unwrap();
+        log.filled();
+    }
+}
+
+/// In memory that a file opened with O_DIRECT takes.
+fn zeros(bytes: usize) -> AlignedBuf {
+    let mut zeros = AlignedBuf::default();
+    zeros.resize(bytes);
+    zeros
 }
 
 fn set(journal: &mut Journal, key: &str, value: &[u8]) {
@@ -122,6 +134,74 @@ fn only_one_commit_is_under_way_and_a_failed_one_is_told() {
     assert!(log.commit(&mut journal, Fsync::Always).unwrap().is_none());
     assert!(log.logged(write.buffer, Err(std::io::Error::other("no"))).is_err());
     assert_eq!(log.durable(), 0);
+}
+
+#[test]
+fn small_commits_go_into_blocks_filled_ahead_and_wait_for_the_fill_they_run_into() {
+    let temporary = Temporary::new();
+    let mut journal = Journal::default();
+    let mut log = Log::begin(temporary.0.clone(), SET.number, 0, 0).unwrap();
+    Log::begin(temporary.0.clone(), SET.number, 1, 0).unwrap();
+    assert!(log.fill(Fsync::Always).unwrap().is_none(), "nothing says that commits are small");
+    let mut expected = Vec::new();
+    let mut filling = None;
+    let mut waited = 0;
+    for n in 0..3000 {
+        set(&mut journal, &format!("k{n}"), b"v");
+        expected.push(format!("SET k{n} 1"));
+        let write = match log.commit(&mut journal, Fsync::Always).unwrap() {
+            Some(write) => write,
+            None => {
+                let fill: Fill = filling.take().expect("only a fill is waited for");
+                fill.file.write_all_at(&zeros(fill.bytes), fill.offset).unwrap();
+                log.filled();
+                waited += 1;
+                log.commit(&mut journal, Fsync::Always).unwrap().unwrap()
+            }
+        };
+        let end = write.offset + write.buffer.len() as u64;
+        write.file.write_all_at(&write.buffer, write.offset).unwrap();
+        log.logged(write.buffer, Ok(())).unwrap();
+        assert!(log.fill(Fsync::No).unwrap().is_none());
+        if let Some(fill) = log.fill(Fsync::Always).unwrap() {
+            assert!(filling.is_none() && fill.offset >= end + FILL_GAP_BYTES && fill.offset < end + FILL_AHEAD_BYTES);
+            assert!(log.is_busy());
+            // done only when a commit cannot go on without it
+            filling = Some(fill);
+        }
+    }
+    assert!(waited > 10, "{waited}");
+    drop(log);
+    assert_eq!(read_back(&temporary.0, 0).unwrap(), expected);
+}
+
+#[test]
+fn large_commits_are_not_written_twice() {
+    let temporary = Temporary::new();
+    let mut journal = Journal::default();
+    let mut log = Log::begin(temporary.0.clone(), 1, 0, 0).unwrap();
+    set(&mut journal, "a", &[b'v'; 100_000]);
+    commit(&mut log, &mut journal, Fsync::Always);
+    assert!(log.fill(Fsync::Always).unwrap().is_none());
+}
+
+#[test]
+fn what_is_filled_in_one_segment_says_nothing_about_the_next_one() {
+    let temporary = Temporary::new();
+    let mut journal = Journal::default();
+    let mut log = Log::begin(temporary.0.clone(), 1, 0, 0).unwrap();
+    set(&mut journal, "a", b"v");
+    commit(&mut log, &mut journal, Fsync::Always);
+    set(&mut journal, "a", &vec![b'v'; SEGMENT_BYTES as usize - 150_000]);
+    commit(&mut log, &mut journal, Fsync::Always);
+    set(&mut journal, "a", &[b'v'; 200_000]);
+    commit(&mut log, &mut journal, Fsync::Always);
+    set(&mut journal, "a", b"v");
+    let write = log.commit(&mut journal, Fsync::Always).unwrap().unwrap();
+    assert!(write.offset < SEGMENT_BYTES / 2, "a new segment");
+    log.logged(write.buffer, Ok(())).unwrap();
+    let fill = log.fill(Fsync::Always).unwrap().unwrap();
+    assert!(fill.offset < write.offset + FILL_AHEAD_BYTES, "{fill:?}");
 }
 
 #[test]

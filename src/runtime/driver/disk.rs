@@ -18,6 +18,8 @@ use crate::runtime::aligned::AlignedBuf;
 pub(super) enum Order {
     /// See `Driver::write_log`.
     Write { file: Arc<File>, buffer: AlignedBuf, offset: u64, durable: bool },
+    /// See `Driver::fill_log`.
+    Fill { file: Arc<File>, offset: u64, bytes: usize },
     /// See `Driver::sync_log`.
     Sync(Arc<File>),
 }
@@ -26,6 +28,7 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) enum Done {
     Logged { buffer: AlignedBuf, result: io::Result<()> },
+    Filled,
     Synced { result: io::Result<()> },
 }
 
@@ -33,6 +36,7 @@ impl From<Done> for Event {
     fn from(done: Done) -> Event {
         match done {
             Done::Logged { buffer, result } => Event::Logged { buffer, result },
+            Done::Filled => Event::LogFilled,
             Done::Synced { result } => Event::LogSynced { result },
         }
     }
@@ -47,9 +51,20 @@ impl Order {
                 let result = written.and_then(|()| if durable { sync(&file) } else { Ok(()) });
                 Done::Logged { buffer, result }
             }
+            Order::Fill { file, offset, bytes } => {
+                let _ = file.write_all_at(&zeros(bytes), offset);
+                Done::Filled
+            }
             Order::Sync(file) => Done::Synced { result: sync(&file) },
         }
     }
+}
+
+/// What [`Order::Fill`] writes.
+pub(super) fn zeros(bytes: usize) -> AlignedBuf {
+    let mut zeros = AlignedBuf::default();
+    zeros.resize(bytes);
+    zeros
 }
 
 /// Makes what was written durable, without the times of the file.

@@ -541,6 +541,9 @@ fn log_writes_reach_the_file_whole_and_errors_give_the_buffer_back() {
                     other => panic!("{other:?}"),
                 });
             }
+            driver.fill_log(file.clone(), model.len() as u64, 65536);
+            model.resize(model.len() + 65536, 0);
+            until(driver, |_, event| matches!(event, Event::LogFilled));
             driver.sync_log(file.clone());
             until(driver, |_, event| matches!(event, Event::LogSynced { result: Ok(()) }));
             assert!(std::fs::read(&path).unwrap() == model);

@@ -6,15 +6,12 @@
 //! reused for each of them stays in the cache.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::bytes::OutBuf;
-use crate::runtime::aligned::AlignedBuf;
 
 use super::disk::{Disk, Order};
 use super::outgoing::{OPERATION_BYTES_MAX, Scatter};
@@ -445,15 +442,7 @@ impl EpollDriver {
         }
     }
 
-    pub(super) fn write_log(&mut self, file: Arc<File>, buffer: AlignedBuf, offset: u64, durable: bool) {
-        self.order(Order::Write { file, buffer, offset, durable });
-    }
-
-    pub(super) fn sync_log(&mut self, file: Arc<File>) {
-        self.order(Order::Sync(file));
-    }
-
-    fn order(&mut self, order: Order) {
+    pub(super) fn log(&mut self, order: Order) {
         if let Some(done) = self.disk.give(self.core, &self.bells, order) {
             self.events.push_back(done.into());
             self.hurry = true;

@@ -38,6 +38,7 @@ pub use prepare::{ChosenKind, Doorbells, DriverSeed, Prepared, StartError, prepa
 
 use super::aligned::AlignedBuf;
 use super::mesh::SleepFlag;
+use disk::Order;
 
 /// Bytes of one receive buffer.
 pub const RECEIVE_BUFFER_BYTES: usize = 16 * 1024;
@@ -117,6 +118,8 @@ pub enum Event {
         /// `Ok`: every byte is written, and durable if that was asked for.
         result: io::Result<()>,
     },
+    /// A [`Driver::fill_log`] is over, well or not.
+    LogFilled,
     /// A [`Driver::sync_log`] is over.
     LogSynced {
         /// `Ok`: what was written before is durable.
@@ -260,16 +263,23 @@ impl Driver {
         each!(self, d => d.recycle(buffer))
     }
 
-    /// Writes the whole of `buffer` at `offset`, with the next [`Driver::submit_and_reap`]; ends in [`Event::Logged`].
-    /// `durable` makes it survive a power loss as well. At most one may be under way. A file opened with O_DIRECT takes
-    /// only whole blocks at their boundaries.
+    /// Writes the whole of `buffer` at `offset`, at once; ends in [`Event::Logged`]. `durable` makes it survive a power
+    /// loss as well. At most one may be under way. A file opened with O_DIRECT takes only whole blocks at their
+    /// boundaries.
     pub fn write_log(&mut self, file: Arc<File>, buffer: AlignedBuf, offset: u64, durable: bool) {
-        each!(self, d => d.write_log(file, buffer, offset, durable))
+        each!(self, d => d.log(Order::Write { file, buffer, offset, durable }))
+    }
+
+    /// Writes zeros to a part of a file, whose blocks need no change of the file system's own books later: a durable
+    /// write into them is one write and one flush. `bytes`: whole blocks. Ends in
+    /// [`Event::LogFilled`]; a failure is no harm. At most one may be under way.
+    pub fn fill_log(&mut self, file: Arc<File>, offset: u64, bytes: usize) {
+        each!(self, d => d.log(Order::Fill { file, offset, bytes }))
     }
 
     /// Makes durable what was written to `file` before; ends in [`Event::LogSynced`]. At most one may be under way.
     pub fn sync_log(&mut self, file: Arc<File>) {
-        each!(self, d => d.sync_log(file))
+        each!(self, d => d.log(Order::Sync(file)))
     }
 
     /// Which implementation this is.

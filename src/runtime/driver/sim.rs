@@ -18,14 +18,12 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::bytes::OutBuf;
 use crate::base::stats::Random;
-use crate::runtime::aligned::AlignedBuf;
 
-use super::disk::Order;
+use super::disk::{Order, zeros};
 use super::pool::Pool;
 use super::prepare::{Doorbells, StartError, resource};
 use super::{Driver, Event, RecvBuf, SleepFlag, Statistics, Token, Wait};
@@ -357,20 +355,18 @@ impl SimDriver {
         self.free.push(index);
     }
 
-    pub(super) fn write_log(&mut self, file: Arc<File>, buffer: AlignedBuf, offset: u64, durable: bool) {
-        self.orders.push_back(Order::Write { file, buffer, offset, durable });
-    }
-
-    pub(super) fn sync_log(&mut self, file: Arc<File>) {
-        self.syncing.push_back(image(&file));
-        self.orders.push_back(Order::Sync(file));
+    pub(super) fn log(&mut self, order: Order) {
+        if let Order::Sync(file) = &order {
+            self.syncing.push_back(image(file));
+        }
+        self.orders.push_back(order);
     }
 
     /// Does the log writes that the seed says are done by now.
     fn move_orders(&mut self, net: &mut Net) {
         while !self.orders.is_empty() && !net.chance(net.weather.disk_stall) {
             let Some(order) = self.orders.pop_front() else { return };
-            let fails = mem::take(&mut net.disk_fails[self.core]);
+            let fails = !matches!(order, Order::Fill { .. }) && mem::take(&mut net.disk_fails[self.core]);
             let error = || io::Error::from_raw_os_error(libc::EIO);
             self.events.push_back(match order {
                 Order::Write { file, buffer, offset, .. } if fails => {
@@ -381,6 +377,7 @@ impl SimDriver {
                     let result = file.write_all_at(&buffer, offset);
                     Event::Logged { buffer, result }
                 }
+                Order::Fill { .. } => Event::from(order.carry_out()),
                 Order::Sync(_) => {
                     let image = self.syncing.pop_front();
                     self.synced.extend(image.filter(|_| !fails));
@@ -395,8 +392,11 @@ impl SimDriver {
         let net = self.net.clone();
         let net = &mut *net.0.borrow_mut();
         for order in self.orders.drain(..) {
-            let Order::Write { file, buffer, offset, .. } = order else { continue };
-            tear(net, &file, &buffer, offset)?;
+            match order {
+                Order::Write { file, buffer, offset, .. } => tear(net, &file, &buffer, offset)?,
+                Order::Fill { file, offset, bytes } => tear(net, &file, &zeros(bytes), offset)?,
+                Order::Sync(_) => {}
+            }
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use io_uring::{cqueue, opcode, squeue, types};
 
+use crate::runtime::aligned::AlignedBuf;
+
 use super::pace::{Pace, Plan};
 use super::prepare::{Doorbells, StartError, resource};
 use super::{Event, GATHER, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, RecvBuf, SleepFlag, Statistics, Token, Wait};
@@ -49,6 +51,8 @@ const BELL: u64 = 6 << 32;
 const LOG_WRITE: u64 = 8 << 32;
 /// A log sync.
 const LOG_SYNC: u64 = 9 << 32;
+/// A log fill.
+const LOG_FILL: u64 = 10 << 32;
 /// Posting into the ring of peer `index` failed.
 const RINGING: u64 = 7 << 32;
 
@@ -81,6 +85,10 @@ pub struct UringDriver {
     events: VecDeque<Event>,
     /// The log write under way.
     log: Option<LogWrite>,
+    /// The file of the log fill under way.
+    log_fill: Option<Arc<File>>,
+    /// What fills write; not changed while one is under way.
+    zeros: AlignedBuf,
     /// The file of the log sync under way.
     log_sync: Option<Arc<File>>,
     sleeping: Option<SleepFlag>,
@@ -119,6 +127,8 @@ impl UringDriver {
             hurry: false,
             events: VecDeque::new(),
             log: None,
+            log_fill: None,
+            zeros: AlignedBuf::default(),
             log_sync: None,
             sleeping: None,
             pace: Pace::new(Instant::now(), GATHER),
@@ -331,6 +341,10 @@ impl UringDriver {
             }
             RUNG => Some(Event::Doorbell),
             LOG_WRITE => self.on_log_write(completion.result),
+            LOG_FILL => {
+                self.log_fill = None;
+                Some(Event::LogFilled)
+            }
             LOG_SYNC => {
                 self.log_sync = None;
                 Some(Event::LogSynced { result: result_of(completion.result).map(drop) })
