@@ -18,6 +18,8 @@ pub const BIG_ARG_BYTES_MIN: usize = 32 * 1024;
 pub const BIG_REPLY_BYTES_MIN: usize = 16 * 1024;
 /// A value with at least this many bytes behind it is freed in a later step, not by the command that removed it.
 pub const LAZY_FREE_BYTES_MIN: usize = 64 * 1024;
+/// A run of a list longer than this is not compressed (`list-compress-depth`): it would take a millisecond.
+pub const LIST_COMPRESS_BYTES_MAX: usize = 256 * 1024;
 /// Commands and subcommands of the table; their numbers are `u16`, the greatest of which means none.
 pub const COMMANDS_MAX: usize = 1024;
 /// Most databases (`databases`). Redis sets no bound; each takes memory on every shard.

@@ -263,7 +263,7 @@ fn nulls_of_resp3() {
 #[test]
 fn encodings_follow_the_setting() {
     let mut shard = TestShard::new();
-    shard.shard.settings.list_fill = Fill::of(4);
+    shard.shard.settings.list_fill = Fill::of(4, 0);
     check(&mut shard, "RPUSH k 1 2 3 4", ":4");
     check(&mut shard, "OBJECT ENCODING k", "\"listpack\"");
     check(&mut shard, "LINSERT k BEFORE 3 x", ":5");

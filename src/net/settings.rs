@@ -89,5 +89,5 @@ pub fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
     settings.lazy_eviction = config.lazyfree_lazy_eviction;
     settings.stream_block_bytes_max = config.stream_node_max_bytes as usize;
     settings.stream_block_entries_max = config.stream_node_max_entries;
-    settings.list_fill = Fill::of(i64::from(config.list_max_listpack_size));
+    settings.list_fill = Fill::of(i64::from(config.list_max_listpack_size), config.list_compress_depth);
 }

@@ -50,7 +50,8 @@ pub struct ShardSettings {
     pub stream_block_bytes_max: usize,
     /// `stream-node-max-entries`: or at so many entries; 0 for no bound.
     pub stream_block_entries_max: u64,
-    /// `list-max-listpack-size`: when a list changes its encoding, and how much each of its runs holds.
+    /// `list-max-listpack-size` and `list-compress-depth`: when a list changes its encoding, how much each of its runs
+    /// holds, and which are compressed.
     pub list_fill: Fill,
     /// `zset-max-listpack-entries`, `zset-max-listpack-value`.
     pub zset_pack: PackLimits,

@@ -3,12 +3,12 @@
 //!
 //! Runs are [`chunk`]s, found through a flat directory of their element counts, so that the middle of a list of
 //! millions is a scan over a few kilobytes and a walk through one chunk. How much a chunk holds follows
-//! `list-max-listpack-size` by the rules of Redis 7.2, which also say when a list changes its encoding. Chunks are not
-//! compressed, whatever
-//! `list-compress-depth` says.
+//! `list-max-listpack-size` by the rules of Redis 7.2, which also say when a list changes its encoding. With
+//! `list-compress-depth` the chunks between so many at both ends are compressed while nobody changes them.
 
 mod chunk;
 mod quick;
+mod run;
 
 use crate::base::thin::Thin;
 use crate::types::defrag::Mover;
@@ -17,6 +17,7 @@ use chunk::Chunk;
 use quick::Quick;
 
 pub use crate::types::listpack::Item;
+pub use run::Pack;
 
 /// Most entries of a chunk if `list-max-listpack-size` is positive, whatever it says (Redis).
 const COUNT_MAX: i64 = i16::MAX as i64;
@@ -28,66 +29,89 @@ const ENTRY_GUESS: usize = 8;
 /// Free bytes that a small list may keep, beside three quarters of its allocation.
 const SMALL_FREE_MIN: usize = 128;
 
+/// How a large list is kept: how much one chunk holds, and which are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fill {
+    chunk: ChunkMax,
+    /// Chunks at each end that are not compressed; 0 if none is. Counts when a list takes its large form.
+    depth: u16,
+}
+
 /// How much one chunk holds: `list-max-listpack-size`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fill {
+enum ChunkMax {
     /// So many bytes as a listpack.
     Bytes(usize),
     /// So many elements, in at most 8 KB.
     Count(usize),
 }
 
-impl Default for Fill {
+impl Default for ChunkMax {
     fn default() -> Self {
-        Fill::of(-2)
+        ChunkMax::of(-2)
     }
 }
 
 impl Fill {
-    /// As the setting has it: -1 to -5 for 4, 8, 16, 32 or 64 KB, else a number of elements.
-    pub fn of(setting: i64) -> Fill {
+    /// As the settings have it: -1 to -5 for 4, 8, 16, 32 or 64 KB, else a number of elements, and
+    /// `list-compress-depth`, of which more than 65,535 means as much.
+    pub fn of(size: i64, depth: u32) -> Fill {
+        Fill { chunk: ChunkMax::of(size), depth: depth.min(u32::from(u16::MAX)) as u16 }
+    }
+}
+
+impl ChunkMax {
+    fn of(setting: i64) -> ChunkMax {
         match setting {
-            ..0 => Fill::Bytes(2048 << (-setting).min(5)),
-            0 => Fill::Count(1),
-            _ => Fill::Count(setting.min(COUNT_MAX) as usize),
+            ..0 => ChunkMax::Bytes(2048 << (-setting).min(5)),
+            0 => ChunkMax::Count(1),
+            _ => ChunkMax::Count(setting.min(COUNT_MAX) as usize),
+        }
+    }
+
+    /// As the setting has it.
+    fn setting(self) -> i64 {
+        match self {
+            ChunkMax::Bytes(max) => 11 - i64::from(max.ilog2()),
+            ChunkMax::Count(max) => max as i64,
         }
     }
 
     /// Whether a listpack of `bytes` and `count` is too large.
     fn is_exceeded(self, bytes: usize, count: usize) -> bool {
         match self {
-            Fill::Bytes(max) => bytes > max,
-            Fill::Count(max) => bytes > COUNTED_BYTES_MAX || count > max,
+            ChunkMax::Bytes(max) => bytes > max,
+            ChunkMax::Count(max) => bytes > COUNTED_BYTES_MAX || count > max,
         }
     }
 
     /// Whether an element so long is kept in a chunk of its own.
     fn is_large(self, len: usize) -> bool {
         match self {
-            Fill::Bytes(max) => len > max,
-            Fill::Count(_) => len > COUNTED_BYTES_MAX,
+            ChunkMax::Bytes(max) => len > max,
+            ChunkMax::Count(_) => len > COUNTED_BYTES_MAX,
         }
     }
 
-    /// Whether a chunk takes another element of `len` bytes.
+    /// Whether a chunk, so long as a listpack and of so many entries, takes another element of `len` bytes.
     #[inline]
-    fn takes(self, chunk: &Chunk, len: usize) -> bool {
-        !self.is_exceeded(chunk.packed_bytes() + len + ENTRY_GUESS, chunk.count() + 1)
+    fn takes(self, (bytes, count): (usize, usize), len: usize) -> bool {
+        !self.is_exceeded(bytes + len + ENTRY_GUESS, count + 1)
     }
 
     /// Whether a list that shrinks goes back to the small form when this chunk is its only one.
     fn takes_back(self, chunk: &Chunk) -> bool {
         match self {
-            Fill::Bytes(max) => chunk.packed_bytes() <= max / 2,
-            Fill::Count(max) => chunk.packed_bytes() <= COUNTED_BYTES_MAX && chunk.count() <= max / 2,
+            ChunkMax::Bytes(max) => chunk.packed_bytes() <= max / 2,
+            ChunkMax::Count(max) => chunk.packed_bytes() <= COUNTED_BYTES_MAX && chunk.count() <= max / 2,
         }
     }
 
     /// Bytes to allocate for a chunk that is about to be filled from one end.
     fn room(self) -> usize {
         match self {
-            Fill::Bytes(max) => max,
-            Fill::Count(max) => (max * 16).min(COUNTED_BYTES_MAX / 8),
+            ChunkMax::Bytes(max) => max,
+            ChunkMax::Count(max) => (max * 16).min(COUNTED_BYTES_MAX / 8),
         }
     }
 }
@@ -121,14 +145,14 @@ impl PartialEq for List {
     fn eq(&self, other: &Self) -> bool {
         let mut own = Vec::with_capacity(self.len());
         self.walk(0, true, |item| {
-            own.push(item);
+            own.push(item.to_vec());
             true
         });
         let mut at = 0;
         self.len() == other.len() && {
             other.walk(0, true, |item| {
                 at += 1;
-                own[at - 1] == item
+                own[at - 1] == item.to_vec()
             }) == other.len()
         }
     }
@@ -171,10 +195,10 @@ impl List {
     #[inline]
     pub fn grow(&mut self, bytes: usize, count: usize, fill: Fill) {
         if let Form::Small(chunk) = &mut self.0
-            && fill.is_exceeded(chunk.packed_bytes() + bytes, chunk.count() + count)
+            && fill.chunk.is_exceeded(chunk.packed_bytes() + bytes, chunk.count() + count)
         {
             let chunk = std::mem::replace(chunk, Chunk::new());
-            self.0 = Form::Big(Thin::new(Quick::of(chunk)));
+            self.0 = Form::Big(Thin::new(Quick::of(chunk, fill.depth)));
         }
     }
 
@@ -188,7 +212,7 @@ impl List {
                 }
             }
             Form::Big(quick) => {
-                if let Some(chunk) = quick.take_only(|chunk| fill.takes_back(chunk)) {
+                if let Some(chunk) = quick.take_only(|chunk| fill.chunk.takes_back(chunk)) {
                     self.0 = Form::Small(chunk);
                 }
             }
@@ -200,7 +224,7 @@ impl List {
     pub fn push(&mut self, end: End, bytes: &[u8], fill: Fill) {
         match &mut self.0 {
             Form::Small(chunk) => chunk.push(end == End::Head, &Encoded::of(bytes)),
-            Form::Big(quick) => quick.push(end == End::Head, bytes, fill),
+            Form::Big(quick) => quick.push(end == End::Head, bytes, fill.chunk),
         }
     }
 
@@ -221,13 +245,18 @@ impl List {
         }
     }
 
-    /// Element `index`, negative from the tail.
-    pub fn get(&self, index: i64) -> Option<Item<'_>> {
+    /// Shows element `index`, negative from the tail; `None` if there is none.
+    pub fn get<R>(&self, index: i64, show: impl FnOnce(Item<'_>) -> R) -> Option<R> {
         let index = self.resolve(index)?;
-        match &self.0 {
-            Form::Small(chunk) => Some(chunk.read(chunk.place(index)).0),
-            Form::Big(quick) => Some(quick.get(index)),
-        }
+        Some(match &self.0 {
+            Form::Small(chunk) => show(chunk.read(chunk.place(index)).0),
+            Form::Big(quick) => quick.get(index, show),
+        })
+    }
+
+    /// Whether there is an element `index`, negative from the tail.
+    pub fn has(&self, index: i64) -> bool {
+        self.resolve(index).is_some()
     }
 
     /// Puts another element in the place of element `index`; false if there is no such. [`List::grow`] comes first,
@@ -236,7 +265,7 @@ impl List {
         let Some(index) = self.resolve(index) else { return false };
         match &mut self.0 {
             Form::Small(chunk) => chunk.replace(chunk.place(index), &Encoded::of(bytes)),
-            Form::Big(quick) => quick.set(index, bytes, fill),
+            Form::Big(quick) => quick.set(index, bytes, fill.chunk),
         }
         true
     }
@@ -250,7 +279,7 @@ impl List {
             Form::Small(chunk) => {
                 chunk.insert(chunk.place(index), &Encoded::of(bytes));
             }
-            Form::Big(quick) => quick.insert(index, bytes, fill),
+            Form::Big(quick) => quick.insert(index, bytes, fill.chunk),
         }
         true
     }
@@ -297,7 +326,7 @@ impl List {
     /// Shows elements one after the other, from element `start` on towards the tail or (not `forward`) towards the
     /// head, until `show` answers false or there are no more; how many it showed and was told to go on from.
     #[inline]
-    pub fn walk<'a>(&'a self, start: usize, forward: bool, mut show: impl FnMut(Item<'a>) -> bool) -> usize {
+    pub fn walk(&self, start: usize, forward: bool, mut show: impl FnMut(Item<'_>) -> bool) -> usize {
         if start >= self.len() {
             return 0;
         }
@@ -311,13 +340,33 @@ impl List {
         }
     }
 
-    /// The elements in runs, each as a listpack of Redis: what RDB files hold. One run if the list is small.
-    pub fn packs(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+    /// The elements in runs, as RDB files hold them. One run if the list is small.
+    pub fn packs(&self) -> impl Iterator<Item = Pack<'_>> {
         let (small, big) = match &self.0 {
-            Form::Small(chunk) => (Some(chunk), None),
-            Form::Big(quick) => (None, Some(quick.chunks())),
+            Form::Small(chunk) => (Some(Pack::Plain(chunk.to_redis())), None),
+            Form::Big(quick) => (None, Some(quick.packs())),
         };
-        small.into_iter().chain(big.into_iter().flatten()).map(Chunk::to_redis)
+        small.into_iter().chain(big.into_iter().flatten())
+    }
+
+    /// How many runs [`List::packs`] shows.
+    pub fn run_count(&self) -> usize {
+        match &self.0 {
+            Form::Small(_) => 1,
+            Form::Big(quick) => quick.run_count(),
+        }
+    }
+
+    /// What DEBUG OBJECT adds for a list in the large form; empty for a small one.
+    pub fn describe(&self, fill: Fill) -> String {
+        let Form::Big(quick) = &self.0 else { return String::new() };
+        let (runs, size) = (quick.run_count(), fill.chunk.setting());
+        let average = quick.len() as f64 / runs.max(1) as f64;
+        let (compressed, bytes) = (u8::from(quick.depth() > 0), self.packs().map(|pack| pack.len()).sum::<usize>());
+        format!(
+            " ql_nodes:{runs} ql_avg_node:{average:.2} ql_listpack_max:{size} ql_compressed:{compressed} \
+             ql_uncompressed_size:{bytes}"
+        )
     }
 
     /// Bytes behind it on the heap.
@@ -364,12 +413,12 @@ fn ends_item(chunk: &Chunk, at_front: bool) -> Item<'_> {
 
 /// Shows the entries of a chunk from entry `index` on; false if `show` told it to stop.
 #[inline]
-fn walk_chunk<'a>(
-    chunk: &'a Chunk,
+fn walk_chunk(
+    chunk: &Chunk,
     index: usize,
     forward: bool,
     shown: &mut usize,
-    show: &mut impl FnMut(Item<'a>) -> bool,
+    show: &mut impl FnMut(Item<'_>) -> bool,
 ) -> bool {
     let mut place = chunk.place(index);
     if forward {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::types::listpack::Listpack;
+use crate::types::lzf;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::VecDeque;
@@ -30,16 +31,83 @@ fn of(count: usize, fill: Fill) -> List {
 
 #[test]
 fn settings_mean_what_they_mean_in_redis() {
-    assert_eq!(Fill::of(-1), Fill::Bytes(4096));
-    assert_eq!(Fill::of(-2), Fill::Bytes(8192));
-    assert_eq!((Fill::of(-5), Fill::of(-6), Fill::of(i64::MIN + 1)), (Fill::Bytes(65_536), Fill::of(-5), Fill::of(-5)));
-    assert_eq!((Fill::of(0), Fill::of(1), Fill::of(128)), (Fill::Count(1), Fill::Count(1), Fill::Count(128)));
-    assert_eq!(Fill::of(100_000), Fill::Count(32_767));
+    let of = |setting| Fill::of(setting, 0).chunk;
+    assert_eq!(of(-1), ChunkMax::Bytes(4096));
+    assert_eq!(of(-2), ChunkMax::Bytes(8192));
+    assert_eq!((of(-5), of(-6), of(i64::MIN + 1)), (ChunkMax::Bytes(65_536), of(-5), of(-5)));
+    assert_eq!((of(0), of(1), of(128)), (ChunkMax::Count(1), ChunkMax::Count(1), ChunkMax::Count(128)));
+    assert_eq!(of(100_000), ChunkMax::Count(32_767));
+    assert_eq!([-5, -2, -1, 1, 128].map(|setting| of(setting).setting()), [-5, -2, -1, 1, 128]);
+    assert_eq!(Fill::of(-2, 1_000_000).depth, u16::MAX);
+}
+
+/// Which runs are compressed.
+fn compressed(list: &List) -> Vec<bool> {
+    list.packs().map(|pack| matches!(pack, Pack::Compressed { .. })).collect()
+}
+
+/// That the runs which may be compressed are, unless they would not get shorter, and no other.
+fn check_depth(list: &List, depth: usize) {
+    let runs = compressed(list);
+    for (at, pack) in list.packs().enumerate() {
+        let is_inner = depth > 0 && !list.is_small() && at >= depth && at + depth < runs.len();
+        match pack {
+            Pack::Compressed { .. } => assert!(is_inner, "run {at} of {runs:?}"),
+            Pack::Plain(bytes) if is_inner && bytes.len() >= 48 && bytes.len() <= 256 << 10 => {
+                assert!(lzf::compress(&bytes, bytes.len() - 8).is_none(), "run {at} of {runs:?}");
+            }
+            Pack::Plain(_) => {}
+        }
+    }
+}
+
+#[test]
+fn runs_between_the_ends_are_compressed() {
+    let plain = of(20_000, Fill::of(-2, 0));
+    assert!(compressed(&plain).iter().all(|compressed| !compressed));
+    for depth in [1, 2, 5] {
+        let fill = Fill::of(-2, depth);
+        let mut list = of(20_000, fill);
+        check_depth(&list, depth as usize);
+        let inner = compressed(&list).iter().filter(|compressed| **compressed).count();
+        assert_eq!(inner, compressed(&list).len() - 2 * depth as usize);
+        assert!(list == plain && list.len() == plain.len());
+        assert!(list.heap_bytes() * 10 < plain.heap_bytes() * 8, "{} of {}", list.heap_bytes(), plain.heap_bytes());
+        assert_eq!(list.get(10_000, |item| item.to_vec()), Some(b"element:10000".to_vec()));
+        assert!(list.describe(fill).contains("ql_compressed:1"));
+        // what looks leaves it compressed, what changes compresses it again
+        let before = list.heap_bytes();
+        assert_eq!(list.find(b"element:19000"), Some(19_000));
+        assert_eq!(list.remove_equal(b"not there", usize::MAX, End::Head), 0);
+        assert_eq!(list.heap_bytes(), before);
+        assert!(list.set(10_000, b"element:10000", fill));
+        assert_eq!(list.heap_bytes(), before);
+        while !list.is_empty() {
+            list.pop(End::Head, |_| ());
+            list.shrink(fill);
+            if list.len().is_multiple_of(500) {
+                check_depth(&list, depth as usize);
+            }
+        }
+    }
+}
+
+#[test]
+fn runs_that_would_not_shrink_stay_as_they_are() {
+    let mut list = List::new();
+    let mut state = 1u64;
+    for _ in 0..3000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let bytes = state.to_be_bytes().map(|byte| byte ^ (state >> 29) as u8);
+        push(&mut list, End::Tail, &bytes, Fill::of(-1, 1));
+    }
+    check_depth(&list, 1);
+    assert!(compressed(&list).iter().all(|compressed| !compressed));
 }
 
 #[test]
 fn encodings_change_where_redis_changes_them() {
-    let fill = Fill::of(128);
+    let fill = Fill::of(128, 0);
     let mut list = of(128, fill);
     assert!(list.is_small());
     push(&mut list, End::Tail, b"one more", fill);
@@ -50,7 +118,7 @@ fn encodings_change_where_redis_changes_them() {
         assert_eq!(list.is_small(), left <= 64, "{left}");
     }
     // seven bytes of an empty listpack count, those of the entry itself do not
-    let fill = Fill::of(-2);
+    let fill = Fill::of(-2, 0);
     let mut list = List::new();
     push(&mut list, End::Tail, &[b'x'; 8192 - 7], fill);
     assert!(list.is_small());
@@ -98,6 +166,15 @@ fn memory_is_that_of_the_entries() {
     assert!(list.heap_bytes() < 300);
 }
 
+/// How many elements each run has.
+fn run_lens(list: &List) -> Vec<usize> {
+    let unpack = |pack| match pack {
+        Pack::Plain(bytes) => bytes,
+        Pack::Compressed { lzf, len } => lzf::decompress(lzf, len).expect("we compressed it"),
+    };
+    list.packs().map(|pack| Listpack::from_redis(&unpack(pack)).expect("well-formed").len()).collect()
+}
+
 #[test]
 fn large_elements_have_chunks_of_their_own() {
     let fill = Fill::default();
@@ -106,13 +183,11 @@ fn large_elements_have_chunks_of_their_own() {
     list.grow(large.len(), 1, fill);
     assert!(list.insert(b"element:4", true, &large, fill));
     assert!(list.set(0, &large, fill));
-    assert_eq!(
-        list.packs().map(|pack| Listpack::from_redis(&pack).expect("well-formed").len()).collect::<Vec<_>>(),
-        [1, 4, 1, 5]
-    );
-    assert_eq!((list.get(0).unwrap().len(), list.get(5).unwrap().len()), (100_000, 100_000));
+    assert_eq!(run_lens(&list), [1, 4, 1, 5]);
+    let len_at = |index| list.get(index, |item| item.len());
+    assert_eq!((len_at(0), len_at(5)), (Some(100_000), Some(100_000)));
     assert!(list.set(5, b"small", fill));
-    assert_eq!(list.get(5), Some(Item::Str(b"small")));
+    assert_eq!(list.get(5, |item| item.to_vec()), Some(b"small".to_vec()));
 }
 
 #[test]
@@ -256,18 +331,25 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn does_what_a_queue_does(fill in prop::sample::select(vec![-2i64, -1, 0, 1, 3, 8]), steps in vec(step(), 1..80)) {
-        let fill = Fill::of(fill);
+    fn does_what_a_queue_does(
+        size in prop::sample::select(vec![-2i64, -1, 0, 1, 3, 8]),
+        depth in 0u32..4,
+        steps in vec(step(), 1..80),
+    ) {
+        let fill = Fill::of(size, depth);
         let (mut list, mut model) = (List::new(), Model::new());
         for step in steps {
             apply(&mut list, &mut model, fill, step);
             prop_assert_eq!(list.len(), model.len());
             prop_assert_eq!(strings(&list), Vec::from(model.clone()));
-            prop_assert_eq!(list.get(-1).map(|item| item.to_vec()), model.back().cloned());
+            prop_assert_eq!(list.get(-1, |item| item.to_vec()), model.back().cloned());
             let middle = model.len() / 2;
-            prop_assert_eq!(list.get(middle as i64).map(|item| item.to_vec()), model.get(middle).cloned());
-            let packed: usize = list.packs().map(|pack| Listpack::from_redis(&pack).expect("well-formed").len()).sum();
-            prop_assert_eq!(packed, model.len());
+            prop_assert_eq!(list.get(middle as i64, |item| item.to_vec()), model.get(middle).cloned());
+            prop_assert_eq!(run_lens(&list).iter().sum::<usize>(), model.len());
+            check_depth(&list, depth as usize);
+            if let Form::Big(quick) = &list.0 {
+                quick.check_sums();
+            }
             let copy = list.clone();
             prop_assert!(copy == list);
         }

@@ -87,6 +87,11 @@ pub(crate) fn redis_of(entries: &[u8], count: usize) -> Vec<u8> {
     bytes
 }
 
+/// The entries of what [`redis_of`] made.
+pub(crate) fn entries_of(pack: &[u8]) -> &[u8] {
+    &pack[HEADER_BYTES..pack.len() - 1]
+}
+
 impl Listpack {
     /// An empty one.
     pub fn new() -> Self {

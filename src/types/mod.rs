@@ -7,6 +7,7 @@ pub mod hll;
 pub mod intset;
 pub mod list;
 pub mod listpack;
+pub mod lzf;
 pub mod rdb;
 pub mod set;
 pub mod stream;

@@ -20,13 +20,18 @@ pub(super) fn object(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
     let key = Key::new(&args[2]);
     let fast = args.get(3).is_some_and(|option| option.eq_ignore_ascii_case(b"fast"));
     let idle_s = ctx.shard.idle_s(ctx.db, key).unwrap_or(0);
+    let fill = ctx.shard.settings.list_fill;
     let lru = (ctx.shard.now_ms / 1000).saturating_sub(idle_s) & LRU_CLOCK_MASK;
     let Some(entry) = ctx.shard.peek(ctx.db, key) else { return reply.error(errors::NO_SUCH_KEY) };
     let place: *const u8 = entry.key.as_ptr();
     let encoding = encoding_name(entry.value);
     let length = if fast { String::new() } else { format!(" serializedlength:{}", rdb_bytes(entry.value)) };
+    let runs = match entry.value {
+        View::Boxed(Value::List(list)) => list.describe(fill),
+        _ => String::new(),
+    };
     reply.simple(&format!(
-        "Value at:{place:p} refcount:1 encoding:{encoding}{length} lru:{lru} lru_seconds_idle:{idle_s}"
+        "Value at:{place:p} refcount:1 encoding:{encoding}{length} lru:{lru} lru_seconds_idle:{idle_s}{runs}"
     ));
 }
 

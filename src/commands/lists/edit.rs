@@ -18,7 +18,7 @@ pub(crate) fn lset(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
     let done = ctx.shard.update(ctx.db, key, |current| {
         let list = current_list(current.ok_or(errors::NO_SUCH_KEY)?)?;
         let index = parse_i64(&args[2]).ok_or(errors::NOT_INTEGER)?;
-        if list.get(index).is_none() {
+        if !list.has(index) {
             return Err("ERR index out of range");
         }
         list.grow(args[3].len(), 1, fill);

@@ -53,9 +53,7 @@ fn move_one(ctx: &mut Context<'_>, args: &Args<'_>, from: End, to: End, reply: &
         }
         Some(Ok(list)) => {
             let index = if from == End::Head { 0 } else { -1 };
-            if let Some(item) = list.get(index) {
-                item.with_bytes(|bytes| element.extend_from_slice(bytes));
-            }
+            list.get(index, |item| item.with_bytes(|bytes| element.extend_from_slice(bytes)));
         }
     }
     if args[1] == args[2] {

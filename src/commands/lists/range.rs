@@ -33,9 +33,8 @@ pub(crate) fn lindex(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
         Some(Ok(list)) => list,
     };
     let Some(index) = parse_i64(&args[2]) else { return reply.error(errors::NOT_INTEGER) };
-    match list.get(index) {
-        Some(item) => bulk(reply, item),
-        None => reply.null(),
+    if list.get(index, |item| bulk(reply, item)).is_none() {
+        reply.null();
     }
 }
 

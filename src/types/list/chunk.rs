@@ -200,6 +200,15 @@ impl Chunk {
         }
     }
 
+    /// Of a listpack of Redis that [`Chunk::to_redis`] made, of so many entries.
+    pub(super) fn from_redis(pack: &[u8], count: usize) -> Chunk {
+        let entries = listpack::entries_of(pack);
+        let mut chunk = Chunk::with_room(HEAD + entries.len(), false);
+        chunk.0[HEAD..].copy_from_slice(entries);
+        chunk.set(HEAD, HEAD + entries.len(), count);
+        chunk
+    }
+
     /// The entries as a listpack of Redis.
     pub(super) fn to_redis(&self) -> Vec<u8> {
         let entries = &self.0[self.start()..self.end()];

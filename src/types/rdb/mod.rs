@@ -9,7 +9,6 @@
 //! Format: Redis's `rdb.h` and the "RDB file format" of its documentation.
 
 pub mod crc64;
-pub mod lzf;
 mod old;
 pub mod read;
 mod skim;

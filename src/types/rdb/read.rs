@@ -2,13 +2,14 @@
 //! because a number says so.
 
 use super::length::{BITS_32, BITS_64, INT_8, INT_16, INT_32, LZF};
-use super::{VERSION_REDIS, VERSION_VALKEY, crc64::crc64, kind, lzf, old, vectors};
+use super::{VERSION_REDIS, VERSION_VALKEY, crc64::crc64, kind, old, vectors};
 use crate::base::text::{self, parse_i64};
 use crate::base::thin::Thin;
 use crate::types::hash::{Hash, PackLimits};
 use crate::types::intset::Intset;
 use crate::types::list::{End, Fill, List};
 use crate::types::listpack::{Item, Listpack};
+use crate::types::lzf;
 use crate::types::set::{Set, SetLimits};
 use crate::types::stream::{Group, Id, Pending, Stream};
 use crate::types::table::Expire;

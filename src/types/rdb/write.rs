@@ -2,11 +2,12 @@
 
 use super::length::{BITS_14, BITS_32, BITS_64, INT_8, INT_16, INT_32, LZF};
 use super::{Attributes, Flavor, VERSION_MIN, VERSION_REDIS, VERSION_STREAM_3, VERSION_VALKEY, opcode};
-use super::{crc64::crc64, kind, lzf};
+use super::{crc64::crc64, kind};
 use crate::base::text::parse_i64;
 use crate::types::hash::{Hash, Pair};
-use crate::types::list::List;
+use crate::types::list::{List, Pack};
 use crate::types::listpack::Item;
+use crate::types::lzf;
 use crate::types::set::Set;
 use crate::types::stream::{Consumer, Group, Id, Stream};
 use crate::types::value::{Value, View};
@@ -176,13 +177,18 @@ impl Writer {
             && bytes.len() > COMPRESS_MIN
             && let Some(packed) = lzf::compress(bytes, bytes.len() - COMPRESS_GAIN)
         {
-            self.bytes.push(LZF);
-            self.length(packed.len() as u64);
-            self.length(bytes.len() as u64);
-            return self.bytes.extend_from_slice(&packed);
+            return self.compressed(&packed, bytes.len());
         }
         self.length(bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// A string of `len` bytes in its compressed form.
+    fn compressed(&mut self, packed: &[u8], len: usize) {
+        self.bytes.push(LZF);
+        self.length(packed.len() as u64);
+        self.length(len as u64);
+        self.bytes.extend_from_slice(packed);
     }
 
     /// A string that is a number's digits.
@@ -232,10 +238,13 @@ impl Writer {
     }
 
     fn list(&mut self, list: &List) {
-        self.length(list.packs().count() as u64);
+        self.length(list.run_count() as u64);
         for pack in list.packs() {
             self.length(NODE_PACKED);
-            self.string(&pack);
+            match pack {
+                Pack::Plain(bytes) => self.string(&bytes),
+                Pack::Compressed { lzf, len } => self.compressed(lzf, len),
+            }
         }
     }
 

@@ -7,7 +7,6 @@ use crate::base::config::EvictionPolicy;
 use crate::base::limits::DATABASES_MAX;
 
 const ALWAYS_LAZY: &str = "a big value is always freed in steps, whoever removed it";
-const PLAIN: &str = "lists are never compressed";
 const MIMALLOC: &str = "memory comes from mimalloc, which has no background threads";
 
 pub(super) const ROWS: &[Setting] = &[
@@ -53,7 +52,7 @@ pub(super) const ROWS: &[Setting] = &[
     int("list-max-listpack-size", i32::MIN as i64, i32::MAX as i64, "-2")
         .also_named(&["list-max-ziplist-size"])
         .fill(|c, v| c.list_max_listpack_size = v.int()),
-    count("list-compress-depth", "0").fill(|c, v| c.list_compress_depth = v.int()).no_effect(PLAIN),
+    count("list-compress-depth", "0").fill(|c, v| c.list_compress_depth = v.int()),
     long("set-max-intset-entries", "512").fill(|c, v| c.set_max_intset_entries = v.int()),
     long("set-max-listpack-entries", "128").fill(|c, v| c.set_max_listpack_entries = v.int()),
     long("set-max-listpack-value", "64").fill(|c, v| c.set_max_listpack_value = v.int()),

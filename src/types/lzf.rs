@@ -1,5 +1,5 @@
-//! LZF, the compression of long strings in RDB (Lehmann's liblzf, in its stream format). Never allocates more than its
-//! result and a small table.
+//! LZF, the compression of long strings in RDB and of lists (Lehmann's liblzf, in its stream format). Never allocates
+//! more than its result and a small table.
 //!
 //! ```text
 //! 000nnnnn, n+1 bytes                          those bytes
