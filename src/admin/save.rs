@@ -373,7 +373,7 @@ fn answer(worker: &mut Worker, conn: ConnId, seq: u32, write: impl FnOnce(&mut R
     let mut out = OutBuf::default();
     write(&mut Reply { out: &mut out, proto: Proto::Resp2 });
     let seen = Cores::default();
-    worker.router.finished.push(Finished { conn, seq, reply: out, unstalls: true, seen, wrote: None });
+    worker.router.finished.push(Finished { conn, seq, reply: out, command: None, unstalls: true, seen, wrote: None });
 }
 
 /// Once a tick, after the commands: looks after saves that are over, and after signals.

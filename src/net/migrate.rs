@@ -222,7 +222,15 @@ impl Worker {
         let mut reply = OutBuf::default();
         if self.router.exec(exec, &mut reply) == Outcome::Done {
             let (conn, seen) = (stand_in(number), Cores::ALL);
-            self.router.finished.push(Finished { conn, seq: 0, reply, unstalls: false, seen, wrote: None });
+            self.router.finished.push(Finished {
+                conn,
+                seq: 0,
+                reply,
+                command: None,
+                unstalls: false,
+                seen,
+                wrote: None,
+            });
         }
     }
 
@@ -356,7 +364,15 @@ impl Worker {
         reply.bytes.extend_from_slice(text.as_bytes());
         reply.bytes.extend_from_slice(b"\r\n");
         let (conn, seq, wrote) = (migration.conn, migration.seq, migration.wrote.clone());
-        self.router.finished.push(Finished { conn, seq, reply, unstalls: true, seen: Cores::ALL, wrote });
+        self.router.finished.push(Finished {
+            conn,
+            seq,
+            reply,
+            command: None,
+            unstalls: true,
+            seen: Cores::ALL,
+            wrote,
+        });
     }
 }
 

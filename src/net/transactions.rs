@@ -9,6 +9,7 @@ use crate::commands::flags::flag;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::dispatch::OUT_OF_MEMORY;
+use crate::net::noted::count_error;
 use crate::net::session::Multi;
 use crate::net::worker::{Worker, note_run};
 use crate::resp::reply::Reply;
@@ -251,7 +252,7 @@ impl Worker {
         }
     }
 
-    /// Counts commands that ran in transactions.
+    /// Counts commands that ran in transactions, and their errors.
     pub(super) fn count_ran(&mut self) {
         let mut ran = std::mem::take(&mut self.router.ran);
         for (id, ticks, failed) in ran.drain(..) {
@@ -259,6 +260,9 @@ impl Worker {
             note_run(&mut self.histograms, counters, self.config.latency_tracking, id, ticks, failed);
         }
         self.router.ran = ran;
+        for code in self.router.failures.drain(..) {
+            count_error(&mut self.error_counts, &code);
+        }
     }
 }
 

@@ -184,6 +184,6 @@ impl Worker {
             (None, None) => Reply::new(&mut reply, wait.proto).integer(0),
         }
         let (conn, seq, seen) = (wait.conn, wait.seq, Cores::default());
-        self.router.finished.push(Finished { conn, seq, reply, unstalls: true, seen, wrote: None });
+        self.router.finished.push(Finished { conn, seq, reply, command: None, unstalls: true, seen, wrote: None });
     }
 }

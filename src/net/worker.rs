@@ -477,6 +477,10 @@ impl Worker {
             let OutBuf { bytes, bigs } = finished.reply;
             if let [b'-', text @ ..] = &bytes[..] {
                 count_error(&mut self.error_counts, text);
+                if let Some(id) = finished.command {
+                    self.counters().by_command[id.index()].failed.add(1);
+                    self.counters().errors.add(1);
+                }
             }
             self.note_wrote(finished.conn, finished.wrote);
             let to = (finished.conn, finished.seq, finished.seen);

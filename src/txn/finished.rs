@@ -1,6 +1,7 @@
 //! A reply that came from other cores, and which of them it saw. Never touches a connection.
 
 use crate::base::bytes::OutBuf;
+use crate::commands::table::CommandId;
 use crate::persist::aof::frontier::Participants;
 use crate::txn::message::ConnId;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Finished {
     pub seq: u32,
     /// The encoded reply.
     pub reply: OutBuf,
+    /// The command, if an error in the reply is still to be counted for it.
+    pub command: Option<CommandId>,
     /// Whether the connection waited for this one ([`Outcome::Stalls`]).
     pub unstalls: bool,
     /// Shards whose data it may have seen.
@@ -55,6 +58,6 @@ pub struct Finished {
 impl Finished {
     /// A reply that tells nothing about any data.
     pub fn of_nothing(conn: ConnId, seq: u32, reply: OutBuf) -> Finished {
-        Finished { conn, seq, reply, unstalls: false, seen: Cores::default(), wrote: None }
+        Finished { conn, seq, reply, command: None, unstalls: false, seen: Cores::default(), wrote: None }
     }
 }

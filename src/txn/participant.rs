@@ -127,7 +127,7 @@ impl Router {
             }
             let reply = std::mem::take(&mut batch.replies);
             let seen = Cores::one(self.core);
-            self.finished.push(Finished { conn, seq, reply, unstalls: false, seen, wrote: None });
+            self.finished.push(Finished { conn, seq, reply, command: None, unstalls: false, seen, wrote: None });
         }
         self.outboxes.recycle(batch);
     }

@@ -163,6 +163,8 @@ pub struct Router {
     pub turns: Vec<(ConnId, u32)>,
     /// Commands that ran outside a batch and are to be counted: ticks, and whether the reply was an error.
     pub ran: Vec<(CommandId, u64, bool)>,
+    /// Codes of the errors inside the replies of EXEC.
+    pub failures: Vec<Box<[u8]>>,
     /// See [`TxnStats`].
     pub txn_stats: TxnStats,
     pub(super) clock: Arc<TxnClock>,
@@ -213,6 +215,7 @@ impl Router {
             pending_free: Vec::new(),
             turns: Vec::new(),
             ran: Vec::new(),
+            failures: Vec::new(),
             txn_stats: TxnStats::default(),
             clock,
             locks: LockTable::default(),
@@ -550,11 +553,9 @@ impl Router {
     /// Replies to commands we sent. `deliver` gets those of single commands: connection, slot, bytes, and the large
     /// strings among them with their offsets.
     pub fn on_replies(&mut self, mut batch: Box<CommandBatch>, deliver: Deliver<'_>) {
-        for slow in &batch.slow {
-            let command = &batch.commands[slow.command as usize];
+        for slow in std::mem::take(&mut batch.slow) {
+            let (command, args) = batch.args(slow.command as usize);
             if let Ticket::Slot { conn, .. } = command.ticket {
-                let spans = &batch.spans[command.first as usize..(command.first + command.count) as usize];
-                let args = Args::new(&batch.data, spans);
                 self.slow.push((conn, slow.micros, args.from(0).map(<[u8]>::to_vec).collect()));
             }
         }

@@ -181,7 +181,7 @@ impl Router {
                     let mut reply = t.slots.swap_remove(refused);
                     t.spend();
                     self.count(&mut t, &reply);
-                    t.replies.append(&mut reply);
+                    self.append_reply(&mut t, &mut reply);
                 } else {
                     t.planned.clear();
                     t.spend();
@@ -208,7 +208,7 @@ impl Router {
             }
             Step::Home => {
                 let mut reply = t.slots.pop().unwrap_or_default();
-                t.replies.append(&mut reply);
+                self.append_reply(&mut t, &mut reply);
             }
             Step::Relay(mut rounds) => {
                 let replies = t.slots.drain(..).map(|mut slot| {
@@ -234,11 +234,12 @@ impl Router {
 
     fn gather_stage(&mut self, t: &mut Transaction) {
         for planned in std::mem::take(&mut t.planned) {
-            let slots = &mut t.slots[planned.first..planned.first + planned.count];
             let Some((gather, part_of_key)) = planned.gather else {
-                t.replies.append(&mut slots[0]);
+                let mut reply = std::mem::take(&mut t.slots[planned.first]);
+                self.append_reply(t, &mut reply);
                 continue;
             };
+            let slots = &mut t.slots[planned.first..planned.first + planned.count];
             slots.iter_mut().for_each(gather::flatten);
             let first = (self.shard.random_u64() % slots.len() as u64) as usize;
             let start = t.replies.bytes.len();
@@ -247,7 +248,33 @@ impl Router {
                 let took = t.took[planned.first..planned.first + planned.count].iter().sum::<u64>();
                 let failed = t.replies.bytes.get(start) == Some(&b'-');
                 self.ran.push((planned.id, std::mem::take(&mut t.spent) + took, failed));
+                self.note_failure(&t.replies.bytes[start..]);
             }
+        }
+    }
+
+    /// The reply of one command of a transaction follows those before it.
+    pub(super) fn append_reply(&mut self, t: &mut Transaction, reply: &mut OutBuf) {
+        if t.exec {
+            self.note_failure(&reply.bytes);
+        }
+        t.replies.append(reply);
+    }
+
+    /// As [`Router::note_failure`], for each command of a transaction that ran at once.
+    pub(super) fn note_failures(&mut self, batch: &CommandBatch) {
+        let mut start = 0;
+        for end in &batch.reply_ends {
+            self.note_failure(&batch.replies.bytes[start..*end as usize]);
+            start = *end as usize;
+        }
+    }
+
+    /// Notes which error a command inside EXEC ended in, if it did.
+    fn note_failure(&mut self, reply: &[u8]) {
+        if let [b'-', text @ ..] = reply {
+            let end = text.iter().position(|b| matches!(b, b' ' | b'\r')).unwrap_or(text.len());
+            self.failures.push(text[..end].into());
         }
     }
 
@@ -385,7 +412,7 @@ impl Router {
         let commands = (rounds.relay)(&view, &mut Reply { out: &mut out, proto: t.manner.proto });
         if commands.is_empty() {
             self.count(t, &out);
-            t.replies.append(&mut out);
+            self.append_reply(t, &mut out);
             return;
         }
         t.slots.clear();

@@ -201,6 +201,7 @@ impl Router {
                 ran.push((c.id, ticks, failed));
             },
         );
+        self.note_failures(&exec.commands);
         self.settle_ready();
         self.note_slow(exec.conn, &mut exec.commands);
         out.append(&mut exec.commands.replies);
@@ -417,6 +418,7 @@ impl Router {
             t.released = true;
             let mut commands = std::mem::take(&mut t.commands);
             self.note_slow(t.conn, &mut commands);
+            self.note_failures(&commands);
             t.replies = std::mem::take(&mut commands.replies);
             t.next = commands.commands.len();
             t.commands = commands;
@@ -441,7 +443,7 @@ impl Router {
     pub fn turn_done(&mut self, index: u32, mut reply: OutBuf, manner: Manner) {
         let Some(mut t) = self.take_transaction(index) else { return };
         t.manner = manner;
-        t.replies.append(&mut reply);
+        self.append_reply(&mut t, &mut reply);
         self.advance(index, t);
         self.settle();
     }
@@ -476,11 +478,12 @@ impl Router {
             std::mem::take(&mut t.replies)
         };
         self.pending_free.push(index);
+        let command = t.commands.commands.first().filter(|_| !t.exec).map(|c| c.id);
         self.outboxes.recycle(std::mem::take(&mut t.commands));
         let mut seen = Cores::default();
         t.claims.iter().for_each(|(core, _)| seen |= Cores::one(*core));
         let (conn, seq, wrote) = (t.conn, t.seq, t.participants);
-        self.finished.push(Finished { conn, seq, reply, unstalls: true, seen, wrote });
+        self.finished.push(Finished { conn, seq, reply, command, unstalls: true, seen, wrote });
     }
 }
 

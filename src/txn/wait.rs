@@ -367,7 +367,15 @@ impl Router {
             if self.terms.slow_ticks == 0 {
                 self.slow.push((conn, 0, waiting.args));
             }
-            self.finished.push(Finished { conn, seq, reply, unstalls: true, seen: Cores::ALL, wrote: None });
+            self.finished.push(Finished {
+                conn,
+                seq,
+                reply,
+                command: Some(waiting.call.id),
+                unstalls: true,
+                seen: Cores::ALL,
+                wrote: None,
+            });
         }
     }
 
@@ -440,7 +448,15 @@ impl Router {
         let mut out = OutBuf::default();
         if self.call(call, &mut Args::new(&data, &spans), &mut out) == Outcome::Done {
             let (conn, seq, seen) = (call.conn, call.seq, Cores::ALL);
-            self.finished.push(Finished { conn, seq, reply: out, unstalls: true, seen, wrote: None });
+            self.finished.push(Finished {
+                conn,
+                seq,
+                reply: out,
+                command: Some(call.id),
+                unstalls: true,
+                seen,
+                wrote: None,
+            });
         }
     }
 

@@ -344,6 +344,14 @@ fn what_other_shards_and_waits_end_with_is_counted_and_logged() {
         assert!(reader.recv().is_error());
         let errors = client.run("INFO errorstats").text();
         assert!(errors.contains("errorstat_NOGROUP:count=1\r\n"), "{errors}");
+        assert!(client.run(&format!("SUNION {}", KEYS.join(" "))).is_error());
+        let commands = client.run("INFO commandstats").text();
+        for (name, failed) in [("incr", KEYS.len()), ("xreadgroup", 1), ("sunion", 1)] {
+            let line = commands.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).expect("counted");
+            assert!(line.ends_with(&format!(",failed_calls={failed}")), "{line}");
+        }
+        let stats = client.run("INFO stats").text();
+        assert!(stats.contains(&format!("\r\ntotal_error_replies:{}\r\n", KEYS.len() + 2)), "{stats}");
         let logged = |client: &mut Client, words: &[&str]| {
             let entries = client.run("SLOWLOG GET -1");
             entries.items().iter().filter(|entry| entry.items()[3] == Value::bulks(words)).count()

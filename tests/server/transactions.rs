@@ -433,3 +433,32 @@ fn commands_in_transactions_are_counted_with_their_time() {
         }
     });
 }
+
+#[test]
+fn errors_inside_exec_are_counted_by_their_code() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).args("--enable-debug-command yes").start();
+        let mut client = server.client();
+        client.ok("SET text x");
+        client.ok("SET {text}2 x");
+        client.ok("CONFIG RESETSTAT");
+        // on one shard; with parts and phases on several; on the connection's core
+        let one = ["LPUSH text a", "INCR text", "GET text"];
+        let several = [
+            "SINTERSTORE to text a b c",
+            "RENAME nokey to",
+            "SUNION text a b c d",
+            "XREADGROUP GROUP g me STREAMS a b > >",
+            "LPUSH text a",
+            "CONFIG SET nosuch 1",
+            "MGET text a b",
+        ];
+        exec(&mut client, &one);
+        exec(&mut client, &several);
+        let info = client.run("INFO errorstats").text();
+        for line in ["errorstat_WRONGTYPE:count=4\r\n", "errorstat_ERR:count=3\r\n", "errorstat_NOGROUP:count=1\r\n"] {
+            assert!(info.contains(line), "{line} of {info}");
+        }
+        assert!(client.run("INFO stats").text().contains("\r\ntotal_error_replies:8\r\n"));
+    });
+}
