@@ -274,7 +274,7 @@ impl Loader {
     }
 
     fn assign(&mut self, index: usize, values: &[&[u8]], place: String) -> Result<(), String> {
-        if values.is_empty() {
+        if values.is_empty() && !settings()[index].kind.may_lack_words() {
             return Err("wrong number of arguments".into());
         }
         let setting = settings()[index];

@@ -118,6 +118,20 @@ fn a_file_is_read_line_by_line() {
 }
 
 #[test]
+fn a_list_may_have_its_name_alone() {
+    let folder = Folder::new("bare");
+    let text = "save 5 1\nsave \nclient-output-buffer-limit\nlatency-tracking-info-percentiles\nbind\n";
+    let loaded = start(&[&folder.write("a.conf", text)]).expect("valid");
+    let config = &loaded.store.current;
+    assert!(config.save.is_empty() && config.bind.is_empty(), "{:?} {:?}", config.save, config.bind);
+    assert_eq!(config.output_limits, Config::default().output_limits);
+    for name in ["oom-score-adj-values", "dir", "hz"] {
+        let file = folder.write("b.conf", name);
+        assert!(start(&[&file]).expect_err("refused").to_string().ends_with("wrong number of arguments"), "{name}");
+    }
+}
+
+#[test]
 fn a_faulty_line_is_named_with_file_number_and_reason() {
     let folder = Folder::new("faults");
     for (text, line, directive, why) in [

@@ -111,6 +111,11 @@ impl Kind {
         )
     }
 
+    /// Whether a line of a file may have its name alone, as Redis takes it.
+    pub fn may_lack_words(self) -> bool {
+        matches!(self, Kind::Addresses | Kind::SavePoints | Kind::OutputLimits | Kind::Percentiles)
+    }
+
     /// Checks `words`, a setting's whole new value; `old` is the value so far, which an output limit builds on.
     /// Errors are Redis's texts, without a prefix.
     pub fn parse(self, words: &[&[u8]], old: &Value) -> Result<Value, String> {
