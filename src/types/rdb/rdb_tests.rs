@@ -123,6 +123,16 @@ fn old_layouts_are_read() {
     assert!(read::payload(&sealed(kind::ZSET_TEXT, nan, 6), &limits()).is_err());
 }
 
+/// What a group had read is told from its last entry, as the oldest layout does not say it.
+#[test]
+fn groups_of_the_oldest_streams_know_what_they_read() {
+    let body = [0, 0, 5, 0, 1, 1, b'g', 0, 0, 0, 0];
+    let read = read::payload(&sealed(kind::STREAM_1, &body, 9), &limits()).expect("a stream");
+    let Owned::Boxed(value) = read else { panic!("{read:?}") };
+    let Value::Stream(stream) = *value else { panic!("{value:?}") };
+    assert!(stream.groups().all(|(name, group)| name == b"g" && group.entries_read == Some(0)), "{stream:?}");
+}
+
 #[test]
 fn refusals_name_the_reason() {
     let refusal = |kind, body: &[u8], version| read::payload(&sealed(kind, body, version), &limits()).unwrap_err();

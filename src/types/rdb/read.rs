@@ -397,7 +397,10 @@ impl<'a> Reader<'a> {
         }
         for _ in 0..self.count()? {
             let name = self.string()?;
-            let group = self.group(kind)?;
+            let mut group = self.group(kind)?;
+            if kind == kind::STREAM_1 {
+                group.entries_read = stream.log.position(group.last_id);
+            }
             if !stream.add_group(&name, group) {
                 return Err(Bad::Corrupt("a group twice"));
             }
