@@ -3,16 +3,18 @@
 //! The bits lie in the table's index, so a read stamps them without touching the entry. Two meanings, as
 //! `maxmemory-policy` says; a change of policy leaves bits of the other meaning until keys are used again, as in Redis.
 //!
-//! **LRU**, three rings of time stamps, each coarser than the one before; a background sweep ([`age`])
-//! moves a stamp to the next ring before its own wraps:
+//! **LRU**, five rings of time stamps, each coarser than the one before; a background sweep ([`age`]) moves a stamp to
+//! the next ring before its own wraps. What is told is exact at first and then at most an eighth too long:
 //!
-//! | codes | unit | holds idle times up to | after that |
-//! |---|---|---|---|
-//! | 0..640 | 1 s | 500 s, exact | second ring |
-//! | 640..832 | 512 s | 22 h | third ring |
-//! | 832..1024 | 16384 s | 33 days | stays at 33 days |
+//! | codes | unit | holds idle times up to |
+//! |---|---|---|
+//! | 0..320 | 1 s | 240 s |
+//! | 320..512 | 8 s | 21 minutes |
+//! | 512..688 | 64 s | 2.7 hours |
+//! | 688..864 | 1024 s | 43 hours |
+//! | 864..1024 | 16384 s | 28 days, and stays there |
 //!
-//! The first ring wraps after 640 s, so every stamp must be swept at least every 140 s ([`SWEEP_ROUND_MS`]).
+//! The first ring wraps after 320 s, so every stamp must be swept at least every 80 s ([`SWEEP_ROUND_MS`]).
 //!
 //! **LFU**: 8 bits of logarithmic counter above 2 bits of decay clock (the count of decay periods, modulo 4), as in
 //! Redis's LFU (redis.conf, `lfu-log-factor`, `lfu-decay-time`), which keeps 16 bits of minutes instead; the same sweep
@@ -27,36 +29,52 @@ pub const SWEEP_ROUND_MS: u64 = 40_000;
 pub(super) const ROUND_MS: u64 = 3 * 1000 * EXACT_CODES;
 const _: () = assert!(ROUND_MS.is_multiple_of(4 * 60_000));
 
-const EXACT_CODES: u64 = 640;
-const EXACT_IDLE_MAX: u64 = 500;
-const RING_CODES: u64 = 192;
-const MIDDLE: Ring = Ring { first: EXACT_CODES, unit_s: 512, age_max: 160 };
-const COARSE: Ring = Ring { first: EXACT_CODES + RING_CODES, unit_s: 16384, age_max: 176 };
-const _: () = assert!(COARSE.first + RING_CODES == 1024);
-const _: () = assert!(SWEEP_ROUND_MS / 1000 < EXACT_CODES - EXACT_IDLE_MAX);
+const EXACT_CODES: u64 = 320;
+const EXACT_IDLE_MAX: u64 = 240;
+const RINGS: [Ring; 4] = [
+    Ring { first: EXACT_CODES, codes: 192, unit_s: 8, age_max: 160 },
+    Ring { first: 512, codes: 176, unit_s: 64, age_max: 150 },
+    Ring { first: 688, codes: 176, unit_s: 1024, age_max: 150 },
+    Ring { first: 864, codes: 160, unit_s: 16384, age_max: 150 },
+];
+const _: () = {
+    assert!(SWEEP_ROUND_MS / 1000 < EXACT_CODES - EXACT_IDLE_MAX);
+    let (mut ring, mut first) = (0, EXACT_CODES);
+    while ring < RINGS.len() {
+        let Ring { codes, unit_s, age_max, .. } = RINGS[ring];
+        assert!(RINGS[ring].first == first && SWEEP_ROUND_MS / 1000 < (codes - age_max - 1) * unit_s);
+        first += codes;
+        ring += 1;
+    }
+    assert!(first == 1024);
+};
 
 /// Counter of a new key under LFU (Redis LFU_INIT_VAL).
 const LFU_COUNTER_INIT: u16 = 5;
 
-/// A coarse ring of stamps: code `first + unit number % RING_CODES`.
+/// A coarse ring of stamps: code `first + unit number % codes`.
 struct Ring {
     first: u64,
+    codes: u64,
     unit_s: u64,
     /// Units after which a stamp must leave the ring.
     age_max: u64,
 }
 
 impl Ring {
+    /// The ring of a code; `None` for the first, exact one.
+    fn of(code: u16) -> Option<&'static Ring> {
+        RINGS.iter().rev().find(|ring| u64::from(code) >= ring.first)
+    }
     fn encode(&self, last_s: u64) -> u16 {
-        (self.first + last_s / self.unit_s % RING_CODES) as u16
+        (self.first + last_s / self.unit_s % self.codes) as u16
     }
     fn age_units(&self, code: u16, now_s: u64) -> u64 {
-        (now_s / self.unit_s + RING_CODES - (u64::from(code) - self.first)) % RING_CODES
+        (now_s / self.unit_s + self.codes - (u64::from(code) - self.first) % self.codes) % self.codes
     }
-    /// The middle of the unit in which the stamp was made.
+    /// The begin of the unit in which the stamp was made.
     fn last_s(&self, code: u16, now_s: u64) -> u64 {
-        let unit = (now_s / self.unit_s).saturating_sub(self.age_units(code, now_s));
-        (unit * self.unit_s + self.unit_s / 2).min(now_s)
+        (now_s / self.unit_s).saturating_sub(self.age_units(code, now_s)) * self.unit_s
     }
 }
 
@@ -89,38 +107,35 @@ pub fn age(settings: &ShardSettings, code: u16, now_ms: u64) -> u16 {
         return decayed(settings, code, now_ms) << 2 | period(settings, now_ms);
     }
     let now_s = now_ms / 1000;
-    if u64::from(code) < EXACT_CODES {
-        let idle = exact_idle(code, now_s);
-        if idle > EXACT_IDLE_MAX { MIDDLE.encode(now_s - idle) } else { code }
-    } else if u64::from(code) < COARSE.first {
-        if MIDDLE.age_units(code, now_s) > MIDDLE.age_max { COARSE.encode(MIDDLE.last_s(code, now_s)) } else { code }
-    } else if COARSE.age_units(code, now_s) > COARSE.age_max {
-        COARSE.encode(now_s.saturating_sub(COARSE.age_max * COARSE.unit_s))
-    } else {
-        code
+    match Ring::of(code) {
+        None if exact_idle(code, now_s) <= EXACT_IDLE_MAX => code,
+        Some(ring) if ring.age_units(code, now_s) <= ring.age_max => code,
+        _ => encode_idle(idle_s(code, now_ms), now_ms),
     }
 }
 
 /// `OBJECT IDLETIME`: seconds since the last use. Meaningless under LFU.
 pub fn idle_s(code: u16, now_ms: u64) -> u64 {
     let now_s = now_ms / 1000;
-    match u64::from(code) {
-        c if c < EXACT_CODES => exact_idle(code, now_s),
-        c if c < COARSE.first => now_s - MIDDLE.last_s(code, now_s),
-        _ => now_s - COARSE.last_s(code, now_s),
+    match Ring::of(code) {
+        None => exact_idle(code, now_s),
+        Some(ring) => now_s - ring.last_s(code, now_s),
     }
 }
 
-/// The bits of a key that was last used `idle_s` seconds ago (`RESTORE ... IDLETIME`); saturates at 33 days.
+/// The bits of a key that was last used `idle_s` seconds ago (`RESTORE ... IDLETIME`); saturates at 28 days.
 pub fn encode_idle(idle_s: u64, now_ms: u64) -> u16 {
     let now_s = now_ms / 1000;
     let last_s = now_s.saturating_sub(idle_s);
     if idle_s <= EXACT_IDLE_MAX {
-        (last_s % EXACT_CODES) as u16
-    } else if idle_s <= MIDDLE.age_max * MIDDLE.unit_s {
-        MIDDLE.encode(last_s)
-    } else {
-        COARSE.encode(last_s.max(now_s.saturating_sub(COARSE.age_max * COARSE.unit_s)))
+        return (last_s % EXACT_CODES) as u16;
+    }
+    match RINGS.iter().find(|ring| now_s / ring.unit_s - last_s / ring.unit_s <= ring.age_max) {
+        Some(ring) => ring.encode(last_s),
+        None => {
+            let ring = &RINGS[RINGS.len() - 1];
+            ring.encode((now_s / ring.unit_s).saturating_sub(ring.age_max) * ring.unit_s)
+        }
     }
 }
 
@@ -181,26 +196,32 @@ mod tests {
         out
     }
 
-    #[test]
-    fn idle_time_is_exact_at_first_and_right_in_magnitude_for_weeks() {
-        for (idle, told) in told(60 * 86400 / 30) {
-            match idle {
-                0..=500 => assert_eq!(told, idle),
-                501..=79_000 => assert!(told.abs_diff(idle) <= 512, "{idle} told as {told}"),
-                79_001..=2_800_000 => assert!(told.abs_diff(idle) <= 17_000, "{idle} told as {told}"),
-                _ => assert!(told >= 2_800_000, "{idle} told as {told}"),
+    /// Exact at first, then never less and at most an eighth more, up to where it stays.
+    fn assert_near(idle: u64, told: u64) {
+        const MOST: u64 = 150 * 16384;
+        match idle {
+            0..=240 => assert_eq!(told, idle),
+            _ if idle < MOST - 16384 => {
+                assert!((idle..=idle + idle / 8).contains(&told), "{idle} told as {told}");
             }
+            _ => assert!(told.abs_diff(idle.min(MOST)) <= 2 * 16384, "{idle} told as {told}"),
+        }
+    }
+
+    #[test]
+    fn idle_time_is_exact_at_first_and_near_for_weeks() {
+        for (idle, told) in told(60 * 86400 / 30) {
+            assert_near(idle, told);
         }
     }
 
     #[test]
     fn set_idle_times_read_back() {
-        for idle in [0, 1, 10, 499, 500, 501, 1000, 81_920, 81_921, 500_000, 2_800_000, 100_000_000] {
-            let told = idle_s(encode_idle(idle, T0), T0);
-            let slack = if idle <= 500 { 0 } else { 512 + idle / 20 };
-            let expected = idle.min(COARSE.age_max * COARSE.unit_s);
-            assert!(told.abs_diff(expected) <= slack.min(16_384), "{idle} told as {told}");
+        for idle in (0..3_000_000).step_by(7).chain([100_000_000]) {
+            assert_near(idle, idle_s(encode_idle(idle, T0), T0));
         }
+        let told = idle_s(encode_idle(1000, T0), T0);
+        assert!((1000..1008).contains(&told), "{told}");
     }
 
     #[test]
