@@ -1,4 +1,5 @@
-//! VSIM: the elements nearest to a vector. Bounded in what it keeps and visits, but for TRUTH, which looks at all.
+//! VSIM: the elements nearest to a vector. Bounded in what it keeps and visits, but for TRUTH and for a COUNT that is
+//! as good as all: those look at each element once.
 
 use super::{Refused, finish, input_mismatch, mismatch, read, vector_at};
 use crate::base::limits::{VECTOR_EF_KEPT_MAX, VECTOR_EF_MAX, VECTOR_FILTER_BYTES_MAX, VECTOR_FILTER_STEPS_MAX};
@@ -77,7 +78,8 @@ impl Options {
     /// How to search a set of `len` elements.
     fn way(&self, len: usize) -> Way {
         let count = self.count.min(len);
-        if self.truth {
+        // Following links to so many costs more than looking at all.
+        if self.truth || count > VECTOR_EF_KEPT_MAX {
             return Way::All { count };
         }
         let steps = self.filter_ef.unwrap_or(self.count.saturating_mul(STEPS_PER_ELEMENT));
