@@ -26,6 +26,7 @@ use crate::resp::reply::Reply;
 use crate::runtime::alloc;
 use crate::txn::message::{Answer, Request};
 use crate::txn::router::{Call, Outcome};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// COMMAND ...
@@ -81,6 +82,10 @@ fn config_set(worker: &mut Worker, conn: &mut Conn, pairs: &[&[u8]], out: &mut O
         log::apply(&config);
         worker.shared.publish(config);
         worker.refresh_config();
+        if worker.router.core != 0 {
+            // it may have sockets to take over
+            worker.driver.ring(0);
+        }
     };
     let changes = match store.set(pairs, conn.local) {
         Ok(changes) => changes,
@@ -89,6 +94,11 @@ fn config_set(worker: &mut Worker, conn: &mut Conn, pairs: &[&[u8]], out: &mut O
             return Outcome::Done;
         }
     };
+    if let Err((name, why)) = listen(worker, &store.current, &changes.names) {
+        store.undo(changes);
+        Reply::new(out, conn.session.proto).error(&refusal(name, why));
+        return Outcome::Done;
+    }
     publish(worker, store.current.clone());
     if !changes.names.contains(&"appendonly") {
         Reply::new(out, conn.session.proto).ok();
@@ -97,12 +107,35 @@ fn config_set(worker: &mut Worker, conn: &mut Conn, pairs: &[&[u8]], out: &mut O
     match save::switch_log(worker, conn, out) {
         Ok(outcome) => outcome,
         Err(why) => {
+            let names = changes.names.clone();
             store.undo(changes);
+            // where it listened before there is room
+            let _ = listen(worker, &store.current, &names);
             publish(worker, store.current.clone());
             Reply::new(out, conn.session.proto).error(&refusal(b"appendonly", &why));
             Outcome::Done
         }
     }
+}
+
+/// Listens where `port` and `bind` say now, if they are among what changed.
+fn listen(worker: &mut Worker, config: &Config, changed: &[&str]) -> Result<(), (&'static [u8], &'static str)> {
+    let (port, bind) = (changed.contains(&"port"), changed.contains(&"bind"));
+    if !port && !bind {
+        return Ok(());
+    }
+    if bind && config.shard_port_base != 0 {
+        return Err((b"bind", "the shards' own ports (shard-port-base) stay where they are: change it at a start"));
+    }
+    let mut listening = worker.shared.listening.lock().unwrap_or_else(PoisonError::into_inner);
+    listening.change(&config.bind, config.port, config.tcp_backlog).map_err(|refused| {
+        log::warning(&refused.to_string());
+        match port {
+            true => (b"port".as_slice(), "Unable to listen on this port. Check server logs."),
+            false => (b"bind".as_slice(), "Failed to bind to specified addresses."),
+        }
+    })?;
+    Ok(())
 }
 
 /// ROLE: a master whose stream of changes nobody follows.

@@ -11,6 +11,7 @@ pub mod durability;
 pub mod handshake;
 pub mod keyspace_events;
 pub mod listener;
+pub mod listening;
 pub mod loading;
 mod lookahead;
 pub mod memory;

@@ -33,6 +33,7 @@ impl Worker {
         apply_to_shard(config, &mut self.router.shard.settings);
         self.router.shard.events.wanted = events::classes(&config.notify_keyspace_events);
         self.follow_log_settings();
+        self.follow_listening();
     }
 
     /// Whether CLIENT PAUSE holds back this command, which does what `flags` say.

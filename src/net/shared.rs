@@ -4,6 +4,7 @@
 use crate::base::config::{Config, ShutdownOn};
 use crate::commands::table::{CommandId, CommandTable};
 use crate::net::durability::Kept;
+use crate::net::listening::Listening;
 use crate::net::pubsub::Interest;
 use crate::persist::aof::frontier::{Barrier, Frontier};
 use crate::persist::aof::log::Log;
@@ -140,6 +141,8 @@ pub struct Shared {
     /// Bumped with every published configuration.
     pub config_version: AtomicU64,
     config: Mutex<Arc<Config>>,
+    /// The sockets of `port` and `bind`.
+    pub listening: Mutex<Listening>,
     /// Every command.
     pub table: Arc<CommandTable>,
     /// Per core.
@@ -222,6 +225,8 @@ pub struct SharedParts {
     pub cores: usize,
     /// Settings at the start.
     pub config: Config,
+    /// What listens.
+    pub listening: Listening,
     /// Every command.
     pub table: Arc<CommandTable>,
     /// See [`Shared::doorbells`].
@@ -247,6 +252,7 @@ impl Shared {
         Shared {
             config_version: AtomicU64::new(1),
             config: Mutex::new(Arc::new(parts.config)),
+            listening: Mutex::new(parts.listening),
             table: parts.table,
             cores: (0..parts.cores).map(|_| counters()).collect(),
             interest: (0..parts.cores).map(|_| Interest::default()).collect(),

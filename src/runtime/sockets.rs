@@ -48,6 +48,27 @@ const BIND_PAUSE: Duration = Duration::from_millis(5);
 /// Listens on TCP; may take [`BIND_PATIENCE`]. `host` is an address, a name, `*` (every IPv4 address) or `::*` (every
 /// IPv6 address); port 0 lets the kernel choose. IPv6 sockets take IPv6 only, so both families can share a port.
 pub fn listen_tcp(host: &str, port: u16, backlog: u32) -> Result<OwnedFd, SocketError> {
+    listen_within(host, port, backlog, BIND_PATIENCE)
+}
+
+/// As [`listen_tcp`], but an address that is in use fails at once.
+pub fn listen_tcp_at_once(host: &str, port: u16, backlog: u32) -> Result<OwnedFd, SocketError> {
+    listen_within(host, port, backlog, Duration::ZERO)
+}
+
+/// Turns away who connects from now on. The socket keeps its address, which others may listen on meanwhile, and can
+/// [`listen_again`].
+pub fn stop_listening(socket: &OwnedFd) {
+    // one that does not listen is as wanted
+    let _ = SockRef::from(socket).shutdown(std::net::Shutdown::Read);
+}
+
+/// Takes back [`stop_listening`].
+pub fn listen_again(socket: &OwnedFd, backlog: u32) {
+    let _ = SockRef::from(socket).listen(backlog.min(i32::MAX as u32) as i32);
+}
+
+fn listen_within(host: &str, port: u16, backlog: u32, patience: Duration) -> Result<OwnedFd, SocketError> {
     let address = match host {
         "*" => SocketAddr::from(([0, 0, 0, 0], port)),
         "::*" => SocketAddr::from(([0u16; 8], port)),
@@ -59,7 +80,7 @@ pub fn listen_tcp(host: &str, port: u16, backlog: u32) -> Result<OwnedFd, Socket
         socket.set_only_v6(true).map_err(during("setsockopt"))?;
     }
     socket.set_reuse_address(true).map_err(during("setsockopt SO_REUSEADDR"))?;
-    let give_up = Instant::now() + BIND_PATIENCE;
+    let give_up = Instant::now() + patience;
     while let Err(error) = socket.bind(&address.into()) {
         if error.kind() != io::ErrorKind::AddrInUse || Instant::now() >= give_up {
             return Err(during("bind")(error));

@@ -5,6 +5,7 @@ use crate::base::clock::{self, Clock};
 use crate::base::config::{Config, IoDriver};
 use crate::commands::table::CommandTable;
 use crate::net::listener::OWN_PORT_FIRST;
+use crate::net::listening::Listening;
 use crate::net::shared::{Shared, SharedParts};
 use crate::net::worker::{Handlers, Worker};
 use crate::persist::aof::folder::Folder;
@@ -89,7 +90,7 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
         state.hold_folder(Path::new(&config.dir))?;
     }
     let found = loading::find(&config)?;
-    let plan = listen(&config, cores)?;
+    let (plan, listening) = listen(&config, cores)?;
     let mut table = CommandTable::new();
     for (from, to) in &config.rename_command {
         table.rename(from.as_bytes(), to.as_bytes()).map_err(|e| format!("rename-command {from} {to}: {e}"))?;
@@ -99,6 +100,7 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     let shared = Arc::new(Shared::new(SharedParts {
         cores,
         config: config.clone(),
+        listening,
         table: table.clone(),
         doorbells,
         now_ms: clock::unix_ms_now(),
@@ -209,39 +211,21 @@ fn spin(config: &Config, cores: usize, cpus: usize) -> Duration {
 /// Measured in `benches/`: long enough for one client's next request on loopback, short enough to stay cheap.
 const SPIN_US_DEFAULT: u32 = 20;
 
-fn listen(config: &Config, cores: usize) -> Result<Plan, String> {
-    let mut plan = Plan { listeners: Vec::new(), own: (0..cores).map(|_| None).collect() };
-    let mut next = 0;
-    for host in &config.bind {
-        let optional = host.starts_with('-');
-        let host = host.trim_start_matches('-');
-        if config.port != 0 {
-            match sockets::listen_tcp(host, config.port, config.tcp_backlog) {
-                Ok(socket) => {
-                    plan.listeners.push((next, socket));
-                    next += 1;
-                }
+fn listen(config: &Config, cores: usize) -> Result<(Plan, Listening), String> {
+    let mut listening = Listening::default();
+    let listeners = listening.begin(&config.bind, config.port, config.tcp_backlog).map_err(|e| e.to_string())?;
+    let mut plan = Plan { listeners, own: (0..cores).map(|_| None).collect() };
+    for host in config.bind.iter().filter(|_| config.shard_port_base != 0) {
+        let (optional, host) = (host.starts_with('-'), host.trim_start_matches('-'));
+        for (core, own) in plan.own.iter_mut().enumerate().filter(|(_, own)| own.is_none()) {
+            let port = config.shard_port_base + core as u16;
+            match sockets::listen_tcp(host, port, config.tcp_backlog) {
+                Ok(socket) => *own = Some((OWN_PORT_FIRST + core as u32, socket)),
                 Err(error) if !optional => {
-                    return Err(format!(
-                        "Could not create server TCP listening socket {host}:{}: {}",
-                        config.port,
-                        sockets::errno_text(&error.error)
-                    ));
+                    let why = sockets::errno_text(&error.error);
+                    return Err(format!("Could not create the shard's TCP listening socket {host}:{port}: {why}"));
                 }
                 Err(_) => {}
-            }
-        }
-        if config.shard_port_base != 0 {
-            for (core, own) in plan.own.iter_mut().enumerate().filter(|(_, own)| own.is_none()) {
-                let port = config.shard_port_base + core as u16;
-                match sockets::listen_tcp(host, port, config.tcp_backlog) {
-                    Ok(socket) => *own = Some((OWN_PORT_FIRST + core as u32, socket)),
-                    Err(error) if !optional => {
-                        let why = sockets::errno_text(&error.error);
-                        return Err(format!("Could not create the shard's TCP listening socket {host}:{port}: {why}"));
-                    }
-                    Err(_) => {}
-                }
             }
         }
     }
@@ -249,7 +233,7 @@ fn listen(config: &Config, cores: usize) -> Result<Plan, String> {
         let path = Path::new(&config.unixsocket);
         let socket = sockets::listen_unix(path, config.unixsocketperm, &config.unixsocketgroup, config.tcp_backlog)
             .map_err(|e| format!("Failed opening Unix socket {}: {}", path.display(), sockets::errno_text(&e.error)))?;
-        plan.listeners.push((next, socket));
+        plan.listeners.push((OWN_PORT_FIRST - 1, socket));
     }
     let nowhere = plan.listeners.is_empty() && plan.own.iter().all(Option::is_none);
     if nowhere && config.port != 0 {
@@ -258,7 +242,7 @@ fn listen(config: &Config, cores: usize) -> Result<Plan, String> {
     if nowhere {
         return Err("Configured to not listen anywhere, exiting.".to_string());
     }
-    Ok(plan)
+    Ok((plan, listening))
 }
 
 type Thread = std::thread::JoinHandle<Result<(), String>>;

@@ -2,6 +2,7 @@
 //! of a command. Whatever they do, the others are served and nothing stays behind.
 
 use crate::common::client::{Address, Stream, encode};
+use crate::common::server::free_port;
 use crate::common::{Client, Launch, Random, Server, Setup, Value, each_setup, sys, wait_until};
 use std::io::{Read, Write};
 use std::net::{Shutdown, UdpSocket};
@@ -354,5 +355,52 @@ fn ipv6_serves() {
         assert_eq!(six, Value::Simple(b"PONG".to_vec()));
         let none = Launch::new(setup).bind("127.0.0.1 -192.0.2.77").start();
         assert_eq!(none.client().run("PING"), Value::Simple(b"PONG".to_vec()));
+    });
+}
+
+/// CONFIG SET of `port` and `bind`: clients stay, and nobody listens where it was.
+#[test]
+fn ports_and_addresses_change_while_it_runs() {
+    let connects = |host: &str, port: u16| std::net::TcpStream::connect((host, port)).is_ok();
+    let asks = |host: &str, port: u16| {
+        let mut client = Client::connect(&Address::Tcp(host.to_string(), port));
+        assert_eq!(client.run("PING"), Value::Simple(b"PONG".to_vec()), "{host}:{port}");
+    };
+    each_setup(|setup| {
+        let mut server = Launch::new(setup).start();
+        let (old, new) = (server.port(), free_port("127.0.0.1"));
+        let mut client = server.client();
+        client.ok(&format!("CONFIG SET port {new}"));
+        asks("127.0.0.1", new);
+        assert!(!connects("127.0.0.1", old), "the old port is closed");
+        assert_eq!(client.run("CONFIG GET port"), Value::bulks(&["port", &new.to_string()]));
+        // A port that another has: everything stays.
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = taken.local_addr().expect("an address").port();
+        let refused = client.run(&format!("CONFIG SET maxclients 77 port {port}"));
+        let text = "ERR CONFIG SET failed (possibly related to argument 'port') - \
+            Unable to listen on this port. Check server logs.";
+        assert_eq!(refused, Value::Error(text.as_bytes().to_vec()));
+        assert_eq!(client.run("CONFIG GET port"), Value::bulks(&["port", &new.to_string()]));
+        assert_ne!(client.run("CONFIG GET maxclients"), Value::bulks(&["maxclients", "77"]));
+        asks("127.0.0.1", new);
+        // More addresses, one around the old one, fewer, one that is nobody's.
+        assert_eq!(client.call(&["CONFIG", "SET", "bind", "127.0.0.1 127.0.0.2"]), Value::ok());
+        asks("127.0.0.2", new);
+        client.ok("CONFIG SET bind 0.0.0.0");
+        asks("127.0.0.1", new);
+        asks("127.0.0.3", new);
+        assert_eq!(client.call(&["CONFIG", "SET", "bind", "127.0.0.2 -::9"]), Value::ok());
+        asks("127.0.0.2", new);
+        assert!(!connects("127.0.0.1", new));
+        let text = "ERR CONFIG SET failed (possibly related to argument 'bind') - \
+            Failed to bind to specified addresses.";
+        assert_eq!(client.run("CONFIG SET bind 192.0.2.1"), Value::Error(text.as_bytes().to_vec()));
+        asks("127.0.0.2", new);
+        client.ok("CONFIG SET port 0");
+        assert!(!connects("127.0.0.2", new));
+        client.ok(&format!("CONFIG SET port {old} bind 127.0.0.1"));
+        asks("127.0.0.1", old);
+        server.assert_alive();
     });
 }

@@ -111,6 +111,7 @@ impl World {
         let shared = Arc::new(Shared::new(SharedParts {
             cores: shards,
             config: config.clone(),
+            listening: pinion::net::listening::Listening::default(),
             table,
             doorbells,
             now_ms: START_US / 1000,

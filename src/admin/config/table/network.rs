@@ -8,9 +8,9 @@ use crate::base::config::Allowed;
 const MB: u64 = 1 << 20;
 
 pub(super) const ROWS: &[Setting] = &[
-    Setting::new("bind", Kind::Addresses, "* -::*").fill(|c, v| c.bind = v.words()).at_start(),
+    Setting::new("bind", Kind::Addresses, "* -::*").fill(|c, v| c.bind = v.words()),
     text("bind-source-addr", "").fill(|c, v| c.bind_source_addr = v.string()).no_effect(super::NO_REPLICATION),
-    port("port", "6379").fill(|c, v| c.port = v.int()).at_start(),
+    port("port", "6379").fill(|c, v| c.port = v.int()),
     text("unixsocket", "").fill(|c, v| c.unixsocket = v.string()).at_start(),
     Setting::new("unixsocketperm", Kind::Octal, "0").fill(|c, v| c.unixsocketperm = v.octal()).at_start(),
     text("unixsocketgroup", "").fill(|c, v| c.unixsocketgroup = v.string()).at_start(),
