@@ -204,6 +204,9 @@ impl Fields {
 
 impl Clone for Fields {
     fn clone(&self) -> Self {
+        if let Some(table) = self.table.twin() {
+            return Fields { table: Thin::new(table) };
+        }
         let mut copy = Fields::new();
         for entry in self.table.iter() {
             let value = match entry.value {

@@ -31,6 +31,7 @@ mod pool;
 mod scan;
 mod segment;
 mod sweep;
+mod twin;
 mod walk;
 
 pub use entry::EXPIRE_MS_MAX;
@@ -595,6 +596,5 @@ pub(super) fn prefetch<T>(address: *const T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
 }
-
 #[cfg(test)]
 mod table_tests;

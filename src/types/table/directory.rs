@@ -13,14 +13,14 @@ const SUB: u32 = 1 << 31;
 /// Deepest prefix of a segment, in bits.
 pub(super) const DEPTH_MAX: u32 = 46;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sub {
     bits: u32,
     words: Vec<u32>,
 }
 
 /// See the module. Without words there is no segment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Directory {
     words: Vec<u32>,
     /// 64 less the bits that the main array looks at.

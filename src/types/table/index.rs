@@ -40,8 +40,8 @@ pub(super) struct At {
     slot: u32,
 }
 
-/// See the module.
-#[derive(Debug)]
+/// See the module. A clone is for a twin of its pool ([`Pool::twin`]).
+#[derive(Debug, Clone)]
 #[repr(C)]
 pub(super) struct Index {
     /// Pages of 64 buckets; the last may be a shorter run.

@@ -89,6 +89,13 @@ impl Log {
         self.pages.capacity() * size_of::<LogPage>()
     }
 
+    /// The same pages in a twin of their pool ([`Pool::twin`]).
+    pub(super) fn twin(&self, pool: &mut Pool) -> Log {
+        let twin = Log { pages: self.pages.clone(), ..*self };
+        pool.list_bytes += twin.list_bytes();
+        twin
+    }
+
     /// Where an entry begins.
     #[inline(always)]
     pub(super) fn address(&self, pool: &Pool, at: Ref) -> *mut u8 {

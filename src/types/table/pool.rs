@@ -56,7 +56,7 @@ impl RunId {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Chunk {
     pages: u16,
     /// Pages without a run.
@@ -127,6 +127,28 @@ impl Pool {
     pub(super) fn low_bits(&self, tag: u16) -> u16 {
         let mixed = tag.wrapping_mul(inverse(self.scramble[1]));
         (mixed ^ mixed >> 8).wrapping_mul(inverse(self.scramble[0]))
+    }
+
+    /// The same runs with the same bytes under the same names. The lists of the logs are not counted in it yet.
+    pub(super) fn twin(&self) -> Pool {
+        let copy = |(base, chunk): (&Option<NonNull<u8>>, &Option<Box<Chunk>>)| {
+            let (from, chunk) = ((*base)?, chunk.as_ref()?);
+            let layout = chunk_layout(usize::from(chunk.pages));
+            // SAFETY: the layout is not empty, both chunks have it, and nothing writes to the old one meanwhile.
+            unsafe {
+                let Some(to) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
+                std::ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), layout.size());
+                Some(to)
+            }
+        };
+        Pool {
+            bases: self.bases.iter().zip(&self.chunks).map(copy).collect(),
+            chunks: self.chunks.clone(),
+            partial: self.partial.clone(),
+            scratch: Vec::new(),
+            list_bytes: 0,
+            ..*self
+        }
     }
 
     /// Bytes of all chunks and of what the pool and the logs know about them.

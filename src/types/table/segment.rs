@@ -42,7 +42,7 @@ pub(super) fn access(word: u32) -> u16 {
 }
 
 /// What a table counts over all its segments.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Tally {
     pub(super) len: usize,
     pub(super) expiring: usize,
@@ -80,6 +80,11 @@ impl Segment {
     pub(super) fn new(start: u64, depth: u32) -> Self {
         let (index, log) = (Index::default(), Log::default());
         Segment { index, log, start, depth, expiring: 0, next_expire_ms: u64::MAX, sweep_gap_ms: 0 }
+    }
+
+    /// The same entries in a twin of their pool ([`Pool::twin`]); none may own anything.
+    pub(super) fn twin(&self, pool: &mut Pool) -> Segment {
+        Segment { index: self.index.clone(), log: self.log.twin(pool), ..*self }
     }
 
     /// Entries.
