@@ -1,44 +1,44 @@
 //! Where a big sorted set keeps its members: one record each, at a place that never changes while the member is there.
 //! Never orders them and never looks one up by its bytes.
 //!
-//! A record is `score (8 bytes) | length (1) | member`, rounded up to units of four bytes; a member longer than
-//! [`INLINE_BYTES_MAX`] lies in an allocation of its own, and the record holds its number. Records of one size share
-//! pages, so a freed place fits the next record of that size exactly; a page whose records are all gone is given back.
-//! A [`Ref`] is page and place in 32 bits: two of them, in the order tree and in the member index, cost what one
-//! pointer would.
+//! A record is `score (8 bytes) | length (1) | member`; a member longer than [`INLINE_BYTES_MAX`] lies in an allocation
+//! of its own, and the record holds its number. Records of one size share pages, so none is rounded up, and a freed
+//! place fits the next record of that size exactly; a page whose records are all gone is given back. A [`Ref`] is page
+//! and number in the page in 32 bits: two of them, in the order tree and in the member index, cost what one pointer
+//! would.
 
 use crate::types::defrag::{Mover, Place};
 
-/// A record's place: page number and, in the low bits, units from the page's begin.
+/// A record's place: page number and, in the low bits, its number in the page.
 pub(super) type Ref = u32;
 
 /// Longest member that lies in its record, bytes.
 const INLINE_BYTES_MAX: usize = 128;
 /// Length byte of a record whose member lies elsewhere.
 const OUTSIDE: u8 = u8::MAX;
-const UNIT: usize = 4;
 const HEAD_BYTES: usize = 9;
-const PLACE_BITS: u32 = 12;
-const PAGE_BYTES: usize = UNIT << PLACE_BITS;
+const PLACE_BITS: u32 = 11;
+const PAGE_BYTES: usize = 16 * 1024;
 const PAGE_BYTES_START: usize = 256;
-const PAGES_MAX: usize = 1 << (32 - PLACE_BITS);
-const CLASSES: usize = (HEAD_BYTES + INLINE_BYTES_MAX).div_ceil(UNIT) + 1;
+/// The last number is left out: no record is `Ref::MAX`.
+const PAGES_MAX: usize = (1 << (32 - PLACE_BITS)) - 1;
 /// No place: the end of a page's list of free ones.
 const NONE: u16 = u16::MAX;
-/// Class of a page that is not in use.
-const NO_CLASS: u8 = 0;
+/// Record size of a page that is not in use.
+const NO_SIZE: u8 = 0;
+const _: () = assert!(PAGE_BYTES / HEAD_BYTES <= 1 << PLACE_BITS && HEAD_BYTES + INLINE_BYTES_MAX <= u8::MAX as usize);
 
 #[derive(Debug, Clone, Default)]
 struct Page {
     data: Vec<u8>,
-    /// Units of each record.
-    class: u8,
-    /// Whether its class's list of pages with room has it.
+    /// Bytes of each record.
+    size: u8,
+    /// Whether the list of pages with room for its size has it.
     listed: bool,
     live: u16,
-    /// First freed place, in units; each holds the next one's.
+    /// First freed place; each holds the next one's number.
     free: u16,
-    /// First place never used, in units.
+    /// First place never used.
     fresh: u16,
 }
 
@@ -48,7 +48,8 @@ pub(super) struct Arena {
     pages: Vec<Page>,
     /// Pages that hold nothing.
     idle: Vec<u32>,
-    /// By class: pages that may have room. May name a page that has none, or that serves another class by now.
+    /// By size, up to the longest seen: pages that may have room. May name a page that has none, or that serves
+    /// another size by now.
     roomy: Vec<Vec<u32>>,
     outside: Vec<Box<[u8]>>,
     outside_free: Vec<u32>,
@@ -61,22 +62,24 @@ impl Arena {
         Arena {
             pages: Vec::new(),
             idle: Vec::new(),
-            roomy: vec![Vec::new(); CLASSES],
+            roomy: Vec::new(),
             outside: Vec::new(),
             outside_free: Vec::new(),
             bytes: 0,
         }
     }
 
-    /// Heap bytes.
+    /// Heap bytes, but for the lists of pages with room.
     pub(super) fn bytes(&self) -> usize {
-        let lists = self.pages.capacity() * size_of::<Page>() + CLASSES * size_of::<Vec<u32>>();
-        self.bytes + lists + self.outside.capacity() * size_of::<Box<[u8]>>()
+        let lists = self.pages.capacity() * size_of::<Page>() + self.roomy.capacity() * size_of::<Vec<u32>>();
+        let numbers = (self.idle.capacity() + self.outside_free.capacity()) * size_of::<u32>();
+        self.bytes + lists + numbers + self.outside.capacity() * size_of::<Box<[u8]>>()
     }
 
     #[inline(always)]
     fn record(&self, at: Ref) -> &[u8] {
-        &self.pages[(at >> PLACE_BITS) as usize].data[place(at)..]
+        let page = &self.pages[(at >> PLACE_BITS) as usize];
+        &page.data[page.offset(at)..]
     }
 
     /// Where a record begins.
@@ -107,7 +110,8 @@ impl Arena {
 
     pub(super) fn set_score(&mut self, at: Ref, score: f64) {
         let page = &mut self.pages[(at >> PLACE_BITS) as usize];
-        page.data[place(at)..place(at) + 8].copy_from_slice(&score.to_bits().to_le_bytes());
+        let offset = page.offset(at);
+        page.data[offset..offset + 8].copy_from_slice(&score.to_bits().to_le_bytes());
     }
 
     /// Stores a member.
@@ -115,14 +119,15 @@ impl Arena {
         if member.len() > INLINE_BYTES_MAX {
             return self.add_outside(score, member);
         }
-        let at = self.allocate((HEAD_BYTES + member.len()).div_ceil(UNIT));
+        let at = self.allocate(HEAD_BYTES + member.len());
         self.fill(at, score, member.len() as u8, member);
         at
     }
 
     fn fill(&mut self, at: Ref, score: f64, len: u8, tail: &[u8]) {
         let page = &mut self.pages[(at >> PLACE_BITS) as usize];
-        let record = &mut page.data[place(at)..];
+        let offset = page.offset(at);
+        let record = &mut page.data[offset..];
         record[..8].copy_from_slice(&score.to_bits().to_le_bytes());
         record[8] = len;
         record[HEAD_BYTES..HEAD_BYTES + tail.len()].copy_from_slice(tail);
@@ -141,7 +146,7 @@ impl Arena {
                 self.outside.len() as u32 - 1
             }
         };
-        let at = self.allocate((HEAD_BYTES + 4).div_ceil(UNIT));
+        let at = self.allocate(HEAD_BYTES + 4);
         self.fill(at, score, OUTSIDE, &number.to_le_bytes());
         at
     }
@@ -164,37 +169,40 @@ impl Arena {
             self.idle.push(number);
             return;
         }
-        page.data[place(at)..place(at) + 2].copy_from_slice(&page.free.to_le_bytes());
-        page.free = (at & ((1 << PLACE_BITS) - 1)) as u16;
+        let offset = page.offset(at);
+        page.data[offset..offset + 2].copy_from_slice(&page.free.to_le_bytes());
+        page.free = place(at);
         if !page.listed {
             page.listed = true;
-            self.roomy[usize::from(page.class)].push(number);
+            self.roomy[usize::from(page.size)].push(number);
         }
     }
 
-    fn allocate(&mut self, units: usize) -> Ref {
-        while let Some(&number) = self.roomy[units].last() {
+    fn allocate(&mut self, size: usize) -> Ref {
+        if size >= self.roomy.len() {
+            self.roomy.reserve_exact(size + 1 - self.roomy.len());
+            self.roomy.resize(size + 1, Vec::new());
+        }
+        while let Some(&number) = self.roomy[size].last() {
             let page = &mut self.pages[number as usize];
-            if usize::from(page.class) == units
-                && let Some(unit) = page.take(units, &mut self.bytes)
-            {
-                return number << PLACE_BITS | u32::from(unit);
-            }
-            if usize::from(page.class) == units {
+            if usize::from(page.size) == size {
+                if let Some(place) = page.take(&mut self.bytes) {
+                    return number << PLACE_BITS | u32::from(place);
+                }
                 page.listed = false;
             }
-            self.roomy[units].pop();
+            self.roomy[size].pop();
         }
         let number = self.idle.pop().unwrap_or_else(|| {
-            assert!(self.pages.len() < PAGES_MAX, "a sorted set's members fill 16 GB");
+            assert!(self.pages.len() < PAGES_MAX, "a sorted set's members fill 32 GB");
             self.pages.push(Page::default());
             self.pages.len() as u32 - 1
         });
         let page = &mut self.pages[number as usize];
-        *page = Page { class: units as u8, listed: true, free: NONE, ..Page::default() };
-        let unit = page.take(units, &mut self.bytes).expect("an empty page has room");
-        self.roomy[units].push(number);
-        number << PLACE_BITS | u32::from(unit)
+        *page = Page { size: size as u8, listed: true, free: NONE, ..Page::default() };
+        let place = page.take(&mut self.bytes).expect("an empty page has room");
+        self.roomy[size].push(number);
+        number << PLACE_BITS | u32::from(place)
     }
 
     /// Moves blocks that are worth it; false if some are left to look at.
@@ -222,17 +230,24 @@ impl Arena {
 }
 
 impl Page {
-    /// A place for a record of its class; `bytes` counts its growth.
-    fn take(&mut self, units: usize, bytes: &mut usize) -> Option<u16> {
-        debug_assert!(self.class != NO_CLASS);
+    /// Where in the page a record begins.
+    #[inline(always)]
+    fn offset(&self, at: Ref) -> usize {
+        usize::from(place(at)) * usize::from(self.size)
+    }
+
+    /// A place for a record; `bytes` counts the page's growth.
+    fn take(&mut self, bytes: &mut usize) -> Option<u16> {
+        debug_assert!(self.size != NO_SIZE);
+        let size = usize::from(self.size);
         if self.free != NONE {
-            let unit = self.free;
-            let at = usize::from(unit) * UNIT;
+            let place = self.free;
+            let at = usize::from(place) * size;
             self.free = u16::from_le_bytes([self.data[at], self.data[at + 1]]);
             self.live += 1;
-            return Some(unit);
+            return Some(place);
         }
-        let end = (usize::from(self.fresh) + units) * UNIT;
+        let end = (usize::from(self.fresh) + 1) * size;
         if end > PAGE_BYTES {
             return None;
         }
@@ -242,17 +257,17 @@ impl Page {
             self.data.reserve_exact(len - self.data.len());
             self.data.resize(len, 0);
         }
-        let unit = self.fresh;
-        self.fresh += units as u16;
+        let place = self.fresh;
+        self.fresh += 1;
         self.live += 1;
-        Some(unit)
+        Some(place)
     }
 }
 
-/// Bytes from the page's begin.
+/// Its number in the page.
 #[inline(always)]
-fn place(at: Ref) -> usize {
-    (at & ((1 << PLACE_BITS) - 1)) as usize * UNIT
+fn place(at: Ref) -> u16 {
+    (at & ((1 << PLACE_BITS) - 1)) as u16
 }
 
 fn outside_index(record: &[u8]) -> usize {
