@@ -80,10 +80,14 @@ pub const FEED_PARCELS_PER_TICK: usize = 4;
 pub const MIGRATIONS_PER_CORE: usize = 16;
 /// Objects freed lazily in one tick.
 pub const FREE_STEP_OBJECTS: usize = 64;
+/// A shard that nobody has asked for anything for so long writes a snapshot as fast as it can, milliseconds.
+pub const SNAPSHOT_IDLE_AFTER_MS: u64 = 3;
 /// How long a shard writes a snapshot in one tick, microseconds: while nobody asks it for anything, and otherwise.
 pub const SNAPSHOT_IDLE_TICK_US: u64 = 200;
 /// See [`SNAPSHOT_IDLE_TICK_US`].
 pub const SNAPSHOT_BUSY_TICK_US: u64 = 50;
+/// A shard that is asked for things does nothing for a snapshot between two such steps for so long, microseconds.
+pub const SNAPSHOT_BUSY_PAUSE_US: u64 = 150;
 /// Bytes of a snapshot that are written between two looks at the clock, and the places looked at for them.
 pub const SNAPSHOT_STEP_BYTES: usize = 4 * 1024;
 /// See [`SNAPSHOT_STEP_BYTES`].

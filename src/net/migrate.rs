@@ -18,6 +18,7 @@ use crate::net::connection::Conn;
 use crate::net::worker::Worker;
 use crate::persist::aof::frontier::Participants;
 use crate::resp::reply::{Proto, Reply};
+use crate::runtime::affinity;
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::gather::flatten;
 use crate::txn::message::{CommandBatch, ConnId, Manner, Phase, RemoteCommand, Ticket};
@@ -298,7 +299,11 @@ impl Worker {
         {
             self.migrations.running += 1;
             let (number, reports) = (errand.number, errand.reports.clone());
-            if std::thread::Builder::new().name("migrate".into()).spawn(move || errand.run()).is_err() {
+            let body = move || {
+                affinity::run_in_background();
+                errand.run();
+            };
+            if std::thread::Builder::new().name("migrate".into()).spawn(body).is_err() {
                 // as if the target could not be reached; the channel is this core's own and open
                 let _ = reports.send(Report { number, taken: Vec::new(), trouble: Some(Trouble::Connecting) });
             }

@@ -19,6 +19,9 @@ persist to disk. Commands that may modify the data set are disabled, because thi
 errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for \
 details about the RDB error.";
 
+/// How soon a writer whose queue was full is looked at again.
+const WRITER_LOOK: Duration = Duration::from_millis(1);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Saving {
@@ -27,6 +30,12 @@ pub struct Saving {
     stage: Stage,
     /// Commands that had run here when this was last looked at.
     seen_commands: u64,
+    /// When that was fewer than the time before.
+    asked_ms: u64,
+    /// When the last step of a shard that is asked for things ended, in ticks of the clock.
+    stepped: u64,
+    /// Whether nobody has asked for anything for a while.
+    idle: bool,
     /// What the queue did not take.
     refused: Option<Part>,
     /// Whether the queue was full.
@@ -115,14 +124,14 @@ enum Stage {
 }
 
 impl Saving {
-    /// Whether the next tick should come at once.
-    pub fn walks(&self) -> bool {
-        self.job.is_some() && self.stage != Stage::Handed && !self.full
-    }
-
-    /// Whether the next tick should come soon.
-    pub fn waits_for_writer(&self) -> bool {
-        self.job.is_some() && self.full
+    /// How soon the next tick should come, whatever happens.
+    pub fn next_wait(&self) -> Option<Duration> {
+        let unfinished = self.job.is_some() && (self.stage != Stage::Handed || self.full);
+        unfinished.then_some(match (self.full, self.idle) {
+            (true, _) => WRITER_LOOK,
+            (false, true) => Duration::ZERO,
+            (false, false) => Duration::from_micros(limits::SNAPSHOT_BUSY_PAUSE_US),
+        })
     }
 
     /// Turns to another job, or to none.
@@ -180,9 +189,18 @@ impl Worker {
             self.saving.offer(&job, Part::Begun(self.router.core, begin));
         }
         let commands = self.counters().commands.get();
-        let idle = std::mem::replace(&mut self.saving.seen_commands, commands) == commands;
-        let micros = if idle { limits::SNAPSHOT_IDLE_TICK_US } else { limits::SNAPSHOT_BUSY_TICK_US };
-        self.write_some(&job, clock::us_to_ticks(micros));
+        let now_ms = self.clock.unix_ms();
+        if std::mem::replace(&mut self.saving.seen_commands, commands) != commands {
+            self.saving.asked_ms = now_ms;
+        }
+        self.saving.idle = now_ms >= self.saving.asked_ms + limits::SNAPSHOT_IDLE_AFTER_MS;
+        let begin = clock::ticks();
+        if self.saving.idle {
+            self.write_some(&job, clock::us_to_ticks(limits::SNAPSHOT_IDLE_TICK_US));
+        } else if begin.wrapping_sub(self.saving.stepped) >= clock::us_to_ticks(limits::SNAPSHOT_BUSY_PAUSE_US) {
+            self.write_some(&job, clock::us_to_ticks(limits::SNAPSHOT_BUSY_TICK_US));
+            self.saving.stepped = clock::ticks();
+        }
         let mut waited_us = 0;
         while self.saving.full
             && self.router.shard.snapshot_bytes() > limits::SNAPSHOT_KEPT_BYTES_MAX

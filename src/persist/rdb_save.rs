@@ -14,7 +14,7 @@
 use crate::persist::aof::folder::Folder;
 use crate::persist::aof::manifest::{Begin, Manifest, Set};
 use crate::persist::rdb::FileWriter;
-use crate::runtime::files;
+use crate::runtime::{affinity, files};
 use crate::shard::snapshot::CutSizes;
 use crate::types::rdb::crc64::{combine, crc64};
 use crate::types::rdb::{Flavor, VERSION_MIN};
@@ -185,6 +185,7 @@ pub fn start(id: u64, terms: SaveTerms, ended: impl FnOnce() + Send + 'static) -
     });
     let shared = job.clone();
     let body = move || {
+        affinity::run_in_background();
         let result = write_file(terms, &shared, &parts);
         // from here on parts go nowhere
         drop(parts);

@@ -19,6 +19,25 @@ pub fn pin_to(cpu: usize) -> bool {
     core_affinity::set_for_current(CoreId { id: cpu })
 }
 
+/// How much a thread in the background gives way: weight 110 beside a shard's 1024.
+const BACKGROUND_NICE: libc::c_int = 10;
+
+/// Has the calling thread keep out of the shards' way: it runs on any CPU of the process, for a thread that a shard
+/// starts would share that shard's, and gives way to whoever has work. Where the kernel refuses, it stays as it is.
+pub fn run_in_background() {
+    // SAFETY: the set is a plain value of the size given, which the first call fills and the second one reads.
+    unsafe {
+        let mut cpus: libc::cpu_set_t = std::mem::zeroed();
+        // the main thread is never pinned
+        if libc::sched_getaffinity(libc::getpid(), size_of::<libc::cpu_set_t>(), &mut cpus) == 0 {
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &cpus);
+        }
+        let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
+        let nice = (libc::getpriority(libc::PRIO_PROCESS, thread) + BACKGROUND_NICE).min(19);
+        libc::setpriority(libc::PRIO_PROCESS, thread, nice);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +51,24 @@ mod tests {
             assert_eq!(seen, Some(vec![cpu]));
         }
         assert!(!std::thread::spawn(|| pin_to(1023)).join().unwrap());
+    }
+
+    #[test]
+    fn a_thread_in_the_background_leaves_the_cpu_of_the_one_that_started_it() {
+        // SAFETY: no memory is involved.
+        let nice = || unsafe { libc::getpriority(libc::PRIO_PROCESS, libc::syscall(libc::SYS_gettid) as libc::id_t) };
+        let cpus = available_cpus();
+        let (first, all) = (cpus[0], cpus.clone());
+        let seen = std::thread::spawn(move || {
+            assert!(pin_to(first));
+            let background = move || {
+                run_in_background();
+                (available_cpus(), nice())
+            };
+            std::thread::spawn(background).join().unwrap()
+        });
+        let (cpus, lower) = seen.join().unwrap();
+        assert_eq!(cpus, all);
+        assert!(lower > nice() || lower == 19);
     }
 }

@@ -105,18 +105,20 @@ impl Core {
     /// How long the next tick may wait for something to happen.
     pub fn next_wait(&self) -> Wait {
         let worker = &self.worker;
+        let save = worker.saving.next_wait();
         let busy = worker.has_ready()
             || worker.memory.is_unfinished()
             || !worker.router.shard.lazy.is_empty()
-            || worker.saving.walks();
+            || save == Some(Duration::ZERO);
         let left_ms = self.next_cron_ms.saturating_sub(worker.clock.unix_ms());
         if busy || !worker.waits_for_logs() {
             Wait::POLL
         } else {
             let ends = [worker.router.next_wait_end_ms(), worker.aof_waits_end_ms()].into_iter().flatten().min();
             let ends = ends.map_or(u64::MAX, |at| at.saturating_sub(worker.clock.unix_ms()));
-            let left_ms = if worker.saving.waits_for_writer() || worker.is_defragging() { 1 } else { left_ms };
-            Wait { timeout: Some(Duration::from_millis(left_ms.min(ends).clamp(1, 1000))), spin: self.spin }
+            let left_ms = if worker.is_defragging() { 1 } else { left_ms };
+            let left = Duration::from_millis(left_ms.min(ends).clamp(1, 1000));
+            Wait { timeout: Some(save.unwrap_or(left).min(left)), spin: self.spin }
         }
     }
 

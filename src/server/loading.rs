@@ -12,6 +12,7 @@ use crate::net::shared::Shared;
 use crate::persist::load::aof::Ending;
 use crate::persist::load::manifest::RedisManifest;
 use crate::persist::load::{LoadError, RawEntry, Refusal, Sink, Window, aof, rdb};
+use crate::runtime::affinity;
 use crate::server::recovery;
 use crate::txn::feed::{FeedError, Feeder, Meta, Source, Stopped, feed};
 use std::io::ErrorKind;
@@ -129,6 +130,7 @@ pub fn reload(shared: &Arc<Shared>, order: ReloadOrder) {
     shared.feed_all(intakes, order.flushes);
     let to = shared.clone();
     let body = move || {
+        affinity::run_in_background();
         let loaded = load_into(&found, feeder, &to, order.merges, || Ok(()));
         to.loading.end();
         to.reload_over(loaded);
