@@ -94,6 +94,8 @@ pub const SNAPSHOT_STEP_BYTES: usize = 4 * 1024;
 pub const SNAPSHOT_STEP_LOOKS: usize = 512;
 /// Bytes of a snapshot that a shard hands to the writer at once.
 pub const SNAPSHOT_PART_BYTES: usize = 64 * 1024;
+/// Bytes behind a value from which on it is written in steps.
+pub const SNAPSHOT_LONG_BYTES: usize = 64 * 1024;
 /// Bytes of a snapshot that a shard keeps while the writer's queue is full; with more it waits for the writer.
 pub const SNAPSHOT_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a shard waits for the writer in one tick, microseconds.

@@ -125,7 +125,7 @@ impl SaveJob {
 
     /// Hands a part over; gives it back where the queue is full. One that failed already takes everything.
     pub fn offer(&self, part: Part) -> Result<(), Part> {
-        let bytes = if let Part::Entries(written) = &part { written.bytes.len() } else { 0 };
+        let bytes = if let Part::Entries(written) = &part { written.len() } else { 0 };
         self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         match self.sender.try_send(part) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
@@ -306,14 +306,16 @@ impl<'a> Save<'a> {
     }
 
     fn entries(&mut self, written: Written) -> io::Result<()> {
-        if self.terms.checksum {
-            self.crc = crc64(self.crc, &written.bytes);
+        for bytes in written.parts() {
+            if self.terms.checksum {
+                self.crc = crc64(self.crc, bytes);
+            }
+            self.write(bytes)?;
         }
-        self.write(&written.bytes)?;
         self.version = self.version.max(written.version);
         self.keys += written.entries;
         self.job.keys.store(self.keys, Ordering::Relaxed);
-        self.job.queued_bytes.fetch_sub(written.bytes.len(), Ordering::Relaxed);
+        self.job.queued_bytes.fetch_sub(written.len(), Ordering::Relaxed);
         Ok(())
     }
 

@@ -168,7 +168,7 @@ fn a_full_queue_gives_parts_back() {
     let (tell, told) = mpsc::channel();
     let job = start(1, terms(&folder, 2), move || tell.send(()).unwrap()).unwrap();
     // without a cut the writer only gathers, so its queue drains; bytes still count until they are written
-    let written = || Written { bytes: vec![0; QUEUE_BYTES_MAX], entries: 0, version: VERSION_MIN };
+    let written = || Written { bytes: vec![0; QUEUE_BYTES_MAX], more: Vec::new(), entries: 0, version: VERSION_MIN };
     job.offer(Part::Entries(written())).unwrap();
     assert!(job.is_full());
     job.give_up();

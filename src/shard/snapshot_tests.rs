@@ -3,9 +3,10 @@
 use super::*;
 use crate::base::stats::Random;
 use crate::types::rdb::read::{Limits, Reader};
+use crate::types::rdb::steps::tests::large_values;
 use crate::types::rdb::write::Writer;
 use crate::types::table::{Expire, Key};
-use crate::types::value::NewValue;
+use crate::types::value::{NewValue, Owned, Value, View};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -222,4 +223,92 @@ fn uses_are_written_where_eviction_goes_by_them() {
     while !shard.snapshot_step(100, 3000) {}
     let written = shard.take_snapshot(1).unwrap();
     assert_eq!(written.bytes, [0xfe, 0, 0xf8, 20, 0, 1, b'k', 0xc0, 1]);
+}
+
+/// What happens to a large value while it is being written.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Nothing,
+    Changed,
+    Removed,
+    Replaced,
+    Expired,
+    Flushed,
+}
+
+fn meet(shard: &mut Shard, key: Key<'_>, fate: Fate) {
+    let short = NewValue::Str { bytes: b"other", raw: false };
+    match fate {
+        Fate::Nothing => {}
+        Fate::Changed => match shard.boxed_mut(0, key) {
+            Some(Value::Set(set)) => drop(set.remove(b"member:7")),
+            Some(Value::Zset(zset)) => drop(zset.remove(b"member:7")),
+            Some(Value::List(list)) => list.remove_range(0, 7),
+            Some(Value::Hash(hash)) => drop(hash.remove(b"member:7", 0)),
+            Some(Value::Stream(stream)) => drop(stream.remove_group(b"first")),
+            other => panic!("{other:?}"),
+        },
+        Fate::Removed => drop(shard.take(0, key)),
+        Fate::Replaced => drop(shard.set(0, key, short, Expire::Clear)),
+        Fate::Expired => {
+            let now = shard.now_ms;
+            shard.set_expire(0, key, Some(now + 1));
+            shard.now_ms += 5;
+            while shard.expire_step(2000) > 0 {}
+        }
+        Fate::Flushed => drop(shard.flush(None, true)),
+    }
+}
+
+#[test]
+fn a_large_value_is_written_in_steps_and_as_it_was_at_the_cut() {
+    let values = large_values(8_000);
+    let fates = [Fate::Nothing, Fate::Changed, Fate::Removed, Fate::Replaced, Fate::Expired, Fate::Flushed];
+    for (value, fate) in values.iter().flat_map(|value| fates.map(|fate| (value, fate))) {
+        for steps in [0, 1, 12] {
+            let mut shard = shard(1);
+            let others = (0..50).map(|n| format!("k{n}").into_bytes());
+            for name in others {
+                shard.set(0, Key::new(&name), NewValue::Str { bytes: &name, raw: false }, Expire::Clear);
+            }
+            shard.put(0, Key::new(b"large"), Owned::Boxed(Box::new(value.clone())), Expire::Clear);
+            shard.begin_snapshot(ORDER);
+            for _ in 0..steps {
+                shard.snapshot_step(4096, 500);
+            }
+            meet(&mut shard, Key::new(b"large"), fate);
+            while !shard.snapshot_step(4096, 500) {}
+            let mut found = Entries::new();
+            while let Some(written) = shard.take_snapshot(1) {
+                let joined =
+                    Written { bytes: written.parts().flatten().copied().collect(), more: Vec::new(), ..written };
+                read(&joined, &mut found);
+            }
+            assert_eq!(found.len(), 51, "{fate:?} after {steps} steps");
+            let mut whole = Writer::default();
+            whole.entry(b"large", View::Boxed(value), Attributes::default());
+            let read = |bytes: &[u8]| {
+                let mut reader = Reader::new(bytes, 12);
+                let (kind, _) = (reader.byte().unwrap(), reader.string().unwrap());
+                reader.value(kind, &Limits::default()).unwrap()
+            };
+            let written = read(&found[&(0, b"large".to_vec())]);
+            assert!(written == read(&whole.bytes), "{} {fate:?} after {steps} steps", value.type_name());
+        }
+    }
+}
+
+#[test]
+fn no_step_writes_more_of_a_large_value_than_asked_for() {
+    for value in large_values(20_000) {
+        let mut shard = shard(1);
+        shard.put(0, Key::new(b"large"), Owned::Boxed(Box::new(value)), Expire::Clear);
+        shard.begin_snapshot(ORDER);
+        let mut steps = 1;
+        while !shard.snapshot_step(4096, 10_000) {
+            steps += 1;
+        }
+        let bytes = std::iter::from_fn(|| shard.take_snapshot(1)).map(|written| written.len()).sum::<usize>();
+        assert!(bytes / steps < 16 * 1024, "{bytes} bytes in {steps} steps");
+    }
 }

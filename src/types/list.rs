@@ -369,6 +369,14 @@ impl List {
         )
     }
 
+    /// One of the runs of [`List::packs`].
+    pub fn pack(&self, at: usize) -> Option<Pack<'_>> {
+        match &self.0 {
+            Form::Small(chunk) => (at == 0).then(|| Pack::Plain(chunk.to_redis())),
+            Form::Big(quick) => quick.pack(at),
+        }
+    }
+
     /// Bytes behind it on the heap.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {

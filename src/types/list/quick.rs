@@ -85,6 +85,10 @@ impl Quick {
         assert_eq!(self.len, self.nodes.iter().map(|node| usize::from(node.count)).sum::<usize>());
     }
 
+    pub(super) fn pack(&self, at: usize) -> Option<Pack<'_>> {
+        self.nodes.get(at).map(|node| node.run.pack())
+    }
+
     pub(super) fn free_step(&mut self, budget: usize) -> bool {
         let keep = self.nodes.len().saturating_sub(budget);
         self.nodes.truncate(keep);

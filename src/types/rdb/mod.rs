@@ -12,6 +12,7 @@ pub mod crc64;
 mod old;
 pub mod read;
 mod skim;
+pub mod steps;
 mod vectors;
 pub mod write;
 

@@ -9,7 +9,7 @@ use crate::types::list::{List, Pack};
 use crate::types::listpack::Item;
 use crate::types::lzf;
 use crate::types::set::Set;
-use crate::types::stream::{Consumer, Group, Id, Stream};
+use crate::types::stream::{Consumer, Group, Id, Pending, Stream};
 use crate::types::value::{Value, View};
 use crate::types::zset::Zset;
 
@@ -35,10 +35,12 @@ pub struct Writer {
 /// The version that a value needs, 10 at least.
 pub fn version(value: View<'_>, flavor: Flavor) -> u16 {
     match value {
-        View::Boxed(Value::Hash(hash)) if hash.iter().any(|pair| pair.expire_ms.is_some()) => match flavor {
-            Flavor::Redis => VERSION_REDIS,
-            Flavor::Valkey => VERSION_VALKEY,
-        },
+        View::Boxed(Value::Hash(hash)) if hash.may_expire() && hash.iter().any(|p| p.expire_ms.is_some()) => {
+            match flavor {
+                Flavor::Redis => VERSION_REDIS,
+                Flavor::Valkey => VERSION_VALKEY,
+            }
+        }
         View::Boxed(Value::Stream(stream)) if needs_active_times(stream) => VERSION_STREAM_3,
         _ => VERSION_MIN,
     }
@@ -73,6 +75,13 @@ fn version_of_kind(kind: u8) -> u16 {
 impl Writer {
     /// A key as it stands in a file; answers the version that its value needs.
     pub fn entry(&mut self, key: &[u8], value: View<'_>, attributes: Attributes) -> u16 {
+        let (kind, version) = self.head(key, value, attributes);
+        self.body(value, kind);
+        version
+    }
+
+    /// What stands in a file before a value's body; answers its type and the version that it needs.
+    pub fn head(&mut self, key: &[u8], value: View<'_>, attributes: Attributes) -> (u8, u16) {
         if let Some(at) = attributes.expire_ms {
             self.bytes.push(opcode::EXPIRE_MS);
             self.bytes.extend_from_slice(&at.to_le_bytes());
@@ -87,8 +96,7 @@ impl Writer {
         let kind = self.kind(value);
         self.bytes.push(kind);
         self.string(key);
-        self.body(value, kind);
-        version_of_kind(kind)
+        (kind, version_of_kind(kind))
     }
 
     /// What follows in the file is of this database.
@@ -121,7 +129,8 @@ impl Writer {
     }
 
     fn hash_kind(&self, hash: &Hash) -> u8 {
-        let timed = hash.iter().any(|pair| pair.expire_ms.is_some());
+        // a table knows how many of its fields expire
+        let timed = hash.may_expire() && (hash.is_table() || hash.iter().any(|pair| pair.expire_ms.is_some()));
         let packed = hash.encoding() != "hashtable";
         match (timed, hash.pack()) {
             (false, Some((_, false))) if packed => kind::HASH_LISTPACK,
@@ -217,18 +226,18 @@ impl Writer {
         true
     }
 
-    fn item(&mut self, item: Item<'_>) {
+    pub(super) fn item(&mut self, item: Item<'_>) {
         match item {
             Item::Int(n) => self.number(n),
             Item::Str(bytes) => self.string(bytes),
         }
     }
 
-    fn millis(&mut self, at: i64) {
+    pub(super) fn millis(&mut self, at: i64) {
         self.bytes.extend_from_slice(&at.to_le_bytes());
     }
 
-    fn id(&mut self, id: Id) {
+    pub(super) fn id(&mut self, id: Id) {
         self.bytes.extend_from_slice(&id_bytes(id));
     }
 
@@ -239,12 +248,15 @@ impl Writer {
 
     fn list(&mut self, list: &List) {
         self.length(list.run_count() as u64);
-        for pack in list.packs() {
-            self.length(NODE_PACKED);
-            match pack {
-                Pack::Plain(bytes) => self.string(&bytes),
-                Pack::Compressed { lzf, len } => self.compressed(lzf, len),
-            }
+        list.packs().for_each(|pack| self.node(&pack));
+    }
+
+    /// A node of a list.
+    pub(super) fn node(&mut self, pack: &Pack<'_>) {
+        self.length(NODE_PACKED);
+        match pack {
+            Pack::Plain(bytes) => self.string(bytes),
+            Pack::Compressed { lzf, len } => self.compressed(lzf, *len),
         }
     }
 
@@ -262,14 +274,20 @@ impl Writer {
         }
         // The last one first, as Redis does: each goes to the front of its skip list then.
         self.length(zset.len() as u64);
-        for (member, score) in zset.range(0..zset.len(), true) {
+        self.scored(zset.range(0..zset.len(), true));
+    }
+
+    /// Members of a sorted set.
+    pub(super) fn scored<'a>(&mut self, members: impl Iterator<Item = (Item<'a>, f64)>) {
+        for (member, score) in members {
             self.item(member);
             self.bytes.extend_from_slice(&score.to_le_bytes());
         }
     }
 
     fn hash(&mut self, hash: &Hash, kind: u8) {
-        let soonest = hash.iter().filter_map(|pair| pair.expire_ms).min().unwrap_or(0);
+        let times = || hash.iter().filter_map(|pair| pair.expire_ms);
+        let soonest = if hash.may_expire() { times().min().unwrap_or(0) } else { 0 };
         match (kind, hash.pack()) {
             (kind::HASH_LISTPACK, Some((pack, _))) => self.string(&pack.to_redis()),
             (kind::HASH_TIMED_LISTPACK, Some((pack, _))) => {
@@ -286,7 +304,7 @@ impl Writer {
         }
     }
 
-    fn pair(&mut self, pair: Pair<'_>, kind: u8, soonest: u64) {
+    pub(super) fn pair(&mut self, pair: Pair<'_>, kind: u8, soonest: u64) {
         if kind == kind::HASH_TIMED {
             // Relative to the soonest, plus one; 0 is none.
             self.length(pair.expire_ms.map_or(0, |at| at - soonest + 1));
@@ -301,42 +319,64 @@ impl Writer {
     fn stream(&mut self, stream: &Stream, kind: u8) {
         let log = &stream.log;
         self.length(log.block_count() as u64);
-        for (key, bytes) in log.blocks() {
-            self.string(&id_bytes(key));
-            self.string(bytes);
+        log.blocks().for_each(|(key, bytes)| self.block(key, bytes));
+        self.stream_head(stream);
+        for (name, group) in stream.groups() {
+            self.group_head(name, group);
+            group.pending_range(Id::MIN, Id::MAX).for_each(|(id, pending)| self.pending(id, pending));
+            self.length(group.consumer_count() as u64);
+            group.consumers().for_each(|consumer| self.consumer(group, consumer, kind));
         }
+    }
+
+    /// A block of a stream.
+    pub(super) fn block(&mut self, key: Id, bytes: &[u8]) {
+        self.string(&id_bytes(key));
+        self.string(bytes);
+    }
+
+    /// What stands between a stream's blocks and its groups.
+    pub(super) fn stream_head(&mut self, stream: &Stream) {
+        let log = &stream.log;
         self.length(log.len());
         self.id_lengths(log.last_id);
         self.id_lengths(log.first_id());
         self.id_lengths(log.max_deleted_id);
         self.length(log.entries_added);
         self.length(stream.group_count() as u64);
-        for (name, group) in stream.groups() {
-            self.string(name);
-            self.id_lengths(group.last_id);
-            self.length(group.entries_read.unwrap_or(u64::MAX));
-            self.length(group.pending_count() as u64);
-            for (id, pending) in group.pending_range(Id::MIN, Id::MAX) {
-                self.id(id);
-                self.millis(pending.delivered_ms);
-                self.length(pending.deliveries);
-            }
-            self.length(group.consumer_count() as u64);
-            group.consumers().for_each(|consumer| self.consumer(group, consumer, kind));
-        }
+    }
+
+    /// A group up to what is pending.
+    pub(super) fn group_head(&mut self, name: &[u8], group: &Group) {
+        self.string(name);
+        self.id_lengths(group.last_id);
+        self.length(group.entries_read.unwrap_or(u64::MAX));
+        self.length(group.pending_count() as u64);
+    }
+
+    /// A pending entry of a group.
+    pub(super) fn pending(&mut self, id: Id, pending: &Pending) {
+        self.id(id);
+        self.millis(pending.delivered_ms);
+        self.length(pending.deliveries);
     }
 
     fn consumer(&mut self, group: &Group, consumer: &Consumer, kind: u8) {
+        self.consumer_head(consumer, kind);
+        let Some(number) = group.find(consumer.name()) else { return };
+        for (id, _) in group.pending_of(number, Id::MIN, Id::MAX) {
+            self.id(id);
+        }
+    }
+
+    /// A consumer up to the identifiers of what it has pending.
+    pub(super) fn consumer_head(&mut self, consumer: &Consumer, kind: u8) {
         self.string(consumer.name());
         self.millis(consumer.seen_ms);
         if kind == kind::STREAM_3 {
             self.millis(consumer.active_ms.unwrap_or(-1));
         }
         self.length(consumer.pending_count() as u64);
-        let Some(number) = group.find(consumer.name()) else { return };
-        for (id, _) in group.pending_of(number, Id::MIN, Id::MAX) {
-            self.id(id);
-        }
     }
 }
 

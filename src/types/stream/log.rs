@@ -294,6 +294,11 @@ impl Log {
         self.blocks.iter().map(|(key, block)| (*key, block.as_bytes()))
     }
 
+    /// One of [`Log::blocks`].
+    pub fn block(&self, at: usize) -> Option<(Id, &[u8])> {
+        self.blocks.get(at).map(|(key, block)| (*key, block.as_bytes()))
+    }
+
     /// Adds a block that comes from a file, behind those that are there; counts its entries.
     pub fn push_block(&mut self, key: Id, bytes: &[u8]) -> Result<(), Corrupt> {
         let block = Block::checked(bytes)?;

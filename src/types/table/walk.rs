@@ -10,13 +10,20 @@
 //!   splits leaves its bits to both halves. No segments merge while a walk is under way.
 //! - A key that was not there at the cut goes into a group that is done: whoever inserts has it written first.
 //!
+//! - A value of some size ([`long`]) is written in steps of its own; the first change to it has the rest
+//!   written at once.
+//!
 //! Rejected: a bit or an epoch in every entry (bytes that are never given back), whole segments (half a millisecond for
 //! the write that comes first), a list of the keys that changed (it grows with the writes).
+
+mod long;
 
 use super::index::TAGS;
 use super::{EntryView, Table};
 use crate::types::rdb::write::Writer;
 use crate::types::rdb::{Attributes, Flavor, VERSION_MIN};
+use long::Long;
+use std::collections::VecDeque;
 
 /// Groups of a segment.
 const GROUPS: u32 = 2048;
@@ -39,15 +46,47 @@ pub struct WalkTerms {
     pub describe: Option<Describe>,
 }
 
+impl WalkTerms {
+    /// What the file says of an entry beside its value.
+    pub(super) fn attributes(&self, entry: &EntryView<'_>) -> Attributes {
+        let used = self.describe.as_ref().map_or(Attributes::default(), |describe| describe(entry.access));
+        Attributes { expire_ms: entry.expire_ms, ..used }
+    }
+
+    /// What writes so.
+    pub(super) fn writer(&self) -> Writer {
+        Writer { compress: self.compress, flavor: self.flavor, ..Writer::default() }
+    }
+}
+
 /// Bytes that were written and what they hold.
 #[derive(Debug, Default)]
 pub struct Written {
     /// Entries as they stand in a file, behind the number of their database.
     pub bytes: Vec<u8>,
+    /// What follows, of an entry that was written in steps.
+    pub more: Vec<Vec<u8>>,
     /// How many.
     pub entries: u64,
     /// The version that they need.
     pub version: u16,
+}
+
+impl Written {
+    /// All bytes, in order.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.bytes).chain(&self.more).map(Vec::as_slice)
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.parts().map(<[u8]>::len).sum()
+    }
+
+    /// Nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// See the module.
@@ -64,6 +103,10 @@ pub(super) struct Walk {
     entries: u64,
     version: u16,
     terms: WalkTerms,
+    /// The large value that is being written.
+    long: Option<Long>,
+    /// Those that were written, to be taken.
+    whole: VecDeque<Written>,
 }
 
 impl Walk {
@@ -71,10 +114,25 @@ impl Walk {
         if self.writer.bytes.is_empty() {
             self.writer.database(self.terms.db);
         }
-        let used = self.terms.describe.as_ref().map_or(Attributes::default(), |describe| describe(entry.access));
-        let attributes = Attributes { expire_ms: entry.expire_ms, ..used };
+        let attributes = self.terms.attributes(entry);
         self.version = self.version.max(self.writer.entry(entry.key, entry.value, attributes));
         self.entries += 1;
+    }
+
+    /// As [`Walk::write`], in steps if the value is large.
+    fn write_or_begin(&mut self, entry: &EntryView<'_>) {
+        match self.long {
+            None if Long::is_worth(entry) => self.long = Some(Long::begin(entry, &self.terms)),
+            _ => self.write(entry),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.done && self.long.is_none()
+    }
+
+    fn may_go_on(&self, full: usize) -> bool {
+        self.long.is_none() && self.writer.bytes.len() < full
     }
 
     /// Marks a group as done; false if it was.
@@ -106,7 +164,7 @@ impl Table {
     /// If it is being written already.
     pub fn begin_walk(&mut self, terms: WalkTerms) {
         assert!(self.walk.is_none(), "one walk at a time");
-        let writer = Writer { compress: terms.compress, flavor: terms.flavor, ..Writer::default() };
+        let writer = terms.writer();
         self.walk = Some(Box::new(Walk {
             position: 0,
             group: 0,
@@ -116,6 +174,8 @@ impl Table {
             entries: 0,
             version: VERSION_MIN,
             terms,
+            long: None,
+            whole: VecDeque::new(),
         }));
     }
 
@@ -127,7 +187,7 @@ impl Table {
 
     /// Whether nothing is left to write.
     pub fn is_written(&self) -> bool {
-        self.walk.as_ref().is_none_or(|walk| walk.done)
+        self.walk.as_ref().is_none_or(|walk| walk.is_done())
     }
 
     /// Ends the writing, finished or not.
@@ -137,13 +197,18 @@ impl Table {
 
     /// Bytes that wait to be taken.
     pub fn written_bytes(&self) -> usize {
-        self.walk.as_ref().map_or(0, |walk| walk.writer.bytes.len())
+        let bytes = |walk: &Walk| walk.writer.bytes.len() + walk.whole.iter().map(Written::len).sum::<usize>();
+        self.walk.as_deref().map_or(0, bytes)
     }
 
-    /// Takes what has been written since it was last called.
+    /// Takes what has been written since it was last called; a large value first, by itself.
     pub fn take_written(&mut self) -> Written {
         let Some(walk) = &mut self.walk else { return Written::default() };
+        if let Some(written) = walk.whole.pop_front() {
+            return written;
+        }
         Written {
+            more: Vec::new(),
             bytes: std::mem::take(&mut walk.writer.bytes),
             entries: std::mem::take(&mut walk.entries),
             version: walk.version,
@@ -153,22 +218,27 @@ impl Table {
     /// Goes on writing until about `bytes` more wait to be taken, or nothing is left: then true. `looks` bounds the
     /// groups that are looked at, done or not.
     pub fn walk_step(&mut self, bytes: usize, looks: usize) -> bool {
+        if self.walk.as_ref().is_some_and(|walk| walk.long.is_some()) {
+            self.long_step(bytes);
+            return self.is_written();
+        }
         let Table { walk, directory, segments, pool, .. } = self;
         let Some(walk) = walk else { return true };
         let full = walk.writer.bytes.len() + bytes;
         let mut left = looks;
-        while !walk.done && left > 0 && walk.writer.bytes.len() < full {
+        while !walk.done && left > 0 && walk.may_go_on(full) {
             let Some(number) = directory.get(walk.position) else {
                 walk.done = true;
                 break;
             };
             let segment = &segments[number as usize];
-            while walk.group < GROUPS && left > 0 && walk.writer.bytes.len() < full {
+            while walk.group < GROUPS && left > 0 && walk.may_go_on(full) {
                 let group = walk.group;
                 walk.group += 1;
                 left -= 1;
                 if segment.len() > 0 && walk.mark(number as usize, group) {
-                    segment.for_each(pool, group * GROUP_TAGS..(group + 1) * GROUP_TAGS, |entry| walk.write(&entry));
+                    let tags = group * GROUP_TAGS..(group + 1) * GROUP_TAGS;
+                    segment.for_each(pool, tags, |entry| walk.write_or_begin(&entry));
                 } else if segment.len() == 0 {
                     walk.group = GROUPS;
                 }
@@ -184,7 +254,7 @@ impl Table {
                 }
             }
         }
-        walk.done
+        walk.is_done()
     }
 
     /// To be called before an entry at `pos` changes or comes, in segment `number`: has its group written.
@@ -197,6 +267,10 @@ impl Table {
 
     #[cold]
     fn write_group(&mut self, number: usize, pos: u64) {
+        if self.walk.as_ref().and_then(|walk| walk.long.as_ref()).is_some_and(|long| long.pos() == pos) {
+            // its group is done but for the rest of it
+            return self.long_step(usize::MAX);
+        }
         let Table { walk: Some(walk), segments, pool, .. } = self else { return };
         let segment = &segments[number];
         let group = u32::from(pool.tag(pos)) / GROUP_TAGS;

@@ -1,0 +1,87 @@
+//! Values written in steps against the values themselves, and against the same written at once.
+
+use super::*;
+use crate::types::list::{End, Fill};
+use crate::types::rdb::Flavor;
+use crate::types::rdb::read::{Limits, Reader};
+use crate::types::set::Set;
+use crate::types::stream::{BlockLimits, Group, Pending};
+use crate::types::table::Expire;
+use crate::types::value::View;
+
+/// A value of each type, large enough for many steps.
+pub(crate) fn large_values(members: u64) -> Vec<Value> {
+    let limits = Limits::default();
+    let (mut set, mut zset, mut list) = (Set::new(), Zset::new(), List::new());
+    let (mut plain, mut timed) = (Hash::new(), Hash::new());
+    let mut stream = Stream::new();
+    for n in 0..members {
+        let name = format!("member:{n}");
+        set.add(name.as_bytes(), &limits.set);
+        zset.insert(name.as_bytes(), (n / 3) as f64, limits.zset);
+        list.grow(name.len(), 1, Fill::default());
+        list.push(End::Tail, name.as_bytes(), Fill::default());
+        plain.set(name.as_bytes(), b"value", Expire::Clear, 0, limits.hash);
+        let expire = if n % 3 == 0 { Expire::Clear } else { Expire::At(5000 + n) };
+        timed.set(name.as_bytes(), b"1", expire, 0, limits.hash);
+        let words: [&[u8]; 2] = [b"field", name.as_bytes()];
+        stream.log.append(Id { ms: n + 1, seq: 0 }, &words, BlockLimits { bytes: 4096, entries: 100 });
+    }
+    for name in ["first", "second"] {
+        let mut group = Group::new(Id { ms: members, seq: 0 }, Some(members));
+        let owners: Vec<_> = (0..3).filter_map(|n| group.add_consumer(format!("c{n}").as_bytes(), 77)).collect();
+        for n in 0..members / 2 {
+            let consumer = owners[n as usize % 2];
+            group.assign(Id { ms: n + 1, seq: 0 }, Pending { consumer, delivered_ms: 9, deliveries: 2 });
+        }
+        stream.add_group(name.as_bytes(), group);
+    }
+    vec![
+        Value::Set(set),
+        Value::Zset(zset),
+        Value::List(list),
+        Value::Hash(plain),
+        Value::Hash(timed),
+        Value::Stream(crate::base::thin::Thin::new(stream)),
+    ]
+}
+
+#[test]
+fn steps_write_what_is_written_at_once() {
+    for value in large_values(3000) {
+        assert!(has_steps(&value), "{}", value.type_name());
+        for (flavor, bytes) in [(Flavor::Redis, 1), (Flavor::Redis, 5000), (Flavor::Valkey, 1 << 30)] {
+            let mut whole = Writer { flavor, ..Writer::default() };
+            let kind = whole.kind(View::Boxed(&value));
+            whole.body(View::Boxed(&value), kind);
+            let (mut writer, mut steps) = (Writer { flavor, ..Writer::default() }, Steps::new(kind));
+            let mut most = 0;
+            loop {
+                let before = writer.bytes.len();
+                let stepped = steps.step(&mut writer, &value, bytes);
+                most = most.max(writer.bytes.len() - before);
+                if stepped != Stepped::More {
+                    assert_eq!(stepped, Stepped::Whole);
+                    break;
+                }
+            }
+            assert_eq!(writer.bytes.len(), whole.bytes.len(), "{}", value.type_name());
+            assert!(bytes > 5000 || most < bytes + 10_000, "a step of {most} bytes");
+            let read = |bytes: &[u8]| Reader::new(bytes, 80).value(kind, &Limits::default()).expect("our own");
+            // members of tables come in the order of the cursor
+            assert!(matches!(value, Value::Set(_) | Value::Hash(_)) || writer.bytes == whole.bytes);
+            assert!(read(&writer.bytes) == read(&whole.bytes), "{}", value.type_name());
+        }
+    }
+}
+
+#[test]
+fn a_table_that_changed_under_the_cursor_is_noticed() {
+    let Some(Value::Set(mut set)) = large_values(3000).into_iter().next() else { panic!("the set is first") };
+    let (mut writer, mut steps) = (Writer::default(), Steps::new(kind::SET));
+    assert_eq!(steps.step(&mut writer, &Value::Set(set.clone()), 5000), Stepped::More);
+    for n in 0..1000 {
+        set.add(format!("other:{n}").as_bytes(), &Limits::default().set);
+    }
+    assert_eq!(steps.step(&mut writer, &Value::Set(set), usize::MAX), Stepped::Changed);
+}
