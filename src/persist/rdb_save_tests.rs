@@ -41,14 +41,7 @@ fn save(terms: SaveTerms, shards: &mut [Shard]) -> Result<Saved, String> {
     let flavor = terms.flavor;
     let job = start(1, terms, move || tell.send(()).unwrap()).unwrap();
     for shard in &mut *shards {
-        shard.begin_snapshot(CutOrder {
-            id: 1,
-            compress: true,
-            flavor,
-            journal: JournalCut::None,
-            last: false,
-            reply: "OK",
-        });
+        shard.cut(CutOrder { id: 1, compress: true, flavor, journal: JournalCut::None, last: false, reply: "OK" });
         job.offer(Part::Cut(shard.snapshot.sizes().cloned().unwrap())).unwrap();
     }
     for shard in shards {

@@ -53,6 +53,8 @@ pub struct CutSizes {
 #[derive(Debug, Default)]
 pub struct Snapshot {
     running: Option<Running>,
+    /// Number of the last cut that counted here.
+    last_id: u64,
 }
 
 #[derive(Debug)]
@@ -112,9 +114,27 @@ fn describe(shard: &Shard) -> Option<Describe> {
 const AHEAD_S: u64 = 90;
 
 impl Shard {
-    /// The cut: what the shard holds now is what will be written. One that is under way is given up.
-    pub fn begin_snapshot(&mut self, order: CutOrder) {
+    /// The cut: what the shard holds now is what will be written, and the journal is split or begun as the order says.
+    /// A snapshot that is under way is given up.
+    ///
+    /// False if a later cut was here before: then nothing happens. Orders are given under numbers that only grow, so
+    /// one that was held up can neither end the snapshot that came after it nor split the log that begins with that.
+    pub fn cut(&mut self, order: CutOrder) -> bool {
+        if order.id < self.snapshot.last_id {
+            return false;
+        }
+        self.begin_snapshot(order);
+        match order.journal {
+            JournalCut::Split if self.events.journaled => self.journal.split(),
+            JournalCut::None | JournalCut::Split => {}
+            JournalCut::Begin => self.events.journaled = true,
+        }
+        true
+    }
+
+    fn begin_snapshot(&mut self, order: CutOrder) {
         self.end_snapshot(false);
+        self.snapshot.last_id = order.id;
         let databases = self.tables.iter().map(|table| (table.len(), table.expiring())).collect();
         for db in 0..self.tables.len() {
             if self.tables[db].is_empty() {

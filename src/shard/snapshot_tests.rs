@@ -312,3 +312,16 @@ fn no_step_writes_more_of_a_large_value_than_asked_for() {
         assert!(bytes / steps < 16 * 1024, "{bytes} bytes in {steps} steps");
     }
 }
+
+#[test]
+fn a_cut_that_was_held_up_past_a_later_one_does_nothing() {
+    let mut shard = shard(1);
+    shard.set(0, Key::new(b"k"), NewValue::Int(1), Expire::Clear);
+    let begun = CutOrder { id: 8, journal: JournalCut::Begin, ..ORDER };
+    assert!(shard.cut(begun) && shard.events.journaled);
+    // of a rewrite before the log was stopped and begun again
+    assert!(!shard.cut(CutOrder { id: 7, journal: JournalCut::Split, ..ORDER }));
+    assert_eq!((shard.snapshot.id(), shard.journal.is_split()), (Some(8), false));
+    assert!(shard.cut(CutOrder { id: 9, journal: JournalCut::Split, ..ORDER }));
+    assert_eq!((shard.snapshot.id(), shard.journal.is_split()), (Some(9), true));
+}

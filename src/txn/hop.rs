@@ -14,7 +14,6 @@ use crate::commands::table::CommandTable;
 use crate::resp::reply::Reply;
 use crate::shard::events::class;
 use crate::shard::keyspace::Shard;
-use crate::shard::snapshot::JournalCut;
 use crate::shard::tracking::Tracker;
 use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow, Ticket};
 use crate::txn::wait::desk::{Desk, Means};
@@ -116,13 +115,10 @@ fn execute(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>
     match phase {
         Phase::Run | Phase::Check | Phase::Wait(_) => {}
         Phase::Cut(order) => {
-            ctx.shard.begin_snapshot(order);
-            match order.journal {
-                JournalCut::Split if ctx.shard.events.journaled => ctx.shard.journal.split(),
-                JournalCut::None | JournalCut::Split => {}
-                JournalCut::Begin => ctx.shard.events.journaled = true,
+            if ctx.shard.cut(order) {
+                return reply.simple(order.reply);
             }
-            return reply.simple(order.reply);
+            return reply.error("ERR a later snapshot or log has begun");
         }
         Phase::Hold => return reply.ok(),
         Phase::EndJournal => {
