@@ -214,7 +214,8 @@ pub fn publish(folder: &Folder, manifest: &Manifest) -> Result<(), String> {
     folder.sweep(manifest).map_err(|error| wrong("Cannot remove old files from", &error))
 }
 
-/// As [`publish`], once all that the shards have journaled by now is durable. Blocks.
+/// As [`publish`], once all that the shards have journaled by now is durable. Blocks. Libraries of functions, which no
+/// log holds, go to a base of their own first.
 ///
 /// # Errors
 /// One line.
@@ -227,7 +228,16 @@ pub fn publish_when_synced(manifest: &Manifest, shared: &Shared) -> Result<(), S
         std::thread::sleep(SYNC_LOOK);
     }
     shared.log_hurries.store(false, Ordering::Relaxed);
-    publish(&Folder::of(&shared.config()), manifest)
+    let (folder, libraries) = (Folder::of(&shared.config()), shared.libraries());
+    let mut manifest = manifest.clone();
+    if let (false, Some(set)) = (libraries.is_empty(), manifest.sets.first()) {
+        let name = folder.base_name(set.number, 0);
+        let bytes = compact::write_base(&folder, &name, Flavor::Redis, &libraries, &[])
+            .map_err(|error| format!("Cannot write a base in {}: {error}", folder.path.display()))?;
+        shared.log_base_bytes.store(bytes, Ordering::Relaxed);
+        manifest.base = Some(name);
+    }
+    publish(&folder, &manifest)
 }
 
 fn remedy(damage: &Damage) -> String {

@@ -344,3 +344,42 @@ fn a_rewrite_under_writes_loses_nothing() {
 pub(crate) fn without_encodings(digest: &str) -> Vec<&str> {
     digest.lines().filter(|line| !line.starts_with("OBJECT ENCODING")).collect()
 }
+
+/// A snapshot of one library and nothing else, as Redis 7 writes it.
+fn snapshot_of_library(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).ok().filter(|length| *length < 64).expect("a short text");
+    let end = [0xff, 0, 0, 0, 0, 0, 0, 0, 0];
+    [b"REDIS0010", &[0xf5, length][..], text.as_bytes(), &end].concat()
+}
+
+#[test]
+fn libraries_of_functions_are_durable_before_clients_are_let_in() {
+    const LIBRARY: &str = "#!lua name=kept\nredis.register_function('f', print)";
+    each_setup(|setup| {
+        let data = Data::new();
+        let dump = data.0.join("dump.rdb");
+        fs::write(&dump, snapshot_of_library(LIBRARY)).expect("a snapshot");
+        let server = data.launch(setup, "everysec").start();
+        crate::common::wait_until("it is loaded", || server.client().run("PING").text() == "PONG");
+        server.client().ok("SET k v");
+        kill(server);
+        fs::remove_file(&dump).expect("the snapshot has no part in what follows");
+        for round in 0..3 {
+            let server = data.launch(setup, "everysec").start();
+            let mut client = server.client();
+            crate::common::wait_until("it is loaded", || client.run("PING").text() == "PONG");
+            assert_eq!(client.run("GET k").text(), "v", "round {round}");
+            client.ok("SAVE");
+            let saved = fs::read(&dump).expect("a snapshot");
+            assert!(saved.windows(LIBRARY.len()).any(|part| part == LIBRARY.as_bytes()), "round {round}");
+            fs::remove_file(&dump).expect("a snapshot");
+            if round == 1 {
+                client.run("BGREWRITEAOF");
+                crate::common::wait_until("the rewrite", || {
+                    client.run("INFO persistence").text().contains("aof_rewrite_in_progress:0")
+                });
+            }
+            kill(server);
+        }
+    });
+}
