@@ -111,6 +111,7 @@ pub struct Launch {
     unix: bool,
     default_save: bool,
     open_files: Option<u64>,
+    fail_syncs: bool,
 }
 
 impl Launch {
@@ -126,6 +127,7 @@ impl Launch {
             unix: false,
             default_save: false,
             open_files: None,
+            fail_syncs: false,
         }
     }
 
@@ -174,6 +176,12 @@ impl Launch {
     /// Limits the server's open files.
     pub fn open_files(mut self, files: u64) -> Launch {
         self.open_files = Some(files);
+        self
+    }
+
+    /// Has its `fdatasync` fail with EIO.
+    pub fn fail_syncs(mut self) -> Launch {
+        self.fail_syncs = true;
         self
     }
 
@@ -250,6 +258,9 @@ impl Launch {
         sys::die_with_parent(&mut command);
         if let Some(files) = self.open_files {
             sys::limit_open_files(&mut command, files);
+        }
+        if self.fail_syncs && !sys::fail_syncs(&mut command) {
+            println!("system calls cannot be made to fail here");
         }
         let mut child = command.spawn().unwrap_or_else(|e| panic!("start {:?}: {e}", self.setup.program));
         if let (Some(text), Some(mut stdin)) = (&self.stdin, child.stdin.take()) {

@@ -57,6 +57,38 @@ pub fn limit_file_bytes(pid: u32, bytes: u64) {
     assert_eq!(result, 0, "RLIMIT_FSIZE: {}", io::Error::last_os_error());
 }
 
+/// Has every `fdatasync` of the child fail as on a disk that fails, or answers false where that cannot be had.
+#[cfg(target_arch = "x86_64")]
+pub fn fail_syncs(command: &mut Command) -> bool {
+    const LOAD_NUMBER: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    // SAFETY: the hook runs between fork and exec and makes two system calls, which are async-signal-safe; the filter
+    // that they read lives in the closure.
+    unsafe {
+        command.pre_exec(move || {
+            let mut filter = [
+                step(LOAD_NUMBER, 0, 0, 0),
+                step(JUMP_IF_EQUAL, 0, 1, libc::SYS_fdatasync as u32),
+                step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EIO as u32),
+                step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+            ];
+            let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+            let failed = libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+                || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) != 0;
+            if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+        });
+    }
+    true
+}
+
+/// As above.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn fail_syncs(_: &mut Command) -> bool {
+    false
+}
+
 /// Sets a socket's receive buffer, bytes: a small one makes back-pressure show early.
 pub fn set_receive_buffer(socket: &impl AsRawFd, bytes: i32) {
     // SAFETY: the option value is a live i32 and its size is given.

@@ -33,9 +33,14 @@ fn fill(client: &mut Client) -> Option<String> {
 }
 
 /// A server whose disk is full, under a policy that lets it go on.
-fn goes_on(mut server: Server, why: &str) {
+fn goes_on(server: Server, why: &str) {
+    let refusal = fill(&mut server.client()).expect("the server goes on");
+    refuses(server, &refusal, why);
+}
+
+/// A server that has refused a write since its log failed.
+fn refuses(mut server: Server, refusal: &str, why: &str) {
     let mut client = server.client();
-    let refusal = fill(&mut client).expect("the server goes on");
     assert_eq!(refusal, format!("MISCONF Errors writing to the AOF file: {why}"));
     assert!(client.run("INFO persistence").text().contains("aof_last_write_status:err\r\n"));
     assert_eq!(client.run("GET key0").bytes().len(), 10_000, "reads go on");
@@ -94,6 +99,13 @@ impl Mount {
         }
         is_mounted.then_some(Mount(path))
     }
+
+    /// Has it be read only (`ro`), or no longer (`rw`).
+    fn remount(&self, mode: &str) {
+        let options = format!("remount,{mode}");
+        let output = Command::new("mount").args(["-o", &options]).arg(&self.0).output().expect("it was mounted so");
+        assert!(output.status.success(), "{output:?}");
+    }
 }
 
 impl Drop for Mount {
@@ -114,6 +126,58 @@ fn a_full_disk_refuses_writes_or_ends_the_server() {
             _ => goes_on(server, "No space left on device"),
         }
     }
+}
+
+#[test]
+fn a_sync_that_fails_refuses_writes_or_ends_the_server() {
+    if cfg!(not(target_arch = "x86_64")) {
+        return println!("system calls cannot be made to fail here");
+    }
+    for policy in ["everysec", "always"] {
+        let (data, why) = (Data::new(), "Input/output error");
+        // only a pool of threads makes system calls of its own for the log
+        let server = data.launch(&Setup::pinion(2, "epoll"), policy).fail_syncs().start();
+        if policy == "always" {
+            ends(server, why);
+            continue;
+        }
+        let (mut client, value, mut refusal) = (server.client(), "v".repeat(10_000), String::new());
+        wait_until("a write to be refused", || {
+            client.stream.write_all(&encode(&["SET", "key0", &value])).expect("the server goes on");
+            let reply = client.try_recv().expect("a reply").expect("the server goes on");
+            refusal = reply.text();
+            reply.is_error()
+        });
+        refuses(server, &refusal, why);
+    }
+}
+
+#[test]
+fn a_disk_that_turns_read_only_stops_writes_until_it_can_be_written() {
+    let Some(mount) = Mount::new("read-only", "8m") else { return };
+    let dir = mount.0.display();
+    let launch = Launch::new(&Setup::typical()).args(&format!("--dir {dir} --enable-debug-command yes"));
+    let server = launch.clone().args("--save 3600 1000").start();
+    let mut client = server.client();
+    client.ok("SET k v");
+    client.ok("SAVE");
+    mount.remount("ro");
+    assert_eq!(client.run("SAVE").text(), "ERR");
+    client.run("BGSAVE");
+    let stopped = |text: String| text.starts_with("MISCONF Redis is configured to save RDB snapshots");
+    wait_until("writes to stop", || stopped(client.run("SET k w").text()));
+    assert_eq!(client.run("GET k").text(), "v");
+    let log = server.log();
+    assert!(log.contains(&format!("(in server root dir {dir}) for saving: Read-only file system")), "{log}");
+    let log = refused(&launch.clone().args("--appendonly yes"));
+    assert!(log.contains("Another server uses the data directory"), "{log}");
+    mount.remount("rw");
+    client.run("BGSAVE");
+    wait_until("writes to go on", || client.run("SET k x").text() == "OK");
+    kill(server);
+    mount.remount("ro");
+    let log = refused(&launch.args("--appendonly yes"));
+    assert!(log.contains(&format!("Cannot write to the data directory {dir}: Read-only file system")), "{log}");
 }
 
 #[test]
