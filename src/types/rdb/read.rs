@@ -362,6 +362,10 @@ impl<'a> Reader<'a> {
                 add(&name, &value, at)?;
             }
         }
+        if kind != kind::HASH_VALKEY {
+            // also where none expires any more: Redis leaves it the form that has room for times
+            hash.make_timed();
+        }
         if hash.is_empty() { Err(Bad::Empty("hash")) } else { Ok(hash) }
     }
 
