@@ -1,5 +1,6 @@
 //! Composes everything: the tick of a core, the start and end of the process.
 
+mod base;
 pub mod boot;
 pub mod check;
 pub mod compact;

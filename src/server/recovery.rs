@@ -10,7 +10,6 @@ use crate::base::hash;
 use crate::base::text;
 use crate::commands::args::{Args, lay_out_in};
 use crate::commands::context::Context;
-use crate::commands::keys::value_limits;
 use crate::commands::table::{CommandTable, Resolved};
 use crate::net::durability::Kept;
 use crate::net::settings::apply_to_shard;
@@ -20,11 +19,9 @@ use crate::persist::aof::log::Log;
 use crate::persist::aof::manifest::{Manifest, Set};
 use crate::persist::aof::read::{self, Damage, Scanned, Torn};
 use crate::persist::aof::record::Words;
-use crate::persist::load::Window;
-use crate::persist::rdb::{FileReader, Found};
 use crate::resp::parse::Span;
 use crate::resp::reply::{Proto, Reply};
-use crate::server::compact;
+use crate::server::{base, compact};
 use crate::shard::access;
 use crate::shard::keyspace::{Shard, ShardStats};
 use crate::txn::hop;
@@ -32,10 +29,8 @@ use crate::txn::loading::Loading;
 use crate::txn::message::Phase;
 use crate::txn::router::{owner, slots_of};
 use crate::types::rdb::Flavor;
-use crate::types::rdb::read::Bad;
 use crate::types::table::{Expire, Key};
 use std::fs::OpenOptions;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -150,7 +145,7 @@ pub fn read_back(
         let count = manifest.sets.first().map_or(cores, |set| usize::from(set.shards));
         let path = folder.base_path(base);
         back.shards = empty(config, count);
-        back.base_bytes = load_base(&path, &mut back.shards, &mut back.libraries, loading)
+        back.base_bytes = base::load(&path, &mut back.shards, &mut back.libraries, loading)
             .map_err(|why| format!("Cannot read the base {}: {why}. Restore the file from a backup", path.display()))?;
     }
     for set in &manifest.sets {
@@ -276,52 +271,6 @@ fn trim(folder: &Folder, scanned: &Scanned) {
         let file = OpenOptions::new().write(true).open(folder.segment_path(*id));
         // where that fails it is found torn again next time
         let _ = file.and_then(|file| file.set_len(*end));
-    }
-}
-
-/// Reads a snapshot into shards; its bytes.
-fn load_base(
-    path: &Path,
-    shards: &mut [Shard],
-    libraries: &mut Vec<Vec<u8>>,
-    loading: &Loading,
-) -> Result<u64, String> {
-    let mut window = Window::open(path).map_err(|error| error.to_string())?;
-    loading.expect_bytes(window.len());
-    let (mut reader, mut reported) = (FileReader::new(), 0);
-    let limits = value_limits(&shards[0]);
-    loop {
-        let (found, taken) = match reader.step(window.unread(), &limits) {
-            Ok(step) => step,
-            Err(bad) => {
-                let had = window.unread().len();
-                let is_short = matches!(bad, Bad::Short);
-                let may_go_on = is_short
-                    && (window.fill(had * 2 + 1).map_err(|error| error.to_string())? || window.unread().len() > had);
-                if !may_go_on {
-                    return Err(format!("at byte {}: {bad}", reader.position()));
-                }
-                continue;
-            }
-        };
-        window.consume(taken);
-        if window.position() - reported >= PROGRESS_BYTES || found == Found::End {
-            loading.read_bytes(window.position() - reported);
-            reported = window.position();
-            go_on(loading)?;
-        }
-        match found {
-            Found::Entry { db, key, value: Some(value), attributes } => {
-                let count = shards.len();
-                let shard = &mut shards[owner(hash::slot(&key), count)];
-                let db = usize::try_from(db).ok().filter(|db| *db < shard.tables.len());
-                let db = db.ok_or_else(|| format!("at byte {}: a database beyond `databases`", reader.position()))?;
-                shard.put(db, Key::new(&key), value, attributes.expire_ms.map_or(Expire::Clear, Expire::At));
-            }
-            Found::Function(text) => libraries.push(text),
-            Found::End => return Ok(reader.position()),
-            _ => {}
-        }
     }
 }
 
