@@ -118,6 +118,13 @@ fn store(ctx: &mut Context<'_>, target: &[u8], rows: &Rows, reply: &mut Reply<'_
     reply.integer(rows.len() as i64);
 }
 
+/// The last round of a SORT over several shards: `SORT key element ...` stores the list.
+pub(crate) fn store_sorted(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
+    let rows: Rows = args.from(2).map(|value| Some(value.to_vec())).collect();
+    let target = args[1].to_vec();
+    store(ctx, &target, &rows, reply);
+}
+
 /// SORT over several shards.
 fn sort_relay(relay: &Relay<'_>, reply: &mut Reply<'_>) -> Words {
     over_shards(relay, reply, false)
@@ -129,14 +136,10 @@ fn sort_ro_relay(relay: &Relay<'_>, reply: &mut Reply<'_>) -> Words {
 }
 
 fn over_shards(relay: &Relay<'_>, reply: &mut Reply<'_>, read_only: bool) -> Words {
-    // The round that stores is the only one whose first command is a DEL: its replies are integers.
-    if let Some([_, pushed @ ..]) = relay.rounds.last().map(Vec::as_slice)
+    if let Some([count]) = relay.rounds.last().map(Vec::as_slice)
         && rounds::has_stored(relay.args, relay.rounds, read_only)
     {
-        match pushed.last() {
-            Some(count) => reply.raw(count),
-            None => reply.integer(0),
-        }
+        reply.raw(count);
         return Vec::new();
     }
     match rounds::next(relay.args, relay.rounds, read_only) {
@@ -144,12 +147,8 @@ fn over_shards(relay: &Relay<'_>, reply: &mut Reply<'_>, read_only: bool) -> Wor
         Next::Refuse(refusal) => reply.error(refusal),
         Next::Rows(rows) => answer(&rows, reply),
         Next::Store(target, rows) => {
-            let mut commands = vec![vec![b"DEL".to_vec(), target.clone()]];
-            if !rows.is_empty() {
-                let values = rows.into_iter().map(Option::unwrap_or_default);
-                commands.push([b"RPUSH".to_vec(), target].into_iter().chain(values).collect());
-            }
-            return commands;
+            let values = rows.into_iter().map(Option::unwrap_or_default);
+            return vec![[b"SORT".to_vec(), target].into_iter().chain(values).collect()];
         }
     }
     Vec::new()

@@ -8,9 +8,9 @@ use crate::commands::args::{Args, lay_out};
 use crate::commands::context::CommandFn;
 use crate::commands::context::Context;
 use crate::commands::debug::{DebugCall, debug};
-use crate::commands::keys;
 use crate::commands::spec::{CommandSpec, Plan, flag, key};
 use crate::commands::table::CommandTable;
+use crate::commands::{keys, sort};
 use crate::resp::reply::Reply;
 use crate::shard::events::class;
 use crate::shard::keyspace::Shard;
@@ -121,6 +121,7 @@ fn execute(plan: &Plan, phase: Phase, ctx: &mut Context<'_>, args: &mut Args<'_>
             return reply.error("ERR a later snapshot or log has begun");
         }
         Phase::Hold => return reply.ok(),
+        Phase::Sorted => return sort::store_sorted(ctx, args, reply),
         Phase::EndJournal => {
             ctx.shard.events.journaled = false;
             return reply.ok();

@@ -70,6 +70,8 @@ pub enum Phase {
     Run,
     /// UNLINK of the source of a RENAME that went to another shard: tells `rename_from`, not `del`.
     Renamed,
+    /// The list that a SORT over several shards has found: `SORT key element ...`.
+    Sorted,
     /// The check of a `CheckedScatter`.
     Check,
     /// A subcommand of DEBUG that concerns keys.

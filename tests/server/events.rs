@@ -24,7 +24,8 @@ const SCRIPT: &str = "
     BITFIELD bf SET u8 0 255|BITFIELD bf SET u8 0 255|BITFIELD bf GET u8 0|BITFIELD nope2 GET u8 0
     BITFIELD bf INCRBY u8 0 10 OVERFLOW FAIL INCRBY u8 0 10|BITFIELD bf2 OVERFLOW FAIL INCRBY u2 0 10
     BITOP AND dst bit bf|BITOP AND dst nope nope2|BITOP AND dst nope nope2|LCS nope r4|SELECT 5|SET five 1|DEL five
-    SET five 1|SELECT 0|SWAPDB 0 5|DEL five|FLUSHDB|FLUSHALL";
+    SET five 1|SELECT 0|SWAPDB 0 5|DEL five|RPUSH sl 3 1 2|SORT sl STORE sd|SORT sl LIMIT 0 0 STORE sd
+    SORT sl LIMIT 0 0 STORE sd|SORT sl STORE sl|FLUSHDB|FLUSHALL";
 
 /// One event: its channel and what it carries.
 type Event = (String, String);
