@@ -482,7 +482,9 @@ impl Worker {
                 true
             }
         };
-        if (outcome == Outcome::Done || !single) && !queued {
+        // one that another shard runs, or this one later, is counted there
+        let here = outcome == Outcome::Done || !single && (session || outcome == Outcome::Stalls);
+        if here && !queued {
             let failed = out.bytes.get(mark) == Some(&b'-');
             let core = self.router.core;
             note_run(&mut self.histograms, &self.shared.cores[core], self.config.latency_tracking, id, took, failed);

@@ -462,3 +462,22 @@ fn errors_inside_exec_are_counted_by_their_code() {
         assert!(client.run("INFO stats").text().contains("\r\ntotal_error_replies:8\r\n"));
     });
 }
+
+/// Wherever the keys are: on the client's core, on one other, on several.
+#[test]
+fn commands_of_several_keys_are_counted_once() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        for n in 0..40 {
+            client.ok(&format!("MSET {{k{n}}}a 1 {{k{n}}}b 2"));
+            client.ok(&format!("MSET k{n} 1 l{n} 2"));
+            assert_eq!(client.run(&format!("LMPOP 1 nolist{n} LEFT")), Value::NullArray);
+        }
+        let info = client.run("INFO commandstats").text();
+        for (name, calls) in [("mset", 80), ("lmpop", 40)] {
+            let line = info.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).expect("counted");
+            assert!(line.contains(&format!("calls={calls},")), "{line}");
+        }
+    });
+}
