@@ -69,11 +69,14 @@ pub fn config(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
     Outcome::Done
 }
 
+/// Settings that stay as they are while data is loaded.
+const NOT_WHILE_LOADING: [&[u8]; 3] = [b"appendonly", b"dir", b"repl-diskless-load"];
+
 /// CONFIG SET name value ...: what cannot be put into effect is taken back.
 fn config_set(worker: &mut Worker, conn: &mut Conn, pairs: &[&[u8]], out: &mut OutBuf) -> Outcome {
     let shared = worker.shared.clone();
-    let names_log = pairs.iter().step_by(2).any(|name| name.eq_ignore_ascii_case(b"appendonly"));
-    if names_log && shared.loading.is_active() {
+    let waits = |name: &&[u8]| NOT_WHILE_LOADING.iter().any(|other| name.eq_ignore_ascii_case(other));
+    if pairs.iter().step_by(2).any(waits) && shared.loading.is_active() {
         Reply::new(out, conn.session.proto).error(LOADING);
         return Outcome::Done;
     }
@@ -94,8 +97,17 @@ fn config_set(worker: &mut Worker, conn: &mut Conn, pairs: &[&[u8]], out: &mut O
             return Outcome::Done;
         }
     };
-    if let Err((name, why)) = listen(worker, &store.current, &changes.names) {
+    let concerns_oom = changes.names.iter().any(|name| name.starts_with("oom-score-adj"));
+    let done = match concerns_oom.then(|| shared.admin::<AdminState>().oom().apply(&store.current)) {
+        Some(Err(())) => {
+            let name: &[u8] = if changes.names.contains(&"oom-score-adj") { b"oom-score-adj" } else { OOM_VALUES };
+            Err((name, "Failed to set current oom_score_adj. Check server logs."))
+        }
+        _ => listen(worker, &store.current, &changes.names),
+    };
+    if let Err((name, why)) = done {
         store.undo(changes);
+        let _ = shared.admin::<AdminState>().oom().apply(&store.current);
         Reply::new(out, conn.session.proto).error(&refusal(name, why));
         return Outcome::Done;
     }
@@ -117,6 +129,8 @@ fn config_set(worker: &mut Worker, conn: &mut Conn, pairs: &[&[u8]], out: &mut O
         }
     }
 }
+
+const OOM_VALUES: &[u8] = b"oom-score-adj-values";
 
 /// Listens where `port` and `bind` say now, if they are among what changed.
 fn listen(worker: &mut Worker, config: &Config, changed: &[&str]) -> Result<(), (&'static [u8], &'static str)> {

@@ -11,6 +11,7 @@ pub mod log;
 pub mod lolwut;
 pub mod memory;
 pub mod metrics;
+pub mod oom;
 pub mod save;
 pub mod slowlog;
 pub mod state;

@@ -4,6 +4,7 @@
 use crate::admin::config::ConfigStore;
 use crate::admin::latency::LatencyMonitor;
 use crate::admin::metrics::{MemoryWatch, Process, hex_id};
+use crate::admin::oom::OomScore;
 use crate::admin::save::SaveState;
 use crate::admin::slowlog::CommandLogs;
 use crate::base::clock;
@@ -34,6 +35,7 @@ pub struct AdminState {
     saves: Mutex<SaveState>,
     folder_lock: Mutex<Option<FolderLock>>,
     replication_id: Mutex<String>,
+    oom: Mutex<OomScore>,
     process: Process,
 }
 
@@ -54,6 +56,7 @@ impl AdminState {
             saves: Mutex::new(SaveState::new(clock::unix_ms_now() / 1000, logs)),
             folder_lock: Mutex::default(),
             rates: Mutex::new(Rates { ops: vec![Rate::default(); cores], ..Rates::default() }),
+            oom: Mutex::default(),
             replication_id: Mutex::new(hex_id(&mut Random::new(seed.rotate_left(32)))),
             process,
         }
@@ -107,6 +110,11 @@ impl AdminState {
     pub fn change_replication_id(&self) {
         let seed = clock::ticks();
         *lock(&self.replication_id) = hex_id(&mut Random::new(seed));
+    }
+
+    /// What the kernel thinks of this process when memory runs out.
+    pub fn oom(&self) -> MutexGuard<'_, OomScore> {
+        lock(&self.oom)
     }
 
     /// What does not change while the process runs.

@@ -154,6 +154,20 @@ words_of_a_setting! {
 }
 
 words_of_a_setting! {
+    /// How the kernel's wish to kill this process when memory runs out is set (`/proc/self/oom_score_adj`).
+    OomScoreAdj {
+        /// As it was found.
+        No = "no",
+        /// That plus a value.
+        Yes = "yes",
+        /// As `Yes`.
+        Relative = "relative",
+        /// A value.
+        Absolute = "absolute",
+    }
+}
+
+words_of_a_setting! {
     /// Which kernel interface moves the bytes.
     IoDriver {
         /// io_uring where the kernel permits it, epoll otherwise.
@@ -251,6 +265,11 @@ pub struct Config {
     pub enable_protected_configs: Allowed,
     /// `rename-command` pairs, old name (lower case) and new one; an empty new name removes the command.
     pub rename_command: Vec<(String, String)>,
+
+    /// See [`OomScoreAdj`].
+    pub oom_score_adj: OomScoreAdj,
+    /// For a primary, a replica, and a process that Pinion does not have; -2000 to 2000.
+    pub oom_score_adj_values: Vec<i32>,
 
     // ---- keyspace ----
     /// Number of databases.
@@ -440,6 +459,8 @@ impl Default for Config {
             tracking_table_max_keys: 1_000_000,
 
             requirepass: Vec::new(),
+            oom_score_adj: OomScoreAdj::No,
+            oom_score_adj_values: vec![0, 200, 800],
             enable_debug_command: Allowed::No,
             enable_module_command: Allowed::No,
             enable_protected_configs: Allowed::No,

@@ -160,3 +160,26 @@ fn each_shard_may_have_a_port_of_its_own() {
         }
     }
 }
+
+#[test]
+fn the_kernel_is_told_how_willing_to_be_to_kill_it() {
+    let server = Launch::new(&Setup::typical()).start();
+    let score = || {
+        let text = std::fs::read_to_string(format!("/proc/{}/oom_score_adj", server.pid())).expect("a process");
+        text.trim().parse::<i32>().expect("a number")
+    };
+    let before = score();
+    let mut client = server.client();
+    let mut set = |pairs: &[&str]| client.call(&[&["CONFIG", "SET"][..], pairs].concat());
+    assert_eq!(set(&["oom-score-adj-values", "11 200 800"]), Value::ok());
+    assert_eq!(score(), before, "not while it is off");
+    assert_eq!(set(&["oom-score-adj", "yes"]), Value::ok());
+    assert_eq!(score(), (before + 11).min(1000));
+    assert_eq!(set(&["oom-score-adj-values", "2000 0 0", "oom-score-adj", "absolute"]), Value::ok());
+    assert_eq!(score(), 1000);
+    // What fails takes it back too.
+    assert!(set(&["oom-score-adj", "relative", "hz", "x"]).is_error());
+    assert_eq!(score(), 1000);
+    assert_eq!(set(&["oom-score-adj", "no"]), Value::ok());
+    assert_eq!(score(), before);
+}

@@ -321,6 +321,11 @@ impl Value {
         }
     }
 
+    /// Words that are numbers.
+    pub fn numbers(&self) -> Vec<i32> {
+        self.words().iter().filter_map(|word| word.parse().ok()).collect()
+    }
+
     /// A OneOf.
     pub fn word(&self) -> &'static str {
         match self {

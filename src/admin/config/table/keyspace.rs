@@ -65,5 +65,5 @@ pub(super) const ROWS: &[Setting] = &[
     size("hll-sparse-max-bytes", 0, "3000").fill(|c, v| c.hll_sparse_max_bytes = v.size()),
     size("stream-node-max-bytes", 0, "4096").fill(|c, v| c.stream_node_max_bytes = v.size()),
     long("stream-node-max-entries", "100").fill(|c, v| c.stream_node_max_entries = v.int()),
-    text("locale-collate", "").no_effect("SORT is not there yet"),
+    text("locale-collate", "").no_effect("SORT with ALPHA compares bytes"),
 ];

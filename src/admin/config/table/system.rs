@@ -4,7 +4,7 @@ use super::{NO_LUA, Setting};
 use super::{count, int, long, one_of, port, text, yes_no};
 use crate::admin::config::special;
 use crate::admin::config::value::Kind;
-use crate::base::config::{IoDriver, LogLevel, LogTimestamp, PipelineOrder};
+use crate::base::config::{IoDriver, LogLevel, LogTimestamp, OomScoreAdj, PipelineOrder};
 use crate::base::limits::{MESH_DEPTH_MAX, SHARDS_MAX, SPIN_US_MAX};
 
 const NO_SYSLOG: &str = "the log goes to standard output or to logfile; journald and container runtimes collect it";
@@ -44,8 +44,9 @@ pub(super) const ROWS: &[Setting] = &[
     yes_no("set-proc-title", "yes").no_effect(NO_TITLE).at_start(),
     Setting::new("proc-title-template", Kind::Text(special::title_template), "{title} {listen-addr} {server-mode}")
         .no_effect(NO_TITLE),
-    one_of("oom-score-adj", &["no", "yes", "relative", "absolute"], "no").no_effect("set OOMScoreAdjust in systemd"),
-    Setting::new("oom-score-adj-values", Kind::OomScores, "0 200 800").no_effect("set OOMScoreAdjust in systemd"),
+    one_of("oom-score-adj", OomScoreAdj::NAMES, "no").fill(|c, v| c.oom_score_adj = v.one(OomScoreAdj::named)),
+    Setting::new("oom-score-adj-values", Kind::OomScores, "0 200 800")
+        .fill(|c, v| c.oom_score_adj_values = v.numbers()),
     yes_no("disable-thp", "yes").no_effect("no fork copies memory, so huge pages do no harm").at_start(),
     text("ignore-warnings", "").no_effect("the fault it silences comes with fork, which Pinion does without"),
     text("server_cpulist", "").also_named(&["server-cpulist"]).no_effect(BY_PIN_CORES).at_start(),
