@@ -150,6 +150,10 @@ fn wake_all(worker: &Worker) {
 
 fn unblock(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut OutBuf) -> Outcome {
     let mut reply = Reply::new(out, conn.session.proto);
+    if args.len() > 4 {
+        errors::unknown_subcommand(args, &mut reply);
+        return Outcome::Done;
+    }
     let mode = args.get(3).unwrap_or(b"timeout");
     let error = mode.eq_ignore_ascii_case(b"error");
     if !error && !mode.eq_ignore_ascii_case(b"timeout") {

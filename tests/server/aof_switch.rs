@@ -209,18 +209,20 @@ fn clients_are_told_that_the_log_is_being_read() {
     let mut told = 0;
     wait_until("the log to be read", || {
         // one batch: the server may have finished in between
-        client.send_raw(b"PING\r\nINFO persistence\r\nCONFIG SET appendonly no\r\nGET last\r\n");
-        let replies: Vec<Value> = (0..4).map(|_| client.recv()).collect();
+        client.send_raw(
+            b"PING\r\nINFO persistence\r\nCONFIG SET appendonly no\r\nCONFIG SET dir /nonexistent\r\nGET last\r\n",
+        );
+        let replies: Vec<Value> = (0..5).map(|_| client.recv()).collect();
         let is_told = |reply: &Value| reply.is_error() && reply.text().starts_with("LOADING ");
-        if is_told(&replies[3]) {
+        if is_told(&replies[4]) {
             told += 1;
-            assert!(is_told(&replies[0]) && is_told(&replies[2]), "{replies:?}");
+            assert!([0, 2, 3].iter().all(|at| is_told(&replies[*at])), "{replies:?}");
             let info = replies[1].text();
             assert!(info.contains("loading:1\r") && info.contains("loading_loaded_perc:"), "{info}");
         } else if replies[2] == Value::ok() {
             client.ok("CONFIG SET appendonly yes");
         }
-        replies[3].text() == "1"
+        replies[4].text() == "1"
     });
     println!("LOADING was answered {told} times");
     assert_eq!(client.run("DBSIZE"), Value::Int(300_003));
