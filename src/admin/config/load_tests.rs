@@ -219,7 +219,8 @@ fn questions_are_answered_without_a_start() {
         assert!(answer.text.contains("inion"));
     }
     let settings = start(&["--settings"]).expect_err("no start").text;
-    for line in ["`port`*", "- there is no TLS yet: `tls-cluster`, `tls-port`, `tls-replication`", "`maxclients`,"] {
+    for line in ["`databases`*", "- there is no TLS yet: `tls-cluster`, `tls-port`, `tls-replication`", "`maxclients`,"]
+    {
         assert!(settings.contains(line), "{line}");
     }
     assert!(fault(&["--test-memory", "4"]).contains("memtest86+"));
