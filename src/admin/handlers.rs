@@ -99,7 +99,8 @@ fn config_set(worker: &mut Worker, conn: &mut Conn, pairs: &[&[u8]], out: &mut O
     };
     let concerns_oom = changes.names.iter().any(|name| name.starts_with("oom-score-adj"));
     let done = match concerns_oom.then(|| shared.admin::<AdminState>().oom().apply(&store.current)) {
-        Some(Err(())) => {
+        Some(Err(error)) => {
+            log::warning(&error);
             let name: &[u8] = if changes.names.contains(&"oom-score-adj") { b"oom-score-adj" } else { OOM_VALUES };
             Err((name, "Failed to set current oom_score_adj. Check server logs."))
         }

@@ -1,7 +1,6 @@
 //! `oom-score-adj`: how willing the kernel is to kill this process when memory runs out. Reads and writes one file of
 //! /proc, and nothing else.
 
-use crate::admin::log;
 use crate::base::config::{Config, OomScoreAdj};
 use std::fs;
 
@@ -17,8 +16,8 @@ pub struct OomScore {
 }
 
 impl OomScore {
-    /// Puts the settings into effect. The error is in the log, and everything is as it was.
-    pub fn apply(&mut self, config: &Config) -> Result<(), ()> {
+    /// Puts the settings into effect. An error is what the log is to say; everything is as it was then.
+    pub fn apply(&mut self, config: &Config) -> Result<(), String> {
         let value = config.oom_score_adj_values.first().copied().unwrap_or(0);
         let (found, wanted) = match (config.oom_score_adj, self.found) {
             (OomScoreAdj::No, None) => return Ok(()),
@@ -29,17 +28,13 @@ impl OomScore {
                 (Some(found), base.saturating_add(value).clamp(SCORES.0, SCORES.1))
             }
         };
-        if let Err(error) = fs::write(FILE, format!("{wanted}\n")) {
-            log::warning(&format!("Unable to write oom_score_adj: {error}"));
-            return Err(());
-        }
+        fs::write(FILE, format!("{wanted}\n")).map_err(|error| format!("Unable to write oom_score_adj: {error}"))?;
         self.found = found;
         Ok(())
     }
 }
 
-fn read() -> Result<i32, ()> {
-    let text = fs::read_to_string(FILE);
-    let text = text.map_err(|error| log::warning(&format!("Unable to read oom_score_adj: {error}")))?;
-    text.trim().parse().map_err(|_| log::warning("Unable to read oom_score_adj: not a number"))
+fn read() -> Result<i32, String> {
+    let text = fs::read_to_string(FILE).map_err(|error| format!("Unable to read oom_score_adj: {error}"))?;
+    text.trim().parse().map_err(|_| "Unable to read oom_score_adj: not a number".to_string())
 }

@@ -86,8 +86,9 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     let (seeds, doorbells, chosen, reason) = prepare(cores, kind).map_err(|e| e.to_string())?;
     let persists = config.appendonly || !config.save.is_empty();
     let state = admin::state::AdminState::new(loaded.store, cores, random_seed());
-    // a start goes on without
-    let _ = state.oom().apply(&config);
+    if let Err(error) = state.oom().apply(&config) {
+        admin::log::warning(&error);
+    }
     if persists {
         state.hold_folder(Path::new(&config.dir))?;
     }

@@ -249,7 +249,7 @@ fn meet(shard: &mut Shard, key: Key<'_>, fate: Fate) {
             other => panic!("{other:?}"),
         },
         Fate::Removed => drop(shard.take(0, key)),
-        Fate::Replaced => drop(shard.set(0, key, short, Expire::Clear)),
+        Fate::Replaced => shard.set(0, key, short, Expire::Clear),
         Fate::Expired => {
             let now = shard.now_ms;
             shard.set_expire(0, key, Some(now + 1));
