@@ -165,7 +165,7 @@ fn a_disk_that_turns_read_only_stops_writes_until_it_can_be_written() {
     assert_eq!(client.run("SAVE").text(), "ERR");
     client.run("BGSAVE");
     let stopped = |text: String| text.starts_with("MISCONF Redis is configured to save RDB snapshots");
-    wait_until("writes to stop", || stopped(client.run("SET k w").text()));
+    wait_until("writes to stop", || stopped(client.run("SET other v").text()));
     assert_eq!(client.run("GET k").text(), "v");
     let log = server.log();
     assert!(log.contains(&format!("(in server root dir {dir}) for saving: Read-only file system")), "{log}");
