@@ -4,7 +4,7 @@
 use crate::base::hash::Position;
 use crate::commands::args::Args;
 use crate::commands::spec::CommandSpec;
-use crate::txn::hop::{PREFETCH_COMMANDS, prefetch};
+use crate::txn::hop::{PREFETCH_COMMANDS, member_word, prefetch, prefetch_members};
 use crate::types::table::Table;
 
 /// Keys of this core that the commands of a tick name, in the order of the commands. The memory of a few is fetched
@@ -39,11 +39,8 @@ impl Lookahead {
 
     #[inline]
     pub(super) fn want(&mut self, key: Wanted, spec: &CommandSpec, args: &Args<'_>) {
-        if spec.member != 0 {
-            let at = isize::from(spec.member) + if spec.member < 0 { args.len() as isize } else { 0 };
-            if let Some(member) = args.get(at as usize) {
-                self.members.push((self.keys.len() as u32, Position::of_member(member)));
-            }
+        if let Some(member) = member_word(spec, args.len()).and_then(|at| args.get(at)) {
+            self.members.push((self.keys.len() as u32, Position::of_member(member)));
         }
         self.keys.push(key);
     }
@@ -67,31 +64,14 @@ impl Lookahead {
         let rest = &self.members[self.members_fetched..];
         let members = &rest[..rest.iter().take_while(|(key, _)| (*key as usize) < end).count()];
         if members.len() > 1 {
-            self.fetch_members(members, tables);
+            let member = |(key, member): &(u32, Position)| {
+                let Wanted { db, pos, .. } = self.keys[*key as usize];
+                (db as usize, pos, *member)
+            };
+            prefetch_members(tables, members.iter().map(member));
         }
         self.members_fetched += members.len();
         self.fetched = end;
         self.due = self.keys.get(self.fetched).map_or(usize::MAX, |w| w.command as usize);
-    }
-
-    fn fetch_members(&self, members: &[(u32, Position)], tables: &[Table]) {
-        let mut values = [None; PREFETCH_COMMANDS];
-        let mut last = None;
-        for (found, (key, member)) in values.iter_mut().zip(members) {
-            let Wanted { db, pos, .. } = self.keys[*key as usize];
-            *found = match last {
-                Some((same_db, same_pos, value)) if same_db == db && same_pos == pos => value,
-                _ => tables[db as usize].likely_value(pos),
-            };
-            last = Some((db, pos, *found));
-            if let Some(value) = found {
-                value.prefetch_place(*member);
-            }
-        }
-        for (value, (_, member)) in values.iter().zip(members) {
-            if let Some(value) = value {
-                value.prefetch_member(*member);
-            }
-        }
     }
 }

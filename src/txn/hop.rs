@@ -18,6 +18,7 @@ use crate::shard::tracking::Tracker;
 use crate::txn::message::{CommandBatch, HomeRun, Phase, RemoteCommand, Slow, Ticket};
 use crate::txn::wait::desk::{Desk, Means};
 use crate::types::table::Table;
+use smallvec::SmallVec;
 
 /// Empty batches kept for reuse, and the batch under way to each core.
 #[derive(Debug)]
@@ -186,6 +187,38 @@ pub fn prefetch(tables: &[Table], keys: impl Iterator<Item = (usize, Position)> 
     }
 }
 
+/// A member that a command looks up in a value: the key's database, its position, the member's.
+pub type Member = (usize, Position, Position);
+
+/// Which of its words a command looks up in the value of its key, counted from 0; `None` if that is none of `count`.
+#[inline]
+pub fn member_word(spec: &CommandSpec, count: usize) -> Option<usize> {
+    let at = isize::from(spec.member) + if spec.member < 0 { count as isize } else { 0 };
+    (spec.member != 0 && (1..count as isize).contains(&at)).then_some(at as usize)
+}
+
+/// Fetches the memory of members, at most [`PREFETCH_COMMANDS`], of large values whose entries [`prefetch`] fetched.
+/// Commands on one key often follow each other: its value is found once.
+pub fn prefetch_members(tables: &[Table], members: impl Iterator<Item = Member> + Clone) {
+    let mut values = [None; PREFETCH_COMMANDS];
+    let mut last = None;
+    for (found, (db, pos, member)) in values.iter_mut().zip(members.clone()) {
+        *found = match last {
+            Some((same_db, same_pos, value)) if same_db == db && same_pos == pos => value,
+            _ => tables[db].likely_value(pos),
+        };
+        last = Some((db, pos, *found));
+        if let Some(value) = found {
+            value.prefetch_place(member);
+        }
+    }
+    for (value, (.., member)) in values.iter().zip(members) {
+        if let Some(value) = value {
+            value.prefetch_member(member);
+        }
+    }
+}
+
 /// Where those who wait for keys are served after each command; none between the commands of a transaction.
 pub(crate) type AtDesk<'a> = (&'a mut Desk, Means<'a>);
 
@@ -205,6 +238,16 @@ pub(crate) fn run_batch(
         let chunk_len = chunk.len();
         if chunk_len > 1 {
             prefetch(&shard.tables, chunk.iter().filter_map(|c| Some((c.manner.db as usize, c.pos?))));
+            let member = |c: &RemoteCommand| {
+                let at = member_word(table.get(c.id), c.count as usize)?;
+                let word = &batch.spans[c.first as usize + at];
+                let word = &batch.data[word.start as usize..][..word.len as usize];
+                Some((c.manner.db as usize, c.pos?, Position::of_member(word)))
+            };
+            let members: SmallVec<[Member; PREFETCH_COMMANDS]> = chunk.iter().filter_map(member).collect();
+            if members.len() > 1 {
+                prefetch_members(&shard.tables, members.iter().copied());
+            }
         }
         for index in chunk_start..chunk_start + chunk_len {
             run_command(batch, index, shard, table, terms, &mut desk, &mut before, &mut ran);
