@@ -44,7 +44,8 @@ pub fn unknown_subcommand(args: &Args<'_>, reply: &mut Reply<'_>) {
     reply.error_bytes(&[b"ERR unknown subcommand '", name, b"'. Try ", &parent, b" HELP."].concat());
 }
 
-/// As [`unknown_subcommand`], from a command that checks the number of arguments of its subcommands itself (DEBUG).
+/// As [`unknown_subcommand`], from a command that checks the number of arguments of its subcommands itself (DEBUG,
+/// CLIENT UNBLOCK).
 pub fn subcommand_syntax(args: &Args<'_>, reply: &mut Reply<'_>) {
     let name = quote(&args[1], QUOTE_BYTES_MAX);
     let parent = quote(&args[0], usize::MAX).to_ascii_uppercase();

@@ -74,6 +74,7 @@ fn wrong_uses_are_refused() {
         HTTL s FOO 2 a b => -WRONGTYPE Operation against a key holding the wrong kind of value
         HGETDEL s FOO 2 a b => -WRONGTYPE Operation against a key holding the wrong kind of value
         HSETEX s FOO 2 a b => -ERR unknown argument: FOO
+        HSETEX s "F\x00O" 2 a b => -ERR unknown argument: F
         HSETEX s FIELDS 1 a b => -WRONGTYPE Operation against a key holding the wrong kind of value
         HSCAN s 0 FOO => -WRONGTYPE Operation against a key holding the wrong kind of value
         HRANDFIELD s x => -ERR value is not an integer or out of range

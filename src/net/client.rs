@@ -151,7 +151,7 @@ fn wake_all(worker: &Worker) {
 fn unblock(worker: &mut Worker, conn: &mut Conn, args: &Args<'_>, out: &mut OutBuf) -> Outcome {
     let mut reply = Reply::new(out, conn.session.proto);
     if args.len() > 4 {
-        errors::unknown_subcommand(args, &mut reply);
+        errors::subcommand_syntax(args, &mut reply);
         return Outcome::Done;
     }
     let mode = args.get(3).unwrap_or(b"timeout");

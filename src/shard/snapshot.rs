@@ -2,7 +2,7 @@
 //! caller takes the bytes, and decides how much is written in one step.
 //!
 //! A large value is written in steps, too, but for strings and vector sets. The first change to it has the rest of it
-//! written at once: a set of 5 million members (80 MB in the file) holds its shard up for 0.4 s then, 77 ns per member.
+//! written at once: a sorted set of 5 million members holds its shard up for 0.6 s then, a set for 0.14 s.
 //!
 //! Each table writes itself ([`crate::types::table`]); here they are brought together: all begin at the cut, keep the
 //! number that they had then (SWAPDB), and stay until they are written whole (FLUSHALL). What is due at the cut is

@@ -6,6 +6,11 @@ use crate::compare::Exceptions;
 /// Replies that may differ from those of Redis 8.0. Pinion answers as Valkey 9.1 there.
 pub(crate) const REDIS: Exceptions = &[
     ("BITCOUNT", "-ERR syntax error", "*", "Valkey takes a start without an end"),
+    ("CLIENT LIST", "-ERR syntax error", "-ERR *", "Valkey reads filters one after the other and has words for each"),
+    ("GEOPOS", "[*", "[*", "Redis prints coordinates with the fewest digits"),
+    ("GEORADIUS", "[*", "[*", "so it does here"),
+    ("GEORADIUSBYMEMBER", "[*", "[*", "so it does here"),
+    ("GEOSEARCH", "[*", "[*", "so it does here"),
     ("XINFO GROUPS", "[*", "[*", "Redis counts a lag from the start where more was read than ever came"),
     ("XREAD", "-ERR Unbalanced \\'xread\\' *", "-ERR Unbalanced \\'xread\\' *", "Redis mentions `+` too"),
     ("XREADGROUP", "-ERR Unbalanced \\'xreadgroup\\' *", "-ERR Unbalanced \\'xreadgroup\\' *", "so it does here"),
@@ -34,6 +39,7 @@ pub(crate) const VALKEY: Exceptions = &[
     ("BITCOUNT", "-ERR syntax error", "-ERR value is not an integer *", "Valkey looks at the unit first"),
     ("CLIENT KILL", "-ERR *", "-ERR *", "Valkey reads filters one after the other and has words for each"),
     ("CLIENT LIST", "-ERR *", "*", "Valkey reads filters one after the other, has words for each and refuses 0 and -1"),
+    ("CLIENT UNBLOCK", "*", "-ERR unknown subcommand *", "Valkey takes more arguments"),
     ("GEORADIUSBYMEMBER", "-ERR member *", "-ERR could not decode *", "Valkey names the member"),
     ("GEOSEARCH", "-ERR member *", "-ERR could not decode *", "Valkey names the member"),
     ("GEOSEARCHSTORE", "-ERR member *", "-ERR could not decode *", "Valkey names the member"),
@@ -99,5 +105,5 @@ fn is_hex(arg: &[u8]) -> bool {
 
 fn is_at_the_edge(command: &Command) -> bool {
     let searches = is_one_of(command, &[b"georadius", b"geosearch", b"geosearchstore"]);
-    searches && command.iter().any(|arg| arg == b"85.05112878")
+    searches && command.iter().any(|arg| [&b"85.05112878"[..], b"180", b"-180"].contains(&&arg[..]))
 }

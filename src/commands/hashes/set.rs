@@ -131,7 +131,8 @@ fn parse(args: &Args<'_>, now_ms: u64) -> Result<Options, String> {
             options.live(Lifetime::At(times::instant(time, clock, now_ms, "hsetex")?))?;
             index += 1;
         } else {
-            return Err(format!("ERR unknown argument: {}", String::from_utf8_lossy(word)));
+            let shown = word.split(|&byte| byte == 0).next().unwrap_or_default();
+            return Err(format!("ERR unknown argument: {}", String::from_utf8_lossy(shown)));
         }
     }
     Err(WRONG_ARITY.into())
