@@ -3,17 +3,15 @@
 
 use crate::base::clock;
 use crate::base::hash;
-use crate::base::text::parse_i64;
 use crate::commands::keys::value_limits;
 use crate::persist::load::{LoadError, RawEntry, Refusal, Sink, Window, rdb};
 use crate::shard::keyspace::Shard;
+use crate::txn::feed::with_value;
 use crate::txn::loading::Loading;
 use crate::txn::router::owner;
 use crate::types::rdb::Attributes;
-use crate::types::rdb::kind;
 use crate::types::rdb::read::{Bad, Limits, Reader};
 use crate::types::table::Key;
-use crate::types::value::{NewValue, Owned};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -179,29 +177,9 @@ fn put_in(shard: &mut Shard, pieces: &Receiver<Piece>) -> Result<(), String> {
 }
 
 fn put(shard: &mut Shard, entry: &Entry, key: &[u8], body: &mut Reader<'_>, limits: &Limits) -> Result<(), Bad> {
-    let (bytes, owned);
-    let value = if entry.kind == kind::STRING {
-        bytes = body.string()?;
-        match parse_i64(&bytes) {
-            Some(n) => NewValue::Int(n),
-            None => NewValue::Str { bytes: &bytes, raw: false },
-        }
-    } else {
-        owned = match body.value(entry.kind, limits) {
-            Ok(value) => value,
-            Err(Bad::Empty(_)) => return Ok(()),
-            Err(bad) => return Err(bad),
-        };
-        match owned {
-            Owned::Int(n) => NewValue::Int(n),
-            Owned::Str { ref bytes, raw } => NewValue::Str { bytes, raw },
-            Owned::Boxed(value) => NewValue::Boxed(value),
-        }
-    };
-    if !body.is_at_end() {
-        return Err(Bad::Corrupt("more than a value"));
-    }
-    // when it was used is reckoned anew in the end
-    shard.load(entry.db, Key::new(key), value, entry.attributes, clock::unix_ms_now());
+    with_value(body, entry.kind, limits, |value| {
+        // when it was used is reckoned anew in the end
+        shard.load(entry.db, Key::new(key), value, entry.attributes, clock::unix_ms_now());
+    })?;
     Ok(())
 }

@@ -29,7 +29,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 mod unpack;
 
-pub use unpack::Unpacked;
+pub use unpack::{Unpacked, with_value};
 
 /// In the place of the connection for which a transaction runs.
 const LOADER: ConnId = ConnId { index: u32::MAX, generation: u32::MAX };

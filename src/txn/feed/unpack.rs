@@ -130,34 +130,14 @@ impl Router {
         let is_due = attributes.expire_ms.is_some_and(|at| at < now_ms);
         let mut reader = Reader::new(&entries.data[item.body.clone()], source.version);
         let key = Key { bytes: &entries.data[item.key.clone()], pos: item.pos };
-        let (bytes, owned);
-        let value = if meta.kind == kind::STRING {
-            bytes = reader.string()?;
-            match parse_i64(&bytes) {
-                Some(n) => NewValue::Int(n),
-                None => NewValue::Str { bytes: &bytes, raw: false },
+        let put = |value: NewValue<'_>| {
+            if is_due && !source.keeps_expired {
+                return Ok(false);
             }
-        } else {
-            owned = match reader.value(meta.kind, limits) {
-                Ok(value) => value,
-                // old servers may have left them, and a hash may have lost all its fields to time
-                Err(Bad::Empty(_)) => return Ok(false),
-                Err(bad) => return Err(bad),
-            };
-            match owned {
-                Owned::Int(n) => NewValue::Int(n),
-                Owned::Str { ref bytes, raw } => NewValue::Str { bytes, raw },
-                Owned::Boxed(value) => NewValue::Boxed(value),
-            }
+            let fits = self.shard.load(usize::from(meta.db), key, value, attributes, now_ms);
+            if fits || source.replaces { Ok(true) } else { Err(Bad::Corrupt("it is there twice")) }
         };
-        if !reader.is_at_end() {
-            return Err(Bad::Corrupt("more than a value"));
-        }
-        if is_due && !source.keeps_expired {
-            return Ok(false);
-        }
-        let fits = self.shard.load(usize::from(meta.db), key, value, attributes, now_ms);
-        if fits || source.replaces { Ok(true) } else { Err(Bad::Corrupt("it is there twice")) }
+        with_value(&mut reader, meta.kind, limits, put)?.unwrap_or(Ok(false))
     }
 
     fn run_fed(&mut self, batch: &CommandBatch, now_ms: u64) {
@@ -221,4 +201,40 @@ impl Router {
             self.intake = Some(intake);
         }
     }
+}
+
+/// Reads a value as it stands in a snapshot, which is all that `body` may hold, and gives it to `put`. `None` if there
+/// is nothing in it: old servers may have left such values, and a hash may have lost all its fields to time.
+///
+/// # Errors
+/// What is wrong with the bytes; `put` was not called then.
+pub fn with_value<T>(
+    body: &mut Reader<'_>,
+    kind: u8,
+    limits: &Limits,
+    put: impl FnOnce(NewValue<'_>) -> T,
+) -> Result<Option<T>, Bad> {
+    let (bytes, owned);
+    let value = if kind == kind::STRING {
+        bytes = body.string()?;
+        match parse_i64(&bytes) {
+            Some(n) => NewValue::Int(n),
+            None => NewValue::Str { bytes: &bytes, raw: false },
+        }
+    } else {
+        owned = match body.value(kind, limits) {
+            Ok(value) => value,
+            Err(Bad::Empty(_)) => return Ok(None),
+            Err(bad) => return Err(bad),
+        };
+        match owned {
+            Owned::Int(n) => NewValue::Int(n),
+            Owned::Str { ref bytes, raw } => NewValue::Str { bytes, raw },
+            Owned::Boxed(value) => NewValue::Boxed(value),
+        }
+    };
+    if !body.is_at_end() {
+        return Err(Bad::Corrupt("more than a value"));
+    }
+    Ok(Some(put(value)))
 }
