@@ -53,6 +53,12 @@ pub fn subcommand_syntax(args: &Args<'_>, reply: &mut Reply<'_>) {
     reply.error_bytes(&[text, name, b"'. Try ", &parent, b" HELP."].concat());
 }
 
+/// The code of an error, which its text begins with: its first word.
+pub fn code(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| matches!(byte, b' ' | b'\r')).unwrap_or(text.len());
+    &text[..end]
+}
+
 /// `ERR wrong number of arguments ...`; `name` is the specification's, `parent|name` for a subcommand.
 pub fn wrong_arity(name: &str, reply: &mut Reply<'_>) {
     reply.error_fmt(format_args!("ERR wrong number of arguments for '{name}' command"));

@@ -3,6 +3,7 @@
 
 use crate::base::{clock, limits};
 use crate::commands::args::Args;
+use crate::commands::errors;
 use crate::commands::flags::flag;
 use crate::commands::table::CommandId;
 use crate::net::connection::Conn;
@@ -40,8 +41,7 @@ pub enum NotedKind {
 
 /// Counts an error by its code, the first word of the text.
 pub(super) fn count_error(counts: &mut HashMap<Box<str>, u64>, text: &[u8]) {
-    let end = text.iter().position(|b| *b == b' ' || *b == b'\r').unwrap_or(text.len());
-    let Ok(code) = std::str::from_utf8(&text[..end]) else { return };
+    let Ok(code) = std::str::from_utf8(errors::code(text)) else { return };
     if let Some(count) = counts.get_mut(code) {
         *count += 1;
     } else if counts.len() < limits::ERROR_CODES_MAX {

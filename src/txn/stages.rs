@@ -6,6 +6,7 @@ use crate::base::clock;
 use crate::base::hash;
 use crate::commands::args::{Args, lay_out};
 use crate::commands::context::Foreign;
+use crate::commands::errors;
 use crate::commands::spec::{Gather, Relay, RelayFn, flag};
 use crate::commands::table::CommandId;
 use crate::resp::reply::{Proto, Reply};
@@ -273,8 +274,7 @@ impl Router {
     /// Notes which error a command inside EXEC ended in, if it did.
     fn note_failure(&mut self, reply: &[u8]) {
         if let [b'-', text @ ..] = reply {
-            let end = text.iter().position(|b| matches!(b, b' ' | b'\r')).unwrap_or(text.len());
-            self.failures.push(text[..end].into());
+            self.failures.push(errors::code(text).into());
         }
     }
 
