@@ -96,6 +96,13 @@ pub const SNAPSHOT_STEP_LOOKS: usize = 512;
 pub const SNAPSHOT_PART_BYTES: usize = 64 * 1024;
 /// Bytes behind a value from which on it is written in steps.
 pub const SNAPSHOT_LONG_BYTES: usize = 64 * 1024;
+/// Bytes behind a value from which on whoever wants to change it waits until the snapshot has written it. What has less
+/// is written at once, within 3 ms.
+pub const SNAPSHOT_HUGE_BYTES: usize = 1024 * 1024;
+/// How long a shard writes values in one tick that somebody waits for, microseconds.
+pub const SNAPSHOT_AWAITED_TICK_US: u64 = 500;
+/// Values that one shard has written first because somebody waits for them, at a time; others are written at once.
+pub const SNAPSHOT_AWAITED_MAX: u64 = 1024;
 /// Bytes of a snapshot that a shard keeps while the writer's queue is full; with more it waits for the writer.
 pub const SNAPSHOT_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a shard waits for the writer in one tick, microseconds.

@@ -195,6 +195,9 @@ impl Worker {
         }
         self.saving.idle = now_ms >= self.saving.asked_ms + limits::SNAPSHOT_IDLE_AFTER_MS;
         let begin = clock::ticks();
+        if self.router.is_awaiting() {
+            self.write_awaited();
+        }
         if self.saving.idle {
             self.write_some(&job, clock::us_to_ticks(limits::SNAPSHOT_IDLE_TICK_US));
         } else if begin.wrapping_sub(self.saving.stepped) >= clock::us_to_ticks(limits::SNAPSHOT_BUSY_PAUSE_US) {
@@ -209,6 +212,16 @@ impl Worker {
             std::thread::sleep(Duration::from_micros(200));
             waited_us += 200;
             self.write_some(&job, 0);
+        }
+    }
+
+    /// Goes on with values that somebody waits for, whether the writer keeps up or not.
+    #[cold]
+    fn write_awaited(&mut self) {
+        let (begin, shard) = (clock::ticks(), &mut self.router.shard);
+        let most = clock::us_to_ticks(limits::SNAPSHOT_AWAITED_TICK_US);
+        while shard.is_awaited() && clock::ticks().wrapping_sub(begin) < most {
+            shard.snapshot_step(limits::SNAPSHOT_STEP_BYTES, limits::SNAPSHOT_STEP_LOOKS);
         }
     }
 

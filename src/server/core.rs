@@ -79,6 +79,7 @@ impl Core {
         worker.take_feed();
         worker.take_migration_reports();
         worker.router.settle_ready();
+        worker.router.settle_awaited();
         worker.router.expire_waits();
         worker.run_inputs();
         worker.deliver_finished();
@@ -109,6 +110,7 @@ impl Core {
         let busy = worker.has_ready()
             || worker.memory.is_unfinished()
             || !worker.router.shard.lazy.is_empty()
+            || worker.router.is_awaiting()
             || save == Some(Duration::ZERO);
         let left_ms = self.next_cron_ms.saturating_sub(worker.clock.unix_ms());
         if busy || !worker.waits_for_logs() {

@@ -64,7 +64,7 @@ impl Shard {
         while let Some(best) = self.eviction.candidates.pop() {
             let entry = self.tables[best.db].find(Key::new(&best.key));
             let score = entry.and_then(|entry| self.score(entry.access, entry.expire_ms));
-            let Some(score) = score else { continue };
+            let Some(score) = score.filter(|_| !self.keeps(&best.key)) else { continue };
             // An idle key only gets older; one that was used meanwhile has to be the best anew.
             let next = self.eviction.candidates.last().map_or(0, |next| next.score);
             if score >= best.score || score >= next {
@@ -94,6 +94,16 @@ impl Shard {
         self.stats.evicted += 1;
         self.events.evict(db, &key);
         true
+    }
+
+    /// Whether a key stays until the snapshot has written its value, which it does soon.
+    fn keeps(&mut self, key: &[u8]) -> bool {
+        let pos = Key::new(key).pos;
+        let keeps = self.snapshot.has_huge() && self.unwritten_huge(pos).is_some();
+        if keeps {
+            self.write_first(pos);
+        }
+        keeps
     }
 
     /// Frees what the value holds before the key goes, instead of in later steps.

@@ -81,12 +81,19 @@ impl Shard {
         }
         let mut left = budget;
         for db in 0..self.field_expiry.appointments.len() {
+            let mut kept = Vec::new();
             while left > 0
                 && let Some((at_ms, key)) = self.field_expiry.take_due(db, self.now_ms)
             {
+                if self.unwritten_huge(Key::new(&key).pos).is_some() {
+                    // the snapshot would have to write all of it at once
+                    kept.push((at_ms, key));
+                    continue;
+                }
                 let seen = self.expire_fields(db, Key::new(&key), at_ms, left);
                 left = left.saturating_sub(seen.max(1));
             }
+            kept.into_iter().for_each(|(at_ms, key)| self.field_expiry.note(db, &key, at_ms));
         }
     }
 

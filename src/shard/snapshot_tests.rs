@@ -1,6 +1,7 @@
 //! Snapshots against what the shard held at the cut, whatever happens meanwhile.
 
 use super::*;
+use crate::base::limits::SNAPSHOT_HUGE_BYTES;
 use crate::base::stats::Random;
 use crate::types::rdb::read::{Limits, Reader};
 use crate::types::rdb::steps::tests::large_values;
@@ -311,6 +312,88 @@ fn no_step_writes_more_of_a_large_value_than_asked_for() {
         let bytes = std::iter::from_fn(|| shard.take_snapshot(1)).map(|written| written.len()).sum::<usize>();
         assert!(bytes / steps < 16 * 1024, "{bytes} bytes in {steps} steps");
     }
+}
+
+/// A shard with three huge values, "a", "b" and "c", whose snapshot has begun; and the positions of the keys.
+fn with_huge_values() -> (Shard, [Position; 3]) {
+    let mut shard = shard(1);
+    let keys = [Key::new(b"a"), Key::new(b"b"), Key::new(b"c")];
+    for (key, value) in keys.into_iter().zip(large_values(100_000)) {
+        assert!(value.heap_bytes() > SNAPSHOT_HUGE_BYTES, "{} bytes", value.heap_bytes());
+        shard.put(0, key, Owned::Boxed(Box::new(value)), Expire::Clear);
+    }
+    assert_eq!(shard.unwritten_huge(keys[0].pos), None, "there is no snapshot");
+    shard.begin_snapshot(ORDER);
+    (shard, keys.map(|key| key.pos))
+}
+
+fn keys_of(shard: &mut Shard) -> Vec<Vec<u8>> {
+    let name = |written: Written| {
+        let bytes: Vec<u8> = written.parts().flatten().copied().collect();
+        // the database, an expiry if there is one, the kind and the length of the key come before it
+        let at = if bytes[2] == 0xfc { 13 } else { 4 };
+        vec![bytes[at]]
+    };
+    std::iter::from_fn(|| shard.take_snapshot(1)).map(name).collect()
+}
+
+#[test]
+fn what_somebody_waits_for_is_written_first_and_in_steps() {
+    for steps in [0, 3] {
+        let (mut shard, [a, b, c]) = with_huge_values();
+        for _ in 0..steps {
+            shard.snapshot_step(4096, 10_000);
+        }
+        assert!([a, b, c].iter().all(|pos| shard.unwritten_huge(*pos) == Some(false)));
+        assert!(!shard.is_awaited());
+        for pos in [c, a, c] {
+            shard.write_first(pos);
+        }
+        let step = |shard: &mut Shard, pos: Position| {
+            let mut count = 0;
+            while shard.unwritten_huge(pos).is_some() {
+                assert!(shard.is_awaited());
+                shard.snapshot_step(4096, 10_000);
+                count += 1;
+            }
+            count
+        };
+        assert!(step(&mut shard, c) > 50 && step(&mut shard, a) > 50);
+        assert_eq!(keys_of(&mut shard), [b"c", b"a"]);
+        assert!(!shard.is_awaited() && shard.unwritten_huge(b) == Some(false));
+        // a change costs nothing now
+        for key in [b"a", b"c"] {
+            shard.take(0, Key::new(key));
+        }
+        assert_eq!(shard.snapshot_bytes(), 0);
+        while !shard.snapshot_step(4096, 10_000) {}
+        assert_eq!(keys_of(&mut shard), [b"b"]);
+        assert!(!shard.snapshot.has_huge());
+    }
+}
+
+#[test]
+fn expiry_and_eviction_leave_what_would_have_to_be_written_at_once() {
+    let (mut shard, [a, b, c]) = with_huge_values();
+    shard.settings.eviction = Policy::AllkeysRandom;
+    let now = shard.now_ms;
+    // what an expiry is changes an entry, too: that one is written
+    shard.set_expire(0, Key::new(b"b"), Some(now + 1));
+    assert_eq!((shard.unwritten_huge(a), shard.unwritten_huge(b)), (Some(false), None));
+    shard.end_snapshot(false);
+    shard.set_expire(0, Key::new(b"a"), Some(now + 1));
+    shard.now_ms += 5;
+    shard.begin_snapshot(CutOrder { id: 2, ..ORDER });
+    assert_eq!((shard.unwritten_huge(a), shard.unwritten_huge(c)), (Some(true), Some(false)));
+    assert_eq!(shard.expire_step(1000), 0);
+    assert!(!shard.evict_one());
+    assert_eq!((shard.len(0), shard.snapshot_bytes()), (3, 0));
+    while !shard.snapshot_step(4096, 10_000) {}
+    let mut written = keys_of(&mut shard);
+    written.sort();
+    assert_eq!(written, [b"a", b"b", b"c"]);
+    assert_eq!(shard.expire_step(1000), 2);
+    assert!(shard.evict_one() && shard.is_empty());
 }
 
 #[test]

@@ -246,6 +246,7 @@ impl LockTable {
         }
         for other in overtaken {
             self.txns.get_mut(&other).expect("every entry has its transaction").blockers += 1;
+            self.ready.retain(|ready| *ready != other);
         }
         match claim.whole {
             Some(_) => self.wholes.push(me),
@@ -298,6 +299,11 @@ impl LockTable {
             }
         }
         Some(txn.claim)
+    }
+
+    /// The claim that [`LockTable::next_grant`] would grant.
+    pub fn next_ready(&self) -> Option<&Claim> {
+        self.ready.iter().min().map(|id| &self.txns[id].claim)
     }
 
     /// Grants one of the queued claims that nothing blocks any more, lowest number first.

@@ -1,8 +1,10 @@
 //! The only layer that knows that other cores exist: who owns a slot, what cores say to each other, and how the
 //! replies of several shards become one. Never touches a socket.
 
+mod awaited;
 mod describe;
 pub mod feed;
+pub mod figures;
 pub mod finished;
 pub mod gather;
 pub mod hop;

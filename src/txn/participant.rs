@@ -8,18 +8,20 @@
 use crate::base::clock;
 use crate::commands::args::{Args, lay_out};
 use crate::commands::flags::flag;
-use crate::commands::spec::Plan;
+use crate::commands::spec::{Plan, key};
 use crate::persist::aof::frontier::Participants;
 use crate::shard::watch::Watcher;
+use crate::txn::figures::TxnFigures;
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::hop;
-use crate::txn::lock::{Claim, Mode, Refusal, TxnId, Verdict};
+use crate::txn::lock::{Claim, LockKey, Mode, Refusal, TxnId, Verdict};
 use crate::txn::message::{CommandBatch, ConnId, Message, Phase, RemoteCommand, Share, Ticket, WatchKeys, Work};
 use crate::txn::parked::{Held, Notice, Obstacle, Origin};
 use crate::txn::plan;
-use crate::txn::router::{Router, TxnFigures};
+use crate::txn::router::Router;
 use crate::txn::wait::desk::Means;
 use crate::types::table::Key;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 
 /// Who watches, as the shard knows it.
@@ -28,9 +30,9 @@ pub(super) fn watcher((core, conn): Origin) -> Watcher {
 }
 
 impl Router {
-    /// What keeps a single-shard command from running now. Only asked while any lock is held.
+    /// What keeps a single-shard command from running now. Only asked while [`Router::is_guarded`].
     #[cold]
-    pub(super) fn obstacle(&self, origin: Origin, command: &RemoteCommand, args: &Args<'_>) -> Option<Obstacle> {
+    pub(super) fn obstacle(&mut self, origin: Origin, command: &RemoteCommand, args: &Args<'_>) -> Option<Obstacle> {
         if self.parked.has(origin) {
             return Some(Obstacle::Turn);
         }
@@ -43,11 +45,15 @@ impl Router {
             return self.locks.blocks_whole(mode).then_some(Obstacle::Any);
         }
         if let (Some(pos), Plan::OneShard(_)) = (command.pos, &spec.plan) {
-            return self.locks.blocks(pos.0, mode).then_some(Obstacle::Key(pos.0));
+            let waits = self.locks.blocks(pos.0, mode) || self.waits_for_snapshot(pos.0, mode);
+            return waits.then_some(Obstacle::Key(pos.0));
         }
         let Ok(keys) = spec.key_args(args) else { return None };
-        let mut blocked = keys.map(|key| plan::lock_key(&args[key.index])).filter(|key| self.locks.blocks(*key, mode));
-        blocked.next().map(Obstacle::Key)
+        let own = |flags: u16| if flags & key::RO == 0 { mode } else { Mode::Shared };
+        let keys: SmallVec<[(LockKey, Mode); 4]> =
+            keys.map(|key| (plan::lock_key(&args[key.index]), own(key.flags))).collect();
+        let waits = |(key, own): &(LockKey, Mode)| self.locks.blocks(*key, mode) || self.waits_for_snapshot(*key, *own);
+        keys.into_iter().find(waits).map(|(key, _)| Obstacle::Key(key))
     }
 
     /// Has a command of this core wait for its turn.
@@ -156,6 +162,9 @@ impl Router {
                 share.claim.add(plan::lock_key(&key), Mode::Shared);
             }
             share.claim.seal();
+        }
+        if self.shard.snapshot.has_huge() {
+            self.defer_to_snapshot(&share.claim);
         }
         if share.release && !(self.locks.any_held() && self.locks.blocks_claim(&share.claim)) {
             // all there is of it: no lock is needed
@@ -274,7 +283,7 @@ impl Router {
                 self.resume(origin);
             }
             self.tell_refused(txn);
-            while let Some(next) = self.locks.next_grant() {
+            while let Some(next) = self.next_grant() {
                 let (from, share) = self.queued.remove(&next).expect("a queued claim has its share");
                 over.extend(self.granted_once(from, share));
             }

@@ -17,7 +17,9 @@ use crate::persist::aof::frontier::Frontier;
 use crate::resp::reply::Reply;
 use crate::runtime::mesh::Endpoint;
 use crate::shard::keyspace::Shard;
+use crate::txn::awaited::Awaited;
 use crate::txn::feed::Intake;
+use crate::txn::figures::TxnStats;
 use crate::txn::finished::Finished;
 use crate::txn::hop::{self, Outboxes, Terms};
 use crate::txn::lock::{LockTable, TxnId};
@@ -101,36 +103,6 @@ pub(super) enum Pending {
     Transaction(Box<Transaction>),
 }
 
-/// What transactions of this core met with, since the start or CONFIG RESETSTAT.
-#[derive(Debug, Default, Clone)]
-pub struct TxnStats {
-    /// Transactions over several shards, and those over one that found a lock in the way.
-    pub started: u64,
-    /// Attempts that a shard refused.
-    pub refused: u64,
-    /// Most refusals that one transaction met with.
-    pub refusals_max: u64,
-    /// Transactions that were given priority.
-    pub priority: u64,
-    /// Transactions that kept everything else from every shard (FLUSHALL, SWAPDB).
-    pub barriers: u64,
-}
-
-/// What transactions and locks look like on one core.
-#[derive(Debug, Default, Clone)]
-pub struct TxnFigures {
-    /// Transactions that this core coordinates.
-    pub stats: TxnStats,
-    /// Claims that hold locks of this shard.
-    pub locks_held: u64,
-    /// Claims and single commands that wait for one.
-    pub locks_waiting: u64,
-    /// Keys of this shard that somebody watches.
-    pub watched_keys: u64,
-    /// Since when the oldest transaction is under way, milliseconds; 0 if none is.
-    pub oldest_ms: u64,
-}
-
 /// See the module. One per core.
 #[derive(Debug)]
 pub struct Router {
@@ -169,6 +141,7 @@ pub struct Router {
     pub txn_stats: TxnStats,
     pub(super) clock: Arc<TxnClock>,
     pub(super) locks: LockTable,
+    pub(super) awaited: Awaited,
     pub(super) parked: Parked,
     /// Claims that wait for locks of this shard, and the core they came from.
     pub(super) queued: HashMap<TxnId, (usize, Box<Share>), RandomState>,
@@ -219,6 +192,7 @@ impl Router {
             txn_stats: TxnStats::default(),
             clock,
             locks: LockTable::default(),
+            awaited: Awaited::default(),
             parked: Parked::default(),
             queued: HashMap::default(),
             notices: Vec::new(),
@@ -289,7 +263,7 @@ impl Router {
         out: &mut OutBuf,
     ) -> Outcome {
         if to == self.core {
-            if self.locks.any_held() && self.waits_here(call, phase, args) {
+            if self.is_guarded() && self.waits_here(call, phase, args) {
                 return Outcome::Waits;
             }
             self.run_here(call, phase, args, out);
@@ -536,7 +510,7 @@ impl Router {
     /// Commands of another core: run, and send the replies back.
     pub fn on_commands(&mut self, from: usize, mut batch: Box<CommandBatch>, ran: Ran<'_>) {
         self.hops_in += batch.commands.len() as u64;
-        if self.locks.any_held() {
+        if self.is_guarded() {
             self.run_guarded(from, &mut batch);
             self.hold_unlogged();
             return self.mesh.send(from, Message::Replies(batch));

@@ -10,6 +10,7 @@
 //!    +---- Deferred <----+
 //! ```
 
+use crate::base::limits;
 use crate::txn::lock::{Refusal, TxnId, Verdict};
 use crate::txn::wait::board::Board;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,13 +19,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const REFUSALS_MAX: u32 = 3;
 
 /// What all coordinators of the process share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct TxnClock {
     last_id: AtomicU64,
     /// Whether a transaction has priority.
     priority: AtomicU64,
     /// Which clients wait.
     pub board: Board,
+}
+
+/// Numbers up to this are those of the shards' own claims ([`crate::txn::awaited`]): before every transaction.
+pub const OWN_IDS: u64 = limits::SNAPSHOT_AWAITED_MAX;
+
+impl Default for TxnClock {
+    fn default() -> Self {
+        TxnClock { last_id: AtomicU64::new(OWN_IDS), priority: AtomicU64::new(0), board: Board::default() }
+    }
 }
 
 impl TxnClock {

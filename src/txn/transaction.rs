@@ -115,7 +115,7 @@ impl Router {
             command.manner = exec.manner;
         }
         let single = self.only_core(&mut exec);
-        if single == Some(self.core) && !self.locks.any_held() && exec.watched.iter().all(|core| *core == self.core) {
+        if single == Some(self.core) && !self.is_guarded() && exec.watched.iter().all(|core| *core == self.core) {
             return self.exec_here(exec, out);
         }
         let claims = self.claims_of(&mut exec, single);

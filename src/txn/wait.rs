@@ -176,7 +176,7 @@ impl Router {
         let visits = self.visits(&wait, args);
         let here = visits.iter().all(|(core, ..)| *core == self.core);
         let relay = wait.also.is_some_and(|at| self.owner_of(Position::of(&args[at])) != visits[0].0);
-        if here && !relay && !self.locks.any_held() && self.serve_now(call, &wait, args, out) {
+        if here && !relay && !self.is_guarded() && self.serve_now(call, &wait, args, out) {
             return Blocked::done();
         }
         let Some(slot) = self.waits.free.pop().or_else(|| self.clock.board.new_slot()) else {
@@ -271,7 +271,7 @@ impl Router {
         if to != core {
             return self.send(to, Ticket::Slot { conn: call.conn, seq: call.seq }, call, phase, &mut args);
         }
-        if self.locks.any_held() && self.waits_here(call, phase, &args) {
+        if self.is_guarded() && self.waits_here(call, phase, &args) {
             return;
         }
         let (desk, shard, means) = self.desk();

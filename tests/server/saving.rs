@@ -171,6 +171,75 @@ fn a_snapshot_is_one_moment() {
     }
 }
 
+/// A set and a sorted set that are not written in one step.
+fn fill_huge(client: &mut Client, members: usize) {
+    for start in (0..members).step_by(1000) {
+        let names: Vec<String> = (start..start + 1000).map(|n| format!("member:{n}")).collect();
+        let scored: Vec<String> = names.iter().map(|name| format!("1 {name}")).collect();
+        client.run(&format!("SADD huge:set {}", names.join(" ")));
+        client.run(&format!("ZADD huge:zset {}", scored.join(" ")));
+    }
+}
+
+#[test]
+fn who_changes_a_huge_value_waits_until_it_is_written() {
+    const MEMBERS: usize = 100_000;
+    let figure = |client: &mut Client, name: &str| -> u64 {
+        let info = client.run("INFO shards").text();
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.expect("a figure").parse().expect("a number")
+    };
+    for setup in Setup::all() {
+        let server = start(&setup);
+        let (mut client, mut other) = (server.client(), server.client());
+        fill_huge(&mut client, MEMBERS);
+        client.ok("SET small 1");
+        let mut seen_waiting = false;
+        for round in 1..=20u64 {
+            // what follows the cut finds nothing written yet, where one shard does all of it in one tick
+            let lines = [
+                "BGSAVE",
+                "INCR small",
+                "SADD huge:set new",
+                "PEXPIRE huge:set 500",
+                "MULTI",
+                "ZADD huge:zset 7 new",
+                "INCR small",
+                "EXEC",
+                "ZCARD huge:zset",
+                "SCARD huge:set",
+            ];
+            client.send_raw(format!("{}\r\n", lines.join("\r\n")).as_bytes());
+            assert_eq!(client.recv().text(), "Background saving started");
+            seen_waiting |= figure(&mut other, "locks_waiting") > 0;
+            let replies: Vec<Value> = (1..lines.len()).map(|_| client.recv()).collect();
+            assert_eq!(replies[1], Value::Int(1));
+            assert_eq!(replies[6].items()[0], Value::Int(1));
+            assert_eq!(replies[7..], [Value::Int(MEMBERS as i64 + 1), Value::Int(MEMBERS as i64 + 1)]);
+            wait_for_save(&mut client);
+            if setup.shards == 1 {
+                assert!(figure(&mut client, "snapshot_written_first") >= 2 * round - 1);
+            }
+            if round == 1 {
+                let loaded = redis_on(&server.dir);
+                let mut loaded = loaded.client();
+                assert_eq!(loaded.run("SCARD huge:set"), Value::Int(MEMBERS as i64));
+                assert_eq!(loaded.run("ZCARD huge:zset"), Value::Int(MEMBERS as i64));
+                assert_eq!((loaded.run("PTTL huge:set"), loaded.run("GET small")), (Value::Int(-1), Value::bulk("1")));
+            }
+            client.run("PERSIST huge:set");
+            client.run("SREM huge:set new");
+            client.run("ZREM huge:zset new");
+            client.ok("SET small 1");
+            if seen_waiting {
+                break;
+            }
+        }
+        assert!(seen_waiting, "{}: never was a command seen that waits", setup.name());
+        wait_until("the locks to be gone", || figure(&mut client, "locks_held") == 0);
+    }
+}
+
 fn number(client: &mut Client, key: &str) -> u64 {
     match client.run(&format!("GET {key}")) {
         Value::NullBulk => 0,

@@ -2,7 +2,7 @@
 //! from other fields here; `Default` is a server that has just started.
 
 use crate::runtime::usage::CpuTime;
-use crate::txn::{loading::LoadFigures, router::TxnFigures};
+use crate::txn::{figures::TxnFigures, loading::LoadFigures};
 
 /// Everything at once.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,7 @@
 use super::data::*;
 use super::{PINION_VERSION, Page};
 use crate::base::version::REDIS_VERSION;
-use crate::txn::router::TxnFigures;
+use crate::txn::figures::TxnFigures;
 use std::fmt::Write as _;
 
 /// A replication id before there is one.
@@ -352,6 +352,7 @@ pub(super) fn shards(page: &mut Page, server: &ServerInfo, shards: &[ShardInfo])
     page.field("transaction_oldest_ms", shards.iter().map(|s| s.txn.oldest_ms).max().unwrap_or(0));
     page.field("locks_held", sum(|t| t.locks_held));
     page.field("locks_waiting", sum(|t| t.locks_waiting));
+    page.field("snapshot_written_first", sum(|t| t.stats.written_first));
     for (i, s) in shards.iter().enumerate() {
         let cpu = s.cpu.map_or("any".to_owned(), |cpu| cpu.to_string());
         let line = format!(

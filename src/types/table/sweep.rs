@@ -7,7 +7,8 @@
 
 use super::defrag::DefragPlace;
 use super::index::TAGS;
-use super::{Key, Table};
+use super::segment::Segment;
+use super::{EntryView, Key, Table};
 use crate::types::value::Value;
 
 /// Longest gap between two passes over one segment.
@@ -113,8 +114,13 @@ impl Table {
 
     /// Looks through the next home bucket of a segment.
     fn sweep_bucket(&mut self, number: usize, now_ms: u64, swept: &mut Swept, due: &mut Vec<u8>) {
-        let Table { segments, pool, sweeps, .. } = self;
+        let Table { segments, pool, sweeps, walk, .. } = self;
         let segment = &mut segments[number];
+        // what would have to be written at once now is left until it is
+        let is_kept = |segment: &Segment, entry: &EntryView<'_>| match &*walk {
+            Some(walk) => walk.unwritten_huge(segment, pool, number, entry),
+            None => false,
+        };
         if sweeps.tag == 0 {
             // From here on it gathers the soonest of what is visited and of what is written meanwhile.
             segment.next_expire_ms = u64::MAX;
@@ -126,13 +132,13 @@ impl Table {
         segment.for_each(pool, sweeps.tag..next, |entry| {
             seen += 1;
             let Some(at) = entry.expire_ms else { return };
-            if at <= now_ms {
+            if at <= now_ms && !is_kept(segment, &entry) {
                 due.extend_from_slice(&(entry.key.len() as u32).to_le_bytes());
                 due.extend_from_slice(entry.key);
             } else {
                 soonest = soonest.min(at);
                 swept.alive += 1;
-                swept.ttl_ms_sum += at - now_ms;
+                swept.ttl_ms_sum += at.saturating_sub(now_ms);
             }
         });
         segment.next_expire_ms = segment.next_expire_ms.min(soonest);

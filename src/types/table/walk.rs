@@ -10,8 +10,8 @@
 //!   splits leaves its bits to both halves. No segments merge while a walk is under way.
 //! - A key that was not there at the cut goes into a group that is done: whoever inserts has it written first.
 //!
-//! - A value of some size ([`long`]) is written in steps of its own; the first change to it has the rest
-//!   written at once.
+//! - A value of some size ([`long`]) is written in steps of its own; a change to it has the rest written at once,
+//!   unless who wants to change it has it written first and waits.
 //!
 //! Rejected: a bit or an epoch in every entry (bytes that are never given back), whole segments (half a millisecond for
 //! the write that comes first), a list of the keys that changed (it grows with the writes).
@@ -19,7 +19,9 @@
 mod long;
 
 use super::index::TAGS;
-use super::{EntryView, Table};
+use super::pool::Pool;
+use super::segment::Segment;
+use super::{EntryView, Key, Table};
 use crate::types::rdb::write::Writer;
 use crate::types::rdb::{Attributes, Flavor, VERSION_MIN};
 use long::Long;
@@ -103,10 +105,15 @@ pub(super) struct Walk {
     entries: u64,
     version: u16,
     terms: WalkTerms,
-    /// The large value that is being written.
-    long: Option<Long>,
+    /// The large values that are being written, one after the other.
+    longs: VecDeque<Long>,
     /// Those that were written, to be taken.
     whole: VecDeque<Written>,
+}
+
+/// The group of a position in its segment.
+fn group(pool: &Pool, pos: u64) -> u32 {
+    u32::from(pool.tag(pos)) / GROUP_TAGS
 }
 
 impl Walk {
@@ -121,18 +128,26 @@ impl Walk {
 
     /// As [`Walk::write`], in steps if the value is large.
     fn write_or_begin(&mut self, entry: &EntryView<'_>) {
-        match self.long {
-            None if Long::is_worth(entry) => self.long = Some(Long::begin(entry, &self.terms)),
-            _ => self.write(entry),
+        if Long::is_worth(entry) {
+            self.longs.push_back(Long::begin(entry, &self.terms));
+        } else {
+            self.write(entry);
         }
     }
 
     fn is_done(&self) -> bool {
-        self.done && self.long.is_none()
+        self.done && self.longs.is_empty()
     }
 
     fn may_go_on(&self, full: usize) -> bool {
-        self.long.is_none() && self.writer.bytes.len() < full
+        self.longs.is_empty() && self.writer.bytes.len() < full
+    }
+
+    /// Whether a group is not done.
+    fn is_left(&self, segment: &Segment, number: usize, group: u32) -> bool {
+        let is_marked = |marks: &Marks| marks[group as usize / 64] & 1 << (group % 64) != 0;
+        let marked = self.marks.get(number).and_then(Option::as_deref).is_some_and(is_marked);
+        !self.done && segment.start >= self.position && !marked
     }
 
     /// Marks a group as done; false if it was.
@@ -174,7 +189,7 @@ impl Table {
             entries: 0,
             version: VERSION_MIN,
             terms,
-            long: None,
+            longs: VecDeque::new(),
             whole: VecDeque::new(),
         }));
     }
@@ -218,8 +233,8 @@ impl Table {
     /// Goes on writing until about `bytes` more wait to be taken, or nothing is left: then true. `looks` bounds the
     /// groups that are looked at, done or not.
     pub fn walk_step(&mut self, bytes: usize, looks: usize) -> bool {
-        if self.walk.as_ref().is_some_and(|walk| walk.long.is_some()) {
-            self.long_step(bytes);
+        if self.walk.as_ref().is_some_and(|walk| !walk.longs.is_empty()) {
+            self.long_step(0, bytes);
             return self.is_written();
         }
         let Table { walk, directory, segments, pool, .. } = self;
@@ -267,15 +282,26 @@ impl Table {
 
     #[cold]
     fn write_group(&mut self, number: usize, pos: u64) {
-        if self.walk.as_ref().and_then(|walk| walk.long.as_ref()).is_some_and(|long| long.pos() == pos) {
-            // its group is done but for the rest of it
-            return self.long_step(usize::MAX);
+        // if the value there is being written, its group is done but for the rest of it
+        if !self.finish_long(pos) {
+            self.begin_group(number, pos, Some(pos));
         }
+    }
+
+    /// Writes the group of `pos` if it is not done; large values in it, but for what stands at `at_once`, in steps.
+    fn begin_group(&mut self, number: usize, pos: u64, at_once: Option<u64>) {
         let Table { walk: Some(walk), segments, pool, .. } = self else { return };
+        let group = group(pool, pos);
         let segment = &segments[number];
-        let group = u32::from(pool.tag(pos)) / GROUP_TAGS;
-        if !walk.done && segment.start >= walk.position && walk.mark(number, group) {
-            segment.for_each(pool, group * GROUP_TAGS..(group + 1) * GROUP_TAGS, |entry| walk.write(&entry));
+        if walk.is_left(segment, number, group) {
+            walk.mark(number, group);
+            segment.for_each(pool, group * GROUP_TAGS..(group + 1) * GROUP_TAGS, |entry| {
+                if at_once.is_some_and(|pos| Key::new(entry.key).pos.0 == pos) {
+                    walk.write(&entry);
+                } else {
+                    walk.write_or_begin(&entry);
+                }
+            });
         }
     }
 }
