@@ -17,6 +17,7 @@ pub use log::{BlockLimits, Keep, Log, Range, RangeBack, Trim};
 
 use crate::types::defrag::{Mover, Place};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// A block that comes from outside is not what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,13 @@ impl Stream {
     /// The groups in order of their names.
     pub fn groups(&self) -> impl Iterator<Item = (&[u8], &Group)> {
         self.groups.iter().map(|(name, group)| (&**name, group))
+    }
+
+    /// The first group behind this name, or of all.
+    pub fn next_group(&self, after: Option<&[u8]>) -> Option<(&[u8], &Group)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let (name, group) = self.groups.range::<[u8], _>((start, Bound::Unbounded)).next()?;
+        Some((name, group))
     }
 
     /// The group with this name.

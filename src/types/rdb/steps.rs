@@ -8,7 +8,7 @@ use super::write::Writer;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
-use crate::types::stream::{Group, Id, Stream};
+use crate::types::stream::{ConsumerId, Group, Id, Stream};
 use crate::types::value::Value;
 use crate::types::zset::Zset;
 
@@ -24,6 +24,8 @@ pub struct Steps {
     place: Place,
     /// Members that were written.
     members: usize,
+    /// The consumer group of a stream that is being written, or was last.
+    group: Option<Box<[u8]>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +43,12 @@ enum Place {
     },
     /// Chunks of a list, blocks of a stream, or members of a sorted set.
     Run(usize),
-    /// Consumer groups of a stream, by number.
-    Group(usize),
-    Pending(usize, Id),
-    Consumers(usize),
-    /// What a consumer, by number, has pending.
-    Owned(usize, usize, Id),
+    /// The next consumer group of a stream.
+    Group,
+    /// What the group has pending.
+    Pending(Id),
+    /// What one of its consumers has pending.
+    Owned(ConsumerId, Id),
     End,
 }
 
@@ -76,7 +78,7 @@ pub fn has_steps(value: &Value) -> bool {
 impl Steps {
     /// Nothing is written of a value for which [`has_steps`] holds; `kind` is [`Writer::kind`]'s.
     pub fn new(kind: u8) -> Steps {
-        Steps { kind, place: Place::Begin, members: 0 }
+        Steps { kind, place: Place::Begin, members: 0, group: None }
     }
 
     /// Goes on until about `bytes` more are written.
@@ -185,7 +187,6 @@ impl Steps {
     }
 
     fn stream(&mut self, writer: &mut Writer, stream: &Stream) -> Place {
-        let group = |number: usize| stream.groups().nth(number);
         match self.place {
             Place::Begin => {
                 writer.length(stream.log.block_count() as u64);
@@ -198,56 +199,55 @@ impl Steps {
                 }
                 None => {
                     writer.stream_head(stream);
-                    Place::Group(0)
+                    Place::Group
                 }
             },
-            Place::Group(number) => match group(number) {
+            Place::Group => match stream.next_group(self.group.as_deref()) {
                 Some((name, group)) => {
                     writer.group_head(name, group);
-                    Place::Pending(number, Id::MIN)
+                    self.group = Some(name.into());
+                    Place::Pending(Id::MIN)
                 }
                 None => Place::End,
             },
-            Place::Pending(number, from) => {
-                let Some((_, group)) = group(number) else { return Place::End };
+            Place::Pending(from) => {
+                let Some(group) = self.group_of(stream) else { return Place::End };
                 for (written, (id, pending)) in group.pending_range(from, Id::MAX).enumerate() {
                     if written == RUN {
-                        return Place::Pending(number, id);
+                        return Place::Pending(id);
                     }
                     writer.pending(id, pending);
                 }
-                Place::Consumers(number)
-            }
-            Place::Consumers(number) => {
-                let Some((_, group)) = group(number) else { return Place::End };
                 writer.length(group.consumer_count() as u64);
-                self.consumer(writer, number, group, 0)
+                self.consumer(writer, group, None)
             }
-            Place::Owned(number, consumer, from) => {
-                let Some((_, group)) = group(number) else { return Place::End };
-                let Some(owner) = group.consumers().nth(consumer).and_then(|c| group.find(c.name())) else {
-                    return Place::End;
-                };
+            Place::Owned(owner, from) => {
+                let Some(group) = self.group_of(stream) else { return Place::End };
                 for (written, (id, _)) in group.pending_of(owner, from, Id::MAX).enumerate() {
                     if written == RUN {
-                        return Place::Owned(number, consumer, id);
+                        return Place::Owned(owner, id);
                     }
                     writer.id(id);
                 }
-                self.consumer(writer, number, group, consumer + 1)
+                self.consumer(writer, group, Some(group.consumer(owner).name()))
             }
             Place::Soonest { .. } | Place::Scan { .. } | Place::End => Place::End,
         }
     }
 
-    /// The head of a group's consumer, if there is one with this number.
-    fn consumer(&self, writer: &mut Writer, number: usize, group: &Group, consumer: usize) -> Place {
-        match group.consumers().nth(consumer) {
-            Some(found) => {
-                writer.consumer_head(found, self.kind);
-                Place::Owned(number, consumer, Id::MIN)
+    /// The group that is being written.
+    fn group_of<'s>(&self, stream: &'s Stream) -> Option<&'s Group> {
+        stream.group(self.group.as_deref()?)
+    }
+
+    /// The head of a group's next consumer, if there is one.
+    fn consumer(&self, writer: &mut Writer, group: &Group, after: Option<&[u8]>) -> Place {
+        match group.next_consumer(after) {
+            Some(next) => {
+                writer.consumer_head(group.consumer(next), self.kind);
+                Place::Owned(next, Id::MIN)
             }
-            None => Place::Group(number + 1),
+            None => Place::Group,
         }
     }
 }

@@ -76,6 +76,27 @@ fn steps_write_what_is_written_at_once() {
 }
 
 #[test]
+fn many_groups_and_consumers_take_no_longer_each() {
+    let mut stream = Stream::new();
+    for n in 0..30_000 {
+        let mut group = Group::new(Id { ms: 1, seq: 0 }, None);
+        let consumers = if n == 7 { 30_000 } else { n % 3 };
+        for c in 0..consumers {
+            let consumer = group.add_consumer(format!("c{c}").as_bytes(), 1).expect("a new name");
+            group.assign(Id { ms: 1 + c, seq: 0 }, Pending { consumer, delivered_ms: 9, deliveries: 1 });
+        }
+        stream.add_group(format!("g{n}").as_bytes(), group);
+    }
+    let value = Value::Stream(crate::base::thin::Thin::new(stream));
+    let mut whole = Writer::default();
+    let kind = whole.kind(View::Boxed(&value));
+    whole.body(View::Boxed(&value), kind);
+    let (mut writer, mut steps) = (Writer::default(), Steps::new(kind));
+    while steps.step(&mut writer, &value, 500) == Stepped::More {}
+    assert!(writer.bytes == whole.bytes);
+}
+
+#[test]
 fn a_table_that_changed_under_the_cursor_is_noticed() {
     let Some(Value::Set(mut set)) = large_values(3000).into_iter().next() else { panic!("the set is first") };
     let (mut writer, mut steps) = (Writer::default(), Steps::new(kind::SET));

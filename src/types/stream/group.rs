@@ -3,6 +3,7 @@
 use super::id::Id;
 use crate::types::defrag::Mover;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// What one pending entry takes in both maps, about, bytes.
 const PENDING_BYTES: usize = 96;
@@ -118,6 +119,12 @@ impl Group {
     /// The consumers in order of their names.
     pub fn consumers(&self) -> impl Iterator<Item = &Consumer> {
         self.names.values().map(|id| self.consumer(*id))
+    }
+
+    /// The first consumer behind this name, or of all.
+    pub fn next_consumer(&self, after: Option<&[u8]>) -> Option<ConsumerId> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.names.range::<[u8], _>((start, Bound::Unbounded)).next().map(|(_, id)| *id)
     }
 
     /// Adds a consumer; `None` if the name is taken.
