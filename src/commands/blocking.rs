@@ -9,6 +9,7 @@
 //!
 //! A write that may serve a waiter says so with `shard.events.ready(db, key)`; nothing else is to be done.
 
+use crate::base::long_double::LongDouble;
 use crate::base::text;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
@@ -106,10 +107,19 @@ pub fn attempt(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>
     command.nil.write(reply);
 }
 
+const NEGATIVE: Refusal = "ERR timeout is negative";
+const OUT_OF_RANGE: Refusal = "ERR timeout is out of range";
+
 /// A timeout in seconds, with a fraction, as milliseconds, rounded up; 0: for ever.
 pub fn seconds(text: &[u8]) -> Result<u64, Refusal> {
-    const OUT_OF_RANGE: Refusal = "ERR timeout is out of range";
-    let seconds = text::parse_f64(text).ok_or("ERR timeout is not a float or out of range")?;
+    let Some(seconds) = text::parse_f64(text) else {
+        // Redis reads a long double, which goes further
+        return Err(match LongDouble::parse(text) {
+            Some(_) if text.starts_with(b"-") => NEGATIVE,
+            Some(_) => OUT_OF_RANGE,
+            None => "ERR timeout is not a float or out of range",
+        });
+    };
     let millis = (seconds * 1000.0).ceil();
     if millis >= i64::MAX as f64 {
         return Err(OUT_OF_RANGE);
@@ -124,9 +134,9 @@ pub fn millis(text: &[u8]) -> Result<u64, Refusal> {
 
 fn bounded(millis: i64) -> Result<u64, Refusal> {
     match u64::try_from(millis) {
-        Err(_) => Err("ERR timeout is negative"),
+        Err(_) => Err(NEGATIVE),
         // what is added to the time of day must not pass 63 bits
-        Ok(millis) if millis > i64::MAX as u64 / 2 => Err("ERR timeout is out of range"),
+        Ok(millis) if millis > i64::MAX as u64 / 2 => Err(OUT_OF_RANGE),
         Ok(millis) => Ok(millis),
     }
 }
@@ -144,9 +154,10 @@ mod tests {
         assert_eq!((seconds(b"0.05"), seconds(b"1.0001"), seconds(b"1e3")), (Ok(50), Ok(1001), Ok(1_000_000)));
         assert_eq!(seconds(b"-0.0001"), Ok(0));
         assert_eq!(seconds(b"-1"), Err("ERR timeout is negative"));
-        for text in [&b"inf"[..], b"1e16", b"99999999999999999"] {
+        for text in [&b"inf"[..], b"1e16", b"99999999999999999", b"1e400"] {
             assert_eq!(seconds(text), Err("ERR timeout is out of range"));
         }
+        assert_eq!(seconds(b"-1e400"), Err("ERR timeout is negative"));
         for text in [&b"x"[..], b"nan", b"", b" 1"] {
             assert_eq!(seconds(text), Err("ERR timeout is not a float or out of range"));
         }

@@ -9,6 +9,8 @@ pub const WRONGTYPE: &str = "WRONGTYPE Operation against a key holding the wrong
 pub const SYNTAX: &str = "ERR syntax error";
 /// An argument that is no 64-bit integer.
 pub const NOT_INTEGER: &str = "ERR value is not an integer or out of range";
+/// An integer that has to fit 32 bits.
+pub const BEYOND_INT: &str = "ERR value is out of range, value must between -2147483648 and 2147483647";
 /// An argument that is no float.
 pub const NOT_FLOAT: &str = "ERR value is not a valid float";
 /// A key that has to be there.

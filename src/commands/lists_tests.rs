@@ -387,6 +387,8 @@ fn over_several_shards_the_same_happens() {
         "BLMOVE a b LEFT LEFT 0",
         "BLMOVE none b LEFT LEFT 0",
         "BLMOVE a b LEFT LEFT x",
+        "BLMOVE a b x LEFT x",
+        "BLMOVE a b LEFT x -1",
         "BRPOPLPUSH a b 0",
         "BRPOPLPUSH a b -1",
         "BLMPOP 0 2 none a LEFT COUNT 9",

@@ -47,7 +47,8 @@ pub fn select(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &m
     let mut reply = Reply::new(out, conn.session.proto);
     match text::parse_i64(&args[1]) {
         None => reply.error(errors::NOT_INTEGER),
-        Some(db) if db < 0 || db >= worker.config.databases as i64 => reply.error("ERR DB index is out of range"),
+        Some(db) if i32::try_from(db).is_err() => reply.error(errors::BEYOND_INT),
+        Some(db) if db < 0 || db >= worker.config.databases as i64 => reply.error(errors::DB_OUT_OF_RANGE),
         Some(db) => {
             conn.session.db = db as u16;
             reply.ok();

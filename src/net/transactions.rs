@@ -151,10 +151,12 @@ impl Worker {
         true
     }
 
-    /// A command was refused: a transaction that it was to belong to will be. EXEC itself refused ends the transaction.
+    /// A command was refused: a transaction that it was to belong to will be. EXEC itself refused ends the transaction,
+    /// and says so even where there is none.
     pub(super) fn abort_multi(&mut self, conn: &mut Conn, id: Option<CommandId>, out: &mut OutBuf, mark: usize) {
-        let Some(multi) = conn.session.multi.as_deref_mut() else { return };
-        multi.aborted = true;
+        if let Some(multi) = conn.session.multi.as_deref_mut() {
+            multi.aborted = true;
+        }
         if id.is_some_and(|id| self.router.table.get(id).name == "exec") {
             conn.session.multi = None;
             forget_watched(self, conn);

@@ -71,10 +71,8 @@ fn timeout_of(arg: &[u8]) -> Result<u64, &'static str> {
 /// `WAIT numreplicas timeout`
 pub fn wait(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
     let mut reply = Reply::new(out, conn.session.proto);
-    let asked = timeout_of(&args[2]).and_then(|timeout_ms| {
-        let replicas = parse_i64(&args[1]).ok_or(errors::NOT_INTEGER)?;
-        Ok((replicas, timeout_ms))
-    });
+    let replicas = parse_i64(&args[1]).ok_or(errors::NOT_INTEGER);
+    let asked = replicas.and_then(|replicas| Ok((replicas, timeout_of(&args[2])?)));
     match asked {
         Err(refusal) => reply.error(refusal),
         // none is as many as there are, and inside a transaction nobody waits

@@ -94,6 +94,8 @@ fn no_password_is_asked_for() {
         "SELECT 16",
         "SELECT -1",
         "SELECT abc",
+        "SELECT 2147483647",
+        "SELECT 2147483648",
         "GET k",
         "RESET",
         "GET k",

@@ -303,6 +303,7 @@ fn wait_has_no_replicas_to_wait_for() {
         let refusals = [
             ("WAIT 1 -1", "ERR timeout is negative"),
             ("WAIT a 1", "ERR value is not an integer or out of range"),
+            ("WAIT a b", "ERR value is not an integer or out of range"),
             ("WAIT 1 a", "ERR timeout is not an integer or out of range"),
             ("WAIT 1", "ERR wrong number of arguments for 'wait' command"),
         ];

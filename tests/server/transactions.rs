@@ -66,6 +66,7 @@ fn what_is_refused() {
         let text = "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
         assert_eq!(c.run("EXEC now"), error(text));
         assert_eq!(c.run("EXEC"), error("ERR EXEC without MULTI"), "that was the end of it");
+        assert_eq!(c.run("EXEC now"), error(text), "so it says without a transaction");
         assert_eq!(c.run("EXISTS k"), Value::Int(0), "nothing of them ran");
         let failing = exec(&mut c, &["SET k text", "INCR k", "SET l 2"]);
         let not_integer = error("ERR value is not an integer or out of range");

@@ -19,7 +19,7 @@ fn database(ctx: &Context<'_>, bytes: &[u8], reply: &mut Reply<'_>) -> Option<us
         return None;
     };
     if i32::try_from(n).is_err() {
-        reply.error("ERR value is out of range, value must between -2147483648 and 2147483647");
+        reply.error(errors::BEYOND_INT);
         return None;
     }
     match usize::try_from(n) {

@@ -182,7 +182,8 @@ pub(crate) fn blmove(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
 
 /// BLMOVE over two shards, without waiting.
 pub(crate) fn blmove_relay(relay: &Relay<'_>, reply: &mut Reply<'_>) -> Rounds {
-    if let Err(refusal) = blocking::seconds(&relay.args[5]) {
+    let ends = end_of(&relay.args[3]).and_then(|_| end_of(&relay.args[4]));
+    if let Err(refusal) = ends.and_then(|_| blocking::seconds(&relay.args[5])) {
         reply.error(refusal);
         return Vec::new();
     }
