@@ -1,6 +1,7 @@
 //! One random history of commands, drawn from its seed alone, and its cutting down to what still fails.
 
 use crate::common::Random;
+use crate::draw::{self, Form};
 use crate::grammar::{self, Node, mutate};
 use crate::pools::{self, Pools};
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ pub(crate) type Command = Vec<Vec<u8>>;
 pub(crate) struct Menu {
     entries: Vec<(usize, Node)>,
     total: usize,
+    /// In place of grammars: commands with random arguments.
+    forms: Vec<Form>,
     /// Takes out of a history what the server that is compared with answers in a way of its own.
     tame: fn(&mut Vec<Command>),
 }
@@ -22,7 +25,12 @@ impl Menu {
     pub(crate) fn new<'a>(list: impl IntoIterator<Item = (usize, &'a str)>) -> Menu {
         let entries: Vec<(usize, Node)> = list.into_iter().map(|(w, line)| (w, grammar::parse(line))).collect();
         let total = entries.iter().map(|(w, _)| w).sum();
-        Menu { entries, total, tame: |_| () }
+        Menu { entries, total, forms: Vec::new(), tame: |_| () }
+    }
+
+    /// Random arguments of these commands.
+    pub(crate) fn of_forms(forms: Vec<Form>) -> Menu {
+        Menu { entries: Vec::new(), total: 0, forms, tame: |_| () }
     }
 
     /// The same, with a rule for what a history must not have.
@@ -30,7 +38,22 @@ impl Menu {
         Menu { tame, ..self }
     }
 
-    fn draw(&self, random: &mut Random, pools: &Pools) -> Command {
+    /// What stands in the keyspace before.
+    fn setting(&self) -> Vec<Command> {
+        if self.forms.is_empty() { Vec::new() } else { draw::SETTING.map(draw::words).to_vec() }
+    }
+
+    /// A command of random arguments; what may wait in a transaction, where it does not.
+    fn draw_call(&self, random: &mut Random) -> Vec<Command> {
+        let form = random.one(&self.forms);
+        let call = form.draw(random);
+        if form.waits() { vec![draw::words("MULTI"), call, draw::words("EXEC")] } else { vec![call] }
+    }
+
+    fn draw(&self, random: &mut Random, pools: &Pools) -> Vec<Command> {
+        if !self.forms.is_empty() {
+            return self.draw_call(random);
+        }
         let mut at = random.below(self.total);
         let mut args = Vec::new();
         for (weight, node) in &self.entries {
@@ -43,7 +66,7 @@ impl Menu {
         while random.chance(6) {
             mutate(random, pools, &mut args);
         }
-        args
+        vec![args]
     }
 }
 
@@ -68,13 +91,14 @@ impl Case {
         let resp3 = random.chance(50);
         let batch = if random.chance(50) { 1 } else { 2 + random.below(100) };
         let count = 20 + random.below(120);
-        let mut commands: Vec<Command> = (0..count).map(|_| menu.draw(&mut random, &pools)).collect();
+        let mut commands: Vec<Command> = (0..count).flat_map(|_| menu.draw(&mut random, &pools)).collect();
         // A mutation may make any of these.
         commands.retain(|c| !changes_the_stream(c) && !races_the_clock(c) && !is_each_servers_own(c));
-        if random.chance(40) {
+        if menu.forms.is_empty() && random.chance(40) {
             add_transactions(&mut random, &pools, &mut commands);
         }
         (menu.tame)(&mut commands);
+        commands.splice(0..0, menu.setting());
         commands.push(vec![b"DISCARD".to_vec()]);
         commands.extend(read_back(&mut random));
         Case { seed, resp3, batch, commands }

@@ -11,6 +11,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../arguments/draw.rs"]
+mod draw;
+
+mod arguments;
 mod case;
 mod commands;
 mod compare;
@@ -145,6 +149,15 @@ fn replies_are_those_of_redis() {
 }
 
 #[test]
+fn random_arguments_are_answered_as_by_redis() {
+    let budget = Budget::from_env(30);
+    let mut forms = arguments::common_forms(&Setup::oracle());
+    forms.retain(|form| budget.only.is_empty() || budget.only.contains(&form.spec.name.to_string()));
+    let menu = Menu::of_forms(forms).tamed(arguments::tame);
+    compare_with(&Setup::oracle(), &Setup::all(), &menu, &budget);
+}
+
+#[test]
 fn what_reaches_another_connection_is_that_of_redis() {
     let budget = Budget::from_env(30);
     let found = talk::compare(&Setup::oracle(), &Setup::all(), budget.seed, budget.time, budget.failures);
@@ -159,6 +172,9 @@ fn histories_come_back_from_the_log() {
     for setup in &setups {
         replay::read_back(setup, &menu, budget.seed, &budget.without, budget.time / 6 / setups.len() as u32);
     }
+    // and what changed something although its arguments were odd
+    let odd = Menu::of_forms(arguments::common_forms(&Setup::oracle())).tamed(arguments::tame);
+    replay::read_back(&Setup::typical(), &odd, budget.seed, &budget.without, budget.time / 12);
 }
 
 #[test]
