@@ -98,9 +98,9 @@ fn the_doctor_knows_three_states() {
 #[test]
 fn histograms_are_shown_by_name_and_by_container() {
     let (mut get, mut config_set, never) = (Histogram::default(), Histogram::default(), Histogram::default());
-    get.record(900);
-    get.record(3_000);
-    config_set.record(100_000);
+    get.record(900, 1);
+    get.record(3_000, 1);
+    config_set.record(100_000, 1);
     let all = [("get", &get), ("config|set", &config_set), ("config|get", &never)];
     let mut monitor = monitor();
     let get = "$3 get *4 $5 calls :2 $14 histogram_usec *4 :1 :1 :4 :2";

@@ -10,13 +10,12 @@ const BUCKETS: usize = ((BITS_MAX - SUB_BITS + 1) as usize) << SUB_BITS;
 /// A log-linear histogram of durations in nanoseconds (after Gil Tene's HdrHistogram), 9 KB.
 #[derive(Debug, Clone)]
 pub struct Histogram {
-    counts: Box<[u64]>,
-    total: u64,
+    counts: [u64; BUCKETS],
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Histogram { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0 }
+        Histogram { counts: [0; BUCKETS] }
     }
 }
 
@@ -42,16 +41,15 @@ fn upper(index: usize) -> u64 {
 }
 
 impl Histogram {
-    /// Counts one duration.
+    /// Counts a duration, so many times.
     #[inline]
-    pub fn record(&mut self, ns: u64) {
-        self.counts[bucket(ns)] += 1;
-        self.total += 1;
+    pub fn record(&mut self, ns: u64, times: u64) {
+        self.counts[bucket(ns)] += times;
     }
 
     /// How many were counted.
     pub fn total(&self) -> u64 {
-        self.total
+        self.counts.iter().sum()
     }
 
     /// Adds another one's counts.
@@ -59,12 +57,12 @@ impl Histogram {
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
             *mine += theirs;
         }
-        self.total += other.total;
     }
 
     /// The duration in nanoseconds that `percent` of all do not exceed, to 1/32 of itself; 0 if there is none.
     pub fn percentile(&self, percent: f64) -> u64 {
-        let wanted = ((percent / 100.0 * self.total as f64).ceil() as u64).clamp(1, self.total.max(1));
+        let total = self.total();
+        let wanted = ((percent / 100.0 * total as f64).ceil() as u64).clamp(1, total.max(1));
         let mut seen = 0;
         for (index, count) in self.counts.iter().enumerate() {
             seen += count;
@@ -78,9 +76,10 @@ impl Histogram {
     /// Cumulative counts at powers of two of microseconds, as LATENCY HISTOGRAM prints them: those steps between the
     /// smallest and the largest duration where the count grew.
     pub fn powers_of_two_us(&self) -> Vec<(u64, u64)> {
+        let total = self.total();
         let mut steps = Vec::new();
         let (mut us, mut seen, mut index) = (1u64, 0, 0);
-        while seen < self.total {
+        while seen < total {
             let before = seen;
             while index < BUCKETS && (upper(index) < us * 1024 || index == BUCKETS - 1) {
                 seen += self.counts[index];
@@ -176,7 +175,7 @@ mod tests {
     #[test]
     fn percentiles_of_a_known_spread() {
         let mut h = Histogram::default();
-        (1..=1000u64).for_each(|us| h.record(us * 1000));
+        (1..=1000u64).for_each(|us| h.record(us * 1000, 1));
         for (percent, us) in [(50.0, 500.0), (99.0, 990.0), (100.0, 1000.0)] {
             let found = h.percentile(percent) as f64 / 1000.0;
             assert!((us..us * 1.04).contains(&found), "p{percent} = {found}");
@@ -187,17 +186,17 @@ mod tests {
     #[test]
     fn powers_of_two_are_cumulative_and_end_at_the_total() {
         let mut h = Histogram::default();
-        [500, 900, 3_000, 3_100, 70_000].iter().for_each(|ns| h.record(*ns));
+        [500, 900, 3_000, 3_100, 70_000].iter().for_each(|ns| h.record(*ns, 1));
         assert_eq!(h.powers_of_two_us(), vec![(1, 2), (4, 4), (128, 5)]);
-        h.record(u64::MAX);
+        h.record(u64::MAX, 1);
         assert_eq!(h.powers_of_two_us().last().map(|s| s.1), Some(6));
     }
 
     #[test]
     fn merging_adds() {
         let (mut a, mut b) = (Histogram::default(), Histogram::default());
-        a.record(10);
-        b.record(10);
+        a.record(10, 1);
+        b.record(10, 1);
         a.merge(&b);
         assert_eq!((a.total(), a.percentile(100.0)), (2, 10));
     }

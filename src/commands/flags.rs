@@ -58,6 +58,8 @@ pub mod flag {
     pub const TOUCHES_ARBITRARY_KEYS: Flags = 1 << 23;
     /// Runs at once between MULTI and EXEC instead of being queued. Not printed by COMMAND INFO.
     pub const NOT_QUEUED: Flags = 1 << 24;
+    /// O(1) without Redis's flag [`FAST`]. Not printed by COMMAND INFO.
+    pub const BRIEF: Flags = 1 << 25;
 
     /// Bit and name as COMMAND INFO prints it; bits that are not printed are not here.
     pub const NAMES: &[(Flags, &str)] = &[

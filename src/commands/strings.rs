@@ -20,7 +20,7 @@ use crate::base::thin::Thin;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
-use crate::commands::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
+use crate::commands::spec::flag::{BRIEF, DENYOOM, FAST, READONLY, WRITE};
 use crate::commands::spec::{CommandSpec, Gather, Group, KeyFlags, KeySpec, Plan, key};
 use crate::resp::reply::Reply;
 use crate::shard::events::class;
@@ -311,7 +311,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .docs("Sets a string that expires after so many milliseconds.", "O(1)", "key#0 milliseconds:int value")
         .deprecated("2.6.12", "SET with the PX argument"),
     CommandSpec::new("set", -3, Group::String, "1.0.0", Plan::OneShard(set))
-        .flags(WRITE | DENYOOM)
+        .flags(WRITE | DENYOOM | BRIEF)
         .key_specs(&[KeySpec::one(key::RW | key::ACCESS | key::UPDATE | key::VARIABLE_FLAGS, 1)
             .notes("Overwrites, or reads and writes with GET")])
         .key_flags(set_key_flags)

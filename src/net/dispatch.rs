@@ -4,19 +4,20 @@
 
 use crate::base::bytes::OutBuf;
 use crate::base::clock;
-use crate::base::hash::Position;
 use crate::base::limits;
 use crate::commands::args::Args;
 use crate::commands::errors;
 use crate::commands::flags::{Flags, flag};
-use crate::commands::spec::{KeyShape, Plan};
-use crate::commands::table::{CommandId, Resolved};
+use crate::commands::spec::Plan;
+use crate::commands::table::CommandId;
 use crate::net::connection::{Big, Closing, Conn};
 use crate::net::handshake::is_http;
 use crate::net::loading::LOADING;
-use crate::net::lookahead::{Lookahead, Wanted};
+use crate::net::lookahead::Lookahead;
 use crate::net::noted::{NotedKind, count_error};
 use crate::net::output::truncate;
+use crate::net::plain::Stopwatch;
+use crate::net::prepare::{Known, Prepared, is_alike};
 use crate::net::saving;
 use crate::net::session::ReplyMode;
 use crate::net::source::Source;
@@ -35,33 +36,22 @@ pub(super) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory
 /// Buffers that dispatch reuses from tick to tick.
 #[derive(Debug, Default)]
 pub struct Work {
-    batch: Batch,
+    pub(super) batch: Batch,
     runs: Vec<Run>,
-    prepared: Vec<Prepared>,
-    ahead: Lookahead,
+    pub(super) prepared: Vec<Prepared>,
+    pub(super) ahead: Lookahead,
 }
 
 /// Commands parsed from one source of one connection.
 #[derive(Debug)]
-struct Run {
-    conn: u32,
-    source: Source,
+pub(super) struct Run {
+    pub(super) conn: u32,
+    pub(super) source: Source,
     /// Its commands in the batch.
-    first: usize,
-    count: usize,
+    pub(super) first: usize,
+    pub(super) count: usize,
     consumed: usize,
     stop: Stop,
-}
-
-/// What is looked up before a command runs.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Prepared {
-    /// A known command; the position of its first key if it has exactly one.
-    Known(CommandId, Option<Position>),
-    /// No such command.
-    Unknown,
-    /// No such subcommand.
-    UnknownSub,
 }
 
 /// Whether `set` contains `flag`.
@@ -71,7 +61,7 @@ fn has(set: Flags, flag: Flags) -> bool {
 
 /// Whether the commands behind this one may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     Go,
     /// This command was run; the following ones wait.
     StopAfter,
@@ -177,40 +167,6 @@ impl Worker {
         work.runs = runs;
     }
 
-    /// Looks up the commands of a run.
-    fn prepare(&mut self, work: &mut Work, run: &Run) {
-        let Some(conn) = self.conn_at(run.conn) else {
-            work.prepared.extend((0..run.count).map(|_| Prepared::Unknown));
-            return;
-        };
-        let db = conn.session.db as u32;
-        for (i, command) in work.batch.commands[run.first..run.first + run.count].iter().enumerate() {
-            let (bytes, spans) = work.batch.args(command, &run.source);
-            let args = Args::new(bytes, spans);
-            let prepared = self.look_up(&args);
-            if let Prepared::Known(id, Some(pos)) = prepared
-                && self.router.owner_of(pos) == self.router.core
-            {
-                work.ahead.want(Wanted { command: (run.first + i) as u32, db, pos }, self.router.table.get(id), &args);
-            }
-            work.prepared.push(prepared);
-        }
-    }
-
-    fn look_up(&self, args: &Args<'_>) -> Prepared {
-        let table = &self.router.table;
-        let id = match table.resolve(args) {
-            Resolved::Command(id) => id,
-            Resolved::UnknownCommand => return Prepared::Unknown,
-            Resolved::UnknownSubcommand(_) => return Prepared::UnknownSub,
-        };
-        let spec = table.get(id);
-        match spec.key_shape {
-            KeyShape::One(at) => Prepared::Known(id, args.get(at).map(Position::of)),
-            KeyShape::None | KeyShape::Many => Prepared::Known(id, None),
-        }
-    }
-
     fn run_one(&mut self, work: &mut Work, run: Run) {
         let Some(mut conn) = self.take_conn(run.conn) else { return self.recycle_source(run.source) };
         let mut out = std::mem::take(&mut conn.out);
@@ -221,7 +177,8 @@ impl Worker {
         let prepared = &work.prepared[run.first..run.first + run.count];
         let mut offset = 0;
         let mut stopped = None;
-        let mut before = clock::ticks();
+        let mut watch = Stopwatch::start();
+        let mut plain = self.is_plain(&conn);
         for (i, (command, known)) in commands.iter().zip(prepared).enumerate() {
             work.ahead.before(run.first + i, &self.router.shard.tables);
             let (bytes, spans) = work.batch.args(command, &run.source);
@@ -233,7 +190,25 @@ impl Worker {
                 }
                 At::Buffer | At::Scratch => Args::new(bytes, spans),
             };
-            let next = self.dispatch(&mut conn, *known, &mut args, command.bytes as usize, &mut out, &mut before);
+            let wire_bytes = command.bytes as usize;
+            let short = match known {
+                Prepared::Known(known) if plain && known.plain => {
+                    let alike = known.short && is_alike(known.id, prepared.get(i + 1));
+                    self.run_plain(&mut conn, known, &mut args, wire_bytes, &mut out, (&mut watch, alike))
+                }
+                _ => None,
+            };
+            let next = match short {
+                Some(next) => next,
+                None => {
+                    if watch.untimed > 0 {
+                        self.note_untimed(&conn, &mut watch);
+                    }
+                    let next = self.dispatch(&mut conn, *known, &mut args, wire_bytes, &mut out, &mut watch);
+                    plain = self.is_plain(&conn);
+                    next
+                }
+            };
             if !self.held.is_empty() {
                 self.release_held(&mut conn, &mut out);
             }
@@ -250,6 +225,9 @@ impl Worker {
                 stopped = Some(next);
                 break;
             }
+        }
+        if watch.untimed > 0 {
+            self.note_untimed(&conn, &mut watch);
         }
         conn.active_ms = self.clock.unix_ms();
         conn.out = out;
@@ -349,10 +327,10 @@ impl Worker {
         args: &mut Args<'_>,
         wire_bytes: usize,
         out: &mut OutBuf,
-        before: &mut u64,
+        watch: &mut Stopwatch,
     ) -> Next {
         let mark = out.bytes.len();
-        let Prepared::Known(id, pos) = known else {
+        let Prepared::Known(Known { id, pos, .. }) = known else {
             if is_http(&args[0]) {
                 // a browser that was made to speak to us: what follows may be anybody's words
                 self.close(conn, Closing::Now);
@@ -470,9 +448,7 @@ impl Worker {
             let name = self.router.table.get(id).name;
             self.feed_monitors(name, conn, args, out);
         }
-        let after = clock::ticks();
-        let took = after.wrapping_sub(*before);
-        *before = after;
+        let (_, took) = watch.read();
         let muted = match conn.session.reply_mode {
             ReplyMode::On => false,
             ReplyMode::Off => mode == ReplyMode::Off,
@@ -485,16 +461,9 @@ impl Worker {
         // one that another shard runs, or this one later, is counted there
         let here = outcome == Outcome::Done || !single && (session || outcome == Outcome::Stalls);
         if here && !queued {
-            let failed = out.bytes.get(mark) == Some(&b'-');
-            let core = self.router.core;
-            note_run(&mut self.histograms, &self.shared.cores[core], self.config.latency_tracking, id, took, failed);
-            if failed {
-                count_error(&mut self.error_counts, &out.bytes[mark + 1..]);
-            }
             // one that waits is noted when it is served
-            if took >= self.slow_ticks && outcome != Outcome::Stalls && !has(spec_flags, flag::SKIP_SLOWLOG) {
-                self.note(conn, NotedKind::Slow, clock::ticks_to_us(took), args);
-            }
+            let unnoted = if outcome == Outcome::Stalls { flag::SKIP_SLOWLOG } else { 0 };
+            self.note_ran(conn, (id, spec_flags | unnoted), (1, took), args, out, mark);
         }
         self.note_sizes(conn, args, wire_bytes, out.bytes.len() - mark);
         match outcome {
@@ -512,16 +481,43 @@ impl Worker {
                 return Next::StopAfter;
             }
         }
+        self.next_after(conn, out)
+    }
+
+    /// Whether the next command may run, as far as the output goes.
+    #[inline]
+    pub(super) fn next_after(&mut self, conn: &mut Conn, out: &OutBuf) -> Next {
         let flooding = self.pushed_bytes > limits::PUSHED_BYTES_PER_TICK;
         if flooding {
             // what it published is to leave before it publishes more
             self.touch(conn);
         }
         let clogged = flooding || conn.sending + out.len() > limits::OUTPUT_PAUSE_BYTES || conn.has_many_parked();
-        if conn.closing != Closing::No || clogged {
-            return Next::StopAfter;
+        if conn.closing != Closing::No || clogged { Next::StopAfter } else { Next::Go }
+    }
+
+    /// Counts calls of a command that ran here, the last with a reply that begins at `mark`, and notes it if they were
+    /// slow.
+    #[inline]
+    pub(super) fn note_ran(
+        &mut self,
+        conn: &Conn,
+        (id, flags): (CommandId, Flags),
+        (calls, ticks): (u64, u64),
+        args: &Args<'_>,
+        out: &OutBuf,
+        mark: usize,
+    ) {
+        let failed = out.bytes.get(mark) == Some(&b'-');
+        let core = self.router.core;
+        let tracking = self.config.latency_tracking;
+        note_run(&mut self.histograms, &self.shared.cores[core], tracking, id, (calls, ticks), failed);
+        if failed {
+            count_error(&mut self.error_counts, &out.bytes[mark + 1..]);
         }
-        Next::Go
+        if ticks >= self.slow_ticks && !has(flags, flag::SKIP_SLOWLOG) {
+            self.note(conn, NotedKind::Slow, clock::ticks_to_us(ticks), args);
+        }
     }
 
     /// An error before the command ran.

@@ -20,6 +20,8 @@ mod monitors;
 pub mod noted;
 pub mod output;
 mod pipeline;
+mod plain;
+mod prepare;
 pub mod pubsub;
 pub mod push;
 pub mod redact;

@@ -4,7 +4,7 @@
 
 use crate::base::config::PipelineOrder;
 use crate::commands::spec::Plan;
-use crate::net::dispatch::Prepared;
+use crate::net::prepare::{Known, Prepared};
 use crate::net::worker::Worker;
 use crate::resp::parse::{CommandSpan, Source as At};
 
@@ -16,7 +16,7 @@ impl Worker {
             return false;
         }
         let core = |at: usize| match prepared.get(at) {
-            Some(Prepared::Known(id, Some(pos)))
+            Some(Prepared::Known(Known { id, pos: Some(pos), .. }))
                 if matches!(self.router.table.get(*id).plan, Plan::OneShard(_))
                     && !matches!(commands[at].source, At::Big(_)) =>
             {

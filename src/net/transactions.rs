@@ -259,7 +259,7 @@ impl Worker {
         let mut ran = std::mem::take(&mut self.router.ran);
         for (id, ticks, failed) in ran.drain(..) {
             let counters = &self.shared.cores[self.router.core];
-            note_run(&mut self.histograms, counters, self.config.latency_tracking, id, ticks, failed);
+            note_run(&mut self.histograms, counters, self.config.latency_tracking, id, (1, ticks), failed);
         }
         self.router.ran = ran;
         for code in self.router.failures.drain(..) {

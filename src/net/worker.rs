@@ -120,6 +120,8 @@ pub struct Worker {
     pub(crate) inbox: Vec<(u32, Source)>,
     pub(crate) work: Work,
     pub(crate) slow_ticks: u64,
+    /// [`SHORT_US`](crate::net::plain::SHORT_US), in ticks.
+    pub(super) short_ticks: u64,
     /// Connections whose next command waits until their replies have come.
     pub(super) draining: Vec<ConnId>,
     /// Transactions that wait for a command of their connection, run by this core.
@@ -191,6 +193,7 @@ impl Worker {
             inbox: Vec::new(),
             work: Work::default(),
             slow_ticks: u64::MAX,
+            short_ticks: crate::base::clock::us_to_ticks(crate::net::plain::SHORT_US),
             open_turns: Vec::new(),
             draining: Vec::new(),
             held: Vec::new(),
@@ -409,7 +412,7 @@ impl Worker {
                 let (histograms, shared, core) = (&mut self.histograms, &self.shared, self.router.core);
                 let tracking = self.config.latency_tracking;
                 self.router.on_commands(from, batch, &mut |id, ticks, failed| {
-                    note_run(histograms, &shared.cores[core], tracking, id, ticks, failed);
+                    note_run(histograms, &shared.cores[core], tracking, id, (1, ticks), failed);
                 });
             }
             Message::Replies(batch) => {
@@ -555,25 +558,26 @@ impl Worker {
     }
 }
 
-/// Counts one run of a command.
+/// Counts runs of a command, which took so many ticks in all; `failed` says that the last one did.
 #[inline]
 pub(crate) fn note_run(
     histograms: &mut [Option<Box<Histogram>>],
     counters: &CoreCounters,
     tracking: bool,
     id: CommandId,
-    ticks: u64,
+    (calls, ticks): (u64, u64),
     failed: bool,
 ) {
-    counters.commands.add(1);
+    counters.commands.add(calls);
     let command = &counters.by_command[id.index()];
-    command.calls.add(1);
+    command.calls.add(calls);
     command.ticks.add(ticks);
     if failed {
         command.failed.add(1);
         counters.errors.add(1);
     }
     if tracking {
-        histograms[id.index()].get_or_insert_with(Box::default).record(crate::base::clock::ticks_to_ns(ticks));
+        let each = if calls == 1 { ticks } else { ticks / calls.max(1) };
+        histograms[id.index()].get_or_insert_with(Box::default).record(crate::base::clock::ticks_to_ns(each), calls);
     }
 }

@@ -110,8 +110,15 @@ impl Shard {
     }
 
     /// Lookup for a read: counts a hit or miss and stamps the access (unless `no_touch`).
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, db: usize, key: Key<'_>, no_touch: bool) -> Option<View<'_>> {
+        self.read_at(db, key.bytes, key.pos, no_touch)
+    }
+
+    /// Takes the key in registers: one passed in memory is not there yet when it is read (3% of a GET's user time).
+    #[inline(never)]
+    fn read_at(&mut self, db: usize, bytes: &[u8], pos: Position, no_touch: bool) -> Option<View<'_>> {
+        let key = Key { bytes, pos };
         let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);
         let live = self.tables[db]
             .find_live(key, now, |old| if no_touch { old } else { access::stamp(settings, random, Some(old), now) });

@@ -14,6 +14,7 @@ pub mod message;
 pub mod news;
 mod parked;
 mod participant;
+mod plain;
 mod plan;
 pub mod router;
 pub mod scheduling;

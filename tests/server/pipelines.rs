@@ -25,6 +25,59 @@ fn ten_thousand_commands_answer_in_order() {
     });
 }
 
+/// Short ones of one name are timed together: their numbers and those of errors are exact all the same, wherever a
+/// pipeline changes from one name to another, and SLOWLOG sees each where it asks for short ones.
+#[test]
+fn commands_of_a_pipeline_are_counted_each() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        client.ok("CONFIG RESETSTAT");
+        let (mut bytes, mut count) = (Vec::new(), 0);
+        let mut random = Random(11);
+        let (mut gets, mut incrs, mut failed) = (0, 0, 0);
+        for _ in 0..400 {
+            for _ in 0..random.below(20) {
+                let line = if random.chance(60) {
+                    gets += 1;
+                    vec!["GET".to_string(), format!("n{}", random.below(50))]
+                } else if random.chance(90) {
+                    incrs += 1;
+                    vec!["INCR".to_string(), format!("n{}", random.below(50))]
+                } else {
+                    (incrs, failed) = (incrs + 1, failed + 1);
+                    vec!["INCR".to_string(), format!("text{}", random.below(2))]
+                };
+                bytes.extend(encode(&line));
+                count += 1;
+            }
+            bytes.extend(encode(&["SETRANGE", &format!("text{}", random.below(2)), "0", "word"]));
+            count += 1;
+        }
+        client.ok("SET text0 a");
+        client.ok("SET text1 b");
+        let replies = client.pipeline(&bytes, count);
+        assert_eq!(replies.iter().filter(|reply| matches!(reply, Value::Error(_))).count(), failed);
+        let info = client.run("INFO commandstats").text();
+        let histogram = format!("{:?}", client.run("LATENCY HISTOGRAM get"));
+        assert!(histogram.contains(&format!("{:?}", Value::Int(gets as i64))), "{gets}: {histogram}");
+        let counted = |name: &str, calls: usize, failed: usize| {
+            let line = info.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).expect("counted");
+            assert!(line.contains(&format!("calls={calls},")), "{calls}: {line}");
+            assert!(line.ends_with(&format!("rejected_calls=0,failed_calls={failed}")), "{failed}: {line}");
+        };
+        counted("get", gets, 0);
+        counted("incr", incrs, failed);
+        counted("setrange", 400, 0);
+        client.ok("CONFIG SET slowlog-log-slower-than 0");
+        client.ok("SLOWLOG RESET");
+        let gets: Vec<u8> = (0..40).flat_map(|n| encode(&["GET", &format!("n{n}")])).collect();
+        client.pipeline(&gets, 40);
+        let log = format!("{:?}", client.run("SLOWLOG GET -1"));
+        assert!((0..40).all(|n| log.contains(&format!("{:?}", Value::bulk(format!("n{n}"))))), "{log}");
+    });
+}
+
 /// One connection's commands on one key take effect in order, whatever stands between them and however it is sent.
 #[test]
 fn effects_on_a_key_are_in_order() {

@@ -266,6 +266,7 @@ impl Entry {
     ///
     /// # Safety
     /// The page is not read or written through a reference meanwhile.
+    #[inline(always)]
     pub(super) unsafe fn overwrite(&mut self, value: &Stored<'_>, expire_ms: Option<u64>) -> bool {
         let (bytes, len) = value.bytes.place();
         let had_expiry = self.header & EXPIRES != 0;
@@ -343,7 +344,7 @@ impl Bytes<'_> {
 impl<'a> Stored<'a> {
     /// What is stored for `value` beside a key of `key_len` bytes. What is boxed moves into it: it must be
     /// written exactly once. The second result is the heap bytes behind it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(value: NewValue<'a>, key_len: usize) -> (Stored<'a>, usize) {
         match value {
             NewValue::Int(n) => (Stored::int(n), 0),

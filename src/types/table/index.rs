@@ -155,24 +155,22 @@ impl Index {
             return None;
         }
         let home = self.home(tag);
-        let bucket = self.bucket(pool, home);
-        for slot in bucket.matches(tag) {
-            if same(bucket.words[slot]) {
-                return Some(At { bucket: home as u32, slot: slot as u32 });
-            }
-        }
+        let mut number = home;
+        let mut bucket = self.bucket(pool, home);
         let mut away = bucket.away;
-        while away != 0 {
-            let number = self.probe(home, away.trailing_zeros() as usize);
-            let bucket = self.bucket(pool, number);
+        loop {
             for slot in bucket.matches(tag) {
                 if same(bucket.words[slot]) {
                     return Some(At { bucket: number as u32, slot: slot as u32 });
                 }
             }
+            if away == 0 {
+                return None;
+            }
+            number = self.probe(home, away.trailing_zeros() as usize);
+            bucket = self.bucket(pool, number);
             away &= away - 1;
         }
-        None
     }
 
     /// The word of an entry.

@@ -125,17 +125,13 @@ impl Segment {
     /// Looks a key up.
     #[inline(always)]
     pub(super) fn find(&self, pool: &Pool, key: Key<'_>) -> Option<Found> {
-        let mut found = None;
         let at = self.index.find(pool, pool.tag(key.pos.0), |word| {
-            let entry = self.entry(pool, word);
             // SAFETY: nothing changes the page while the key is compared.
-            let same = unsafe { entry.key() } == key.bytes;
-            if same {
-                found = Some((entry, word));
-            }
-            same
+            unsafe { self.entry(pool, word).key() == key.bytes }
         })?;
-        found.map(|(entry, word)| Found { at, entry, word })
+        // Decoded once more: what a closure stores in pieces is not there yet when it is read as a whole.
+        let word = self.index.word(pool, at);
+        Some(Found { at, entry: self.entry(pool, word), word })
     }
 
     /// Brings what a lookup of `pos` reads after the bucket into the cache.
@@ -231,7 +227,9 @@ impl Segment {
         at
     }
 
-    /// Replaces value, expiry and access bits of an entry; hands the old boxed value over.
+    /// Replaces value, expiry and access bits of an entry; hands the old boxed value over. Inlined, like what it calls
+    /// to overwrite: what one function leaves in memory piece by piece, the next waits for if it reads it as a whole.
+    #[inline(always)]
     pub(super) fn replace(
         &mut self,
         pool: &mut Pool,
@@ -271,6 +269,7 @@ impl Segment {
 
     /// Writes an entry anew with another expiry, and another value if there is one, and marks the old one as dead. What
     /// that owned now belongs to the new one.
+    #[inline(never)]
     fn rewrite(&mut self, pool: &mut Pool, old: u32, value: Option<Stored<'_>>, expire_ms: Option<u64>) -> Ref {
         // SAFETY: the entry is live; the draft is used before anything changes.
         let bytes = unsafe { self.entry(pool, old).draft_with(value, expire_ms) }.bytes();
