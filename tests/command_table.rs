@@ -31,9 +31,6 @@ const DIFFERS: &[Difference] = &[
     ("redis-8.0", CLIENT_BUSY_8_0, "flags", ALLOW_BUSY),
     ("redis-7.0", &["memory|malloc-stats", "memory|purge"], "flags", WHILE_LOADING),
     ("redis-8.0", &["memory|malloc-stats", "memory|purge"], "flags", WHILE_LOADING),
-    ("redis-7.0", &["migrate"], "flags", MIGRATE_ALONE),
-    ("redis-8.0", &["migrate"], "flags", MIGRATE_ALONE),
-    ("valkey-9.1", &["migrate"], "flags", MIGRATE_ALONE),
     ("redis-7.0", &["wait"], "acl_categories", "it blocks, as later servers say"),
     ("redis-7.0", BLOCKING_7_0, "flags", "later servers let scripts call them, without waiting"),
     (
@@ -59,7 +56,6 @@ const VECTOR_SETS: &[&str] = &[
     "vadd", "vcard", "vdim", "vemb", "vgetattr", "vinfo", "vismember", "vlinks", "vrandmember", "vrem", "vsetattr",
     "vsim",
 ];
-const MIGRATE_ALONE: &str = "it waits for another server, which a transaction that holds locks must not";
 const BLOCKING_7_0: &[&str] = &["blmove", "blpop", "brpop", "brpoplpush", "bzpopmax", "bzpopmin", "wait"];
 const FIELD_EXPIRY: &[&str] = &[
     "hexpire",

@@ -60,6 +60,70 @@ fn keys_move_to_redis() {
 }
 
 #[test]
+fn migrate_is_a_part_of_a_transaction() {
+    each_setup(|setup| {
+        let (ours, theirs) = (Launch::new(setup).start(), Launch::new(&Setup::oracle()).start());
+        let (mut client, mut target, mut other) = (ours.client(), theirs.client(), ours.client());
+        let port = theirs.port();
+        for round in 0..5 {
+            client.ok("MSET a 1 b 2 c 3 d 4");
+            let lines = [
+                "MULTI".to_string(),
+                "INCR a".to_string(),
+                format!("MIGRATE 127.0.0.1 {port} a 0 5000"),
+                "EXISTS a b".to_string(),
+                format!("MIGRATE 127.0.0.1 {port} a 0 5000"),
+                "RPUSH list x y".to_string(),
+                format!("MIGRATE 127.0.0.1 {port} \"\" 1 5000 COPY REPLACE KEYS b c d list none"),
+                format!("MIGRATE 127.0.0.1 {port} b 1 5000"),
+                "APPEND b !".to_string(),
+                "EXEC".to_string(),
+            ];
+            client.send_raw(format!("{}\r\n", lines.join("\r\n")).as_bytes());
+            // meanwhile others ask for the same keys: they come before all of it, or behind
+            let seen = other.run("MGET a b");
+            let seen: Vec<Option<&Value>> = seen.items().iter().map(|v| (*v != Value::NullBulk).then_some(v)).collect();
+            assert!(
+                seen == [Some(&Value::bulk("1")), Some(&Value::bulk("2"))] || seen == [None, Some(&Value::bulk("2!"))]
+            );
+            let replies: Vec<Value> = lines.iter().map(|_| client.recv()).collect();
+            let items = replies[9].items();
+            let ok = Value::ok();
+            let busy = "ERR Target instance replied with error: BUSYKEY Target key name already exists.";
+            let nokey = Value::Simple(b"NOKEY".to_vec());
+            assert_eq!(items[..4], [Value::Int(2), ok.clone(), Value::Int(1), nokey], "round {round}");
+            assert_eq!(items[4..6], [Value::Int(2), ok]);
+            assert_eq!(items[6..], [Value::Error(busy.into()), Value::Int(2)]);
+            assert_eq!(client.run("EXISTS a b c d list"), Value::Int(4));
+            assert_eq!(text(target.run("GET a")), "2");
+            target.ok("SELECT 1");
+            assert_eq!((target.run("DBSIZE"), text(target.run("GET b"))), (Value::Int(4), "2".into()));
+            target.ok("SELECT 0");
+            target.run("FLUSHALL");
+            client.run("FLUSHALL");
+        }
+        assert!(client.run("INFO shards").text().contains("locks_held:0\r"));
+    });
+}
+
+#[test]
+fn a_client_that_leaves_in_the_midst_of_it_leaves_nothing_locked() {
+    // a target that takes connections and never answers
+    let deaf = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = deaf.local_addr().expect("an address").port();
+    each_setup(|setup| {
+        let ours = Launch::new(setup).start();
+        let (mut client, mut other) = (ours.client(), ours.client());
+        client.ok("MSET a 1 b 2");
+        client.send_raw(format!("MULTI\r\nMIGRATE 127.0.0.1 {port} a 0 300\r\nINCR b\r\nEXEC\r\n").as_bytes());
+        assert_eq!(client.recv(), Value::ok());
+        drop(client);
+        assert_eq!(other.run("INCR a"), Value::Int(2));
+        assert_eq!(other.run("GET b"), Value::bulk("3"));
+    });
+}
+
+#[test]
 fn keys_come_from_redis() {
     let (ours, theirs) = servers(&Setup::typical());
     let mut source = theirs.client();

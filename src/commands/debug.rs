@@ -34,7 +34,7 @@ pub enum DebugCall {
     ChangeReplicationId,
     /// Write argument 2 to the log, then `+OK`.
     Log,
-    /// Save, empty the databases, load what was saved; then `+OK`.
+    /// Save, empty the databases, load what was saved, or the log; then `+OK`.
     Reload(ReloadOrder),
     /// Abort the process.
     Crash,
@@ -55,11 +55,12 @@ pub struct ReloadOrder {
     pub flushes: bool,
     /// Keys of the snapshot replace those that are there.
     pub merges: bool,
+    /// DEBUG LOADAOF: not a snapshot is read but the log.
+    pub log: bool,
 }
 
 const PACKED_THRESHOLD: &str = "ERR argument must be a memory value bigger than 1 and smaller than 4gb";
 const RELOAD_OPTIONS: &str = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
-const NO_LOADAOF: &str = "ERR DEBUG LOADAOF is not supported: a restart reads the append-only file back";
 
 /// Reads `DEBUG subcommand ...`: answers it, or says what is to be done. `databases` is how many there are.
 pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugCall {
@@ -82,6 +83,7 @@ pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugC
         (b"digest-value", _) => DebugCall::OnKeys(digest::digest_value, Gather::ByKey),
         (b"populate", 3..=5) => populate(args, reply),
         (b"reload", _) => reload(args, reply),
+        (b"loadaof", 2) => DebugCall::Reload(ReloadOrder { saves: false, flushes: true, merges: false, log: true }),
         _ => answered(|| answer(&name, args, reply)),
     }
 }
@@ -97,7 +99,6 @@ fn answer(name: &[u8], args: &Args<'_>, reply: &mut Reply<'_>) {
         (b"error", 3) => reply.error_bytes(&args[2]),
         (b"protocol", 3) => protocol(&args[2], reply),
         (b"help", 2) => help::frame("debug", HELP.iter().copied(), reply),
-        (b"loadaof", 2) => reply.error(NO_LOADAOF),
         (b"structsize", 2) => reply.bulk_fmt(format_args!(
             "bits:{} value:{} owned:{} ",
             usize::BITS,
@@ -150,7 +151,7 @@ fn populate(args: &Args<'_>, reply: &mut Reply<'_>) -> DebugCall {
 }
 
 fn reload(args: &Args<'_>, reply: &mut Reply<'_>) -> DebugCall {
-    let mut order = ReloadOrder { saves: true, flushes: true, merges: false };
+    let mut order = ReloadOrder { saves: true, flushes: true, merges: false, log: false };
     for word in args.from(2) {
         match word.to_ascii_lowercase().as_slice() {
             b"merge" => order.merges = true,

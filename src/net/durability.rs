@@ -93,8 +93,10 @@ impl Worker {
             return;
         }
         let Some(kept) = self.shared.take_kept(self.router.core) else { return };
-        if let Some(shard) = kept.shard {
-            self.install(shard);
+        match kept.shard {
+            Some(shard) if self.router.shard.events.journaled => self.router.shard.take_data(shard),
+            Some(shard) => self.install(shard),
+            None => {}
         }
         if let Some(log) = kept.log {
             self.keep_log(log);

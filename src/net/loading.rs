@@ -29,8 +29,9 @@ impl Worker {
         if let Some((intake, flushes)) = self.shared.take_feed(self.router.core) {
             self.begin_reload(intake, flushes);
         }
-        if self.loading.active || self.router.is_fed() {
-            self.loading.active = self.shared.loading.is_active();
+        let is_active = self.shared.loading.is_active();
+        if is_active || self.loading.active || self.router.is_fed() {
+            self.loading.active = is_active;
             self.take_over();
             if !self.loading.active && self.router.is_fed() {
                 self.router.detach();

@@ -5,7 +5,8 @@
 //! watch the keys -> copy them, as one transaction -> send, on a thread -> delete them, unless they changed
 //! ```
 //! A key that changed while it was sent is copied and sent again; after [`ATTEMPTS_MAX`] times MIGRATE gives up, and
-//! the key stays in both places. In Redis nothing can change meanwhile, as nothing runs.
+//! the key stays in both places. In Redis nothing can change meanwhile, as nothing runs. Inside a transaction nothing
+//! can either: it holds the keys' locks until the target has answered.
 
 mod errand;
 
@@ -22,6 +23,7 @@ use crate::runtime::affinity;
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::gather::flatten;
 use crate::txn::message::{CommandBatch, ConnId, Manner, Phase, RemoteCommand, Ticket};
+use crate::txn::nested::Turn;
 use crate::txn::router::Outcome;
 use crate::txn::transaction::Exec;
 use errand::{Errand, Parcel, Report, Trouble};
@@ -66,6 +68,8 @@ struct Migration {
     seq: u32,
     manner: Manner,
     order: Order,
+    /// The turn in a transaction that it is part of: nothing can change meanwhile.
+    within: Option<Turn>,
     stage: Stage,
     /// Cores that watch its keys.
     cores: Vec<usize>,
@@ -96,6 +100,13 @@ impl Default for Migrations {
     fn default() -> Self {
         let (waiting, active) = (VecDeque::new(), HashMap::new());
         Migrations { active, next: 0, running: 0, waiting, reports: channel() }
+    }
+}
+
+impl Migrations {
+    /// The turns in transactions that migrations are part of.
+    pub(super) fn turns(&self) -> impl Iterator<Item = Turn> {
+        self.active.values().filter_map(|migration| migration.within)
     }
 }
 
@@ -161,6 +172,7 @@ pub fn migrate(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &
         seq: conn.next_seq(),
         manner,
         order,
+        within: worker.router.borrows,
         stage: Stage::Watching,
         cores: Vec::new(),
         sent: Vec::new(),
@@ -171,7 +183,11 @@ pub fn migrate(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &
         trouble: None,
         wrote: None,
     };
-    worker.watch_for(number, &mut migration);
+    if migration.within.is_none() {
+        worker.watch_for(number, &mut migration);
+    } else {
+        worker.copy_keys(number, &mut migration);
+    }
     worker.migrations.active.insert(number, migration);
     Outcome::Stalls
 }
@@ -206,7 +222,10 @@ impl Worker {
         migration.wrote = wrote;
         flatten(&mut reply);
         let ended = match migration.stage {
-            Stage::Watching => self.copy_keys(number, &mut migration),
+            Stage::Watching => {
+                self.copy_keys(number, &mut migration);
+                None
+            }
             Stage::Copying => self.send_keys(number, &mut migration, &reply.bytes),
             Stage::Deleting => self.deleted(number, &mut migration, &reply.bytes),
             Stage::Sending => None,
@@ -218,10 +237,10 @@ impl Worker {
     }
 
     /// Runs commands on the keys as one transaction; its reply comes to [`Worker::migrated`], perhaps at once.
-    fn run_for(&mut self, number: u32, manner: Manner, commands: Box<CommandBatch>, watched: Vec<usize>) {
-        let exec = Exec { conn: stand_in(number), seq: 0, manner, commands, watched };
+    fn run_for(&mut self, number: u32, migration: &Migration, commands: Box<CommandBatch>, watched: Vec<usize>) {
+        let exec = Exec { conn: stand_in(number), seq: 0, manner: migration.manner, commands, watched };
         let mut reply = OutBuf::default();
-        if self.router.exec(exec, &mut reply) == Outcome::Done {
+        if self.router.within(migration.within, |router| router.exec(exec, &mut reply)) == Outcome::Done {
             let (conn, seen) = (stand_in(number), Cores::ALL);
             self.router.finished.push(Finished {
                 conn,
@@ -241,7 +260,7 @@ impl Worker {
         batch.push(command, words.iter().copied(), None);
     }
 
-    fn copy_keys(&mut self, number: u32, migration: &mut Migration) -> Option<String> {
+    fn copy_keys(&mut self, number: u32, migration: &mut Migration) {
         migration.stage = Stage::Copying;
         let mut batch = self.router.queue();
         for index in migration.left() {
@@ -249,8 +268,7 @@ impl Worker {
             self.queue_words(&mut batch, migration.manner, &[b"DUMP", key]);
             self.queue_words(&mut batch, migration.manner, &[b"PEXPIRETIME", key]);
         }
-        self.run_for(number, migration.manner, batch, Vec::new());
-        None
+        self.run_for(number, migration, batch, Vec::new());
     }
 
     fn send_keys(&mut self, number: u32, migration: &mut Migration, reply: &[u8]) -> Option<String> {
@@ -338,9 +356,9 @@ impl Worker {
         for index in &migration.taken {
             self.queue_words(&mut batch, migration.manner, &[b"DEL", &migration.order.keys[*index]]);
         }
-        let (manner, watched) = (migration.manner, std::mem::take(&mut migration.cores));
+        let watched = std::mem::take(&mut migration.cores);
+        self.run_for(number, &migration, batch, watched);
         self.migrations.active.insert(number, migration);
-        self.run_for(number, manner, batch, watched);
     }
 
     fn deleted(&mut self, number: u32, migration: &mut Migration, reply: &[u8]) -> Option<String> {

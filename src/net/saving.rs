@@ -10,6 +10,7 @@ use crate::commands::debug::ReloadOrder;
 use crate::net::worker::Worker;
 use crate::persist::rdb_save::{Part, SaveJob};
 use crate::txn::message::ConnId;
+use crate::txn::nested::Turn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +94,8 @@ pub struct Reload {
     pub seq: u32,
     /// What it asked for.
     pub order: ReloadOrder,
+    /// The turn in a transaction that it is part of, which holds all locks.
+    pub within: Option<Turn>,
     /// How far it is.
     pub stage: ReloadStage,
 }

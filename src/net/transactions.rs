@@ -180,7 +180,8 @@ impl Worker {
         open.retain(|(id, pending)| {
             let waits = match self.conn_mut(*id) {
                 Some(conn) => conn.turn.as_ref().is_some_and(|turn| turn.1.is_none()),
-                None => false,
+                // what it began goes on, under the locks of the transaction
+                None => self.is_within(*pending),
             };
             if !waits {
                 any = true;
@@ -202,8 +203,10 @@ impl Worker {
         let mut args = Args::new(&data, &spans);
         let mut out = OutBuf::default();
         let before = clock::ticks();
+        let name = self.router.table.get(command).name;
+        self.router.borrows = self.router.turn_of(pending).filter(|_| matches!(name, "debug" | "migrate"));
         let outcome = match self.handlers.session[command.index()] {
-            _ if self.router.table.get(command).name == "monitor" => {
+            _ if name == "monitor" => {
                 Reply::new(&mut out, conn.session.proto).error("ERR MONITOR isn't allowed for DENY BLOCKING client");
                 Outcome::Done
             }
@@ -213,6 +216,7 @@ impl Worker {
                 Outcome::Done
             }
         };
+        self.router.borrows = None;
         let (manner, took) = (conn.session.manner(), clock::ticks().wrapping_sub(before));
         self.note_slow_turn(&conn, command, took, &args);
         if outcome == Outcome::Done {
@@ -224,6 +228,13 @@ impl Worker {
         conn.turn = Some(Box::new((conn.next_seq(), None)));
         self.put_conn(conn);
         self.open_turns.push((id, pending));
+    }
+
+    /// Whether something that a transaction's connection began on its turn has not ended.
+    fn is_within(&self, pending: u32) -> bool {
+        let reload = self.saving.reload.as_ref().and_then(|reload| reload.within);
+        let mut turns = self.migrations.turns().chain(reload);
+        turns.any(|turn| turn.pending == pending)
     }
 
     /// The reply is there, or nobody waits for it any more.

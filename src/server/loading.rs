@@ -123,6 +123,9 @@ fn load_into(
 
 /// DEBUG RELOAD: has a thread load the snapshot again. The caller holds the locks of all shards.
 pub fn reload(shared: &Arc<Shared>, order: ReloadOrder) {
+    if order.log {
+        return reload_log(shared);
+    }
     let config = shared.config();
     let found = Found::Snapshot(Path::new(&config.dir).join(&config.dbfilename));
     let (feeder, intakes) = feed(shared.cores.len(), config.databases, &shared.doorbells, &shared.loading);
@@ -132,6 +135,22 @@ pub fn reload(shared: &Arc<Shared>, order: ReloadOrder) {
     let body = move || {
         affinity::run_in_background();
         let loaded = load_into(&found, feeder, &to, order.merges, || Ok(()));
+        to.loading.end();
+        to.reload_over(loaded);
+    };
+    if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(body) {
+        shared.loading.end();
+        shared.reload_over(Err(format!("cannot start a thread: {error}")));
+    }
+}
+
+/// DEBUG LOADAOF: has a thread read the log back, and the cores take over what it holds.
+fn reload_log(shared: &Arc<Shared>) {
+    shared.loading.begin(clock::unix_ms_now());
+    let to = shared.clone();
+    let body = move || {
+        affinity::run_in_background();
+        let loaded = recovery::load_again(&to);
         to.loading.end();
         to.reload_over(loaded);
     };

@@ -188,14 +188,52 @@ pub fn load(shared: &Shared) -> Result<(), String> {
         shared.log_base_bytes.store(opened.bytes, Ordering::Relaxed);
         shared.begin_logs();
     }
-    shared.hand_over(opened.kept);
+    hand_over(shared, opened.kept)?;
+    shared.loading.end();
+    Ok(())
+}
+
+/// As [`load`] while the logs are being written, for DEBUG LOADAOF: the caller sees to it that nothing else is. What is
+/// there stays if they cannot be read.
+///
+/// # Errors
+/// As [`open`].
+pub fn load_again(shared: &Shared) -> Result<(), String> {
+    shared.log_hurries.store(true, Ordering::Relaxed);
+    let synced = wait_until_synced(shared);
+    shared.log_hurries.store(false, Ordering::Relaxed);
+    synced?;
+    let (config, cores) = (shared.config(), shared.cores.len());
+    let folder = Folder::of(&config);
+    let manifest = folder.manifest().map_err(|error| format!("{}: {error}", folder.manifest_path().display()))?;
+    let back = read_back(&config, &folder, &manifest.unwrap_or_default(), cores, &shared.loading)?;
+    back.left_out.iter().for_each(|line| admin::log::warning(line));
+    let mut shards = if back.shards.is_empty() { empty(&config, cores) } else { cut_anew(&config, back.shards, cores) };
+    shards.iter_mut().for_each(settle);
+    hand_over(shared, shards.into_iter().map(|shard| Kept { shard: Some(shard), log: None }).collect())
+}
+
+/// Waits until each core has taken over what is its own.
+fn hand_over(shared: &Shared, kept: Vec<Kept>) -> Result<(), String> {
+    shared.hand_over(kept);
     while shared.has_kept() {
         if shared.is_ending() {
             return Err("the server ends".to_string());
         }
         std::thread::sleep(HANDED_LOOK);
     }
-    shared.loading.end();
+    Ok(())
+}
+
+/// Waits until what is journaled by now is durable.
+fn wait_until_synced(shared: &Shared) -> Result<(), String> {
+    let mut barrier = shared.frontier.barrier();
+    while !shared.frontier.is_passed(&mut barrier) {
+        if shared.is_ending() || !shared.frontier.works() {
+            return Err("what was loaded could not be written to the append only file".to_string());
+        }
+        std::thread::sleep(SYNC_LOOK);
+    }
     Ok(())
 }
 
@@ -215,13 +253,7 @@ pub fn publish(folder: &Folder, manifest: &Manifest) -> Result<(), String> {
 /// # Errors
 /// One line.
 pub fn publish_when_synced(manifest: &Manifest, shared: &Shared) -> Result<(), String> {
-    let mut barrier = shared.frontier.barrier();
-    while !shared.frontier.is_passed(&mut barrier) {
-        if shared.is_ending() || !shared.frontier.works() {
-            return Err("what was loaded could not be written to the append only file".to_string());
-        }
-        std::thread::sleep(SYNC_LOOK);
-    }
+    wait_until_synced(shared)?;
     shared.log_hurries.store(false, Ordering::Relaxed);
     let (folder, libraries) = (Folder::of(&shared.config()), shared.libraries());
     let mut manifest = manifest.clone();

@@ -18,6 +18,14 @@ pub fn clock_of_log(settings: &ShardSettings, now_ms: u64) -> u64 {
 }
 
 impl Shard {
+    /// Everything goes, and what `other` holds takes its place (DEBUG LOADAOF). Nothing of that is journaled.
+    pub fn take_data(&mut self, other: Shard) {
+        self.flush(None, true);
+        self.tables = other.tables;
+        self.field_expiry = other.field_expiry;
+        self.dirty = 0;
+    }
+
     /// About so many keys will be loaded into a database; one that is empty makes ready for them.
     pub fn expect(&mut self, db: usize, keys: u64) {
         self.tables[db].expect(keys as usize, &self.slots);

@@ -11,6 +11,7 @@ pub mod hop;
 pub mod loading;
 pub mod lock;
 pub mod message;
+pub mod nested;
 pub mod news;
 mod parked;
 mod participant;

@@ -147,7 +147,15 @@ pub(super) fn parts(cut: Option<KeyCut>, args: &Args<'_>, cores: usize) -> Optio
 /// Adds what a call locks; `form` is its form.
 pub(super) fn claim(spec: &CommandSpec, args: &Args<'_>, form: &Form, cores: usize, claims: &mut Claims) {
     match form {
-        Form::Anywhere | Form::Session => return,
+        Form::Anywhere => return,
+        // on its turn the connection may want all that they name, or everything
+        Form::Session if spec.name != "debug" && !spec.has(flag::WRITE) => return,
+        Form::Session if spec.name == "debug" => {
+            for core in 0..cores {
+                claim_on(claims, core).add_whole(Mode::Exclusive);
+            }
+            return;
+        }
         Form::Everywhere(_) => {
             for core in 0..cores {
                 claim_on(claims, core).add_whole(mode(spec));

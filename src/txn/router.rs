@@ -26,6 +26,7 @@ use crate::txn::lock::{LockTable, TxnId};
 use crate::txn::message::{
     Answer, CommandBatch, ConnId, Manner, Message, Phase, RemoteCommand, Request, Share, Ticket, WatchKeys,
 };
+use crate::txn::nested::Turn;
 use crate::txn::parked::{Notice, Parked};
 use crate::txn::plan::{self, Form};
 use crate::txn::scheduling::TxnClock;
@@ -142,6 +143,8 @@ pub struct Router {
     pub(super) clock: Arc<TxnClock>,
     pub(super) locks: LockTable,
     pub(super) awaited: Awaited,
+    /// See [`Router::within`].
+    pub borrows: Option<Turn>,
     pub(super) parked: Parked,
     /// Claims that wait for locks of this shard, and the core they came from.
     pub(super) queued: HashMap<TxnId, (usize, Box<Share>), RandomState>,
@@ -193,6 +196,7 @@ impl Router {
             clock,
             locks: LockTable::default(),
             awaited: Awaited::default(),
+            borrows: None,
             parked: Parked::default(),
             queued: HashMap::default(),
             notices: Vec::new(),

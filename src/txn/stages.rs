@@ -84,6 +84,7 @@ impl Router {
         mut works: Vec<(usize, Work)>,
         last: bool,
     ) {
+        let last = last && !t.borrows;
         t.wrote |= works.iter().any(|(_, work)| self.may_write(work));
         if last
             && let Some(writer) = self.lone_writer(&t)

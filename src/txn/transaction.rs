@@ -69,6 +69,8 @@ pub(super) struct Transaction {
     pub(super) took: Vec<u64>,
     /// How long the earlier stages of the command under way ran, clock ticks.
     pub(super) spent: u64,
+    /// Its locks are those of another one, see [`crate::txn::nested`].
+    pub(super) borrows: bool,
     /// Until when it keeps its locks.
     pub(super) holds: Holds,
     /// The last stage: shards release as they run it.
@@ -115,7 +117,8 @@ impl Router {
             command.manner = exec.manner;
         }
         let single = self.only_core(&mut exec);
-        if single == Some(self.core) && !self.is_guarded() && exec.watched.iter().all(|core| *core == self.core) {
+        let free = self.borrows.is_none() && !self.is_guarded();
+        if single == Some(self.core) && free && exec.watched.iter().all(|core| *core == self.core) {
             return self.exec_here(exec, out);
         }
         let claims = self.claims_of(&mut exec, single);
@@ -289,6 +292,9 @@ impl Router {
     }
 
     fn start(&mut self, mut transaction: Transaction) {
+        if let Some(turn) = self.borrows {
+            return self.start_within(turn, transaction);
+        }
         transaction.claims.iter_mut().for_each(|(_, claim)| claim.seal());
         transaction.since_ms = self.shard.now_ms;
         self.txn_stats.started += 1;
@@ -451,7 +457,7 @@ impl Router {
     // ---- the end ----
 
     pub(super) fn finish(&mut self, index: u32, mut t: Box<Transaction>) {
-        if !t.released {
+        if !t.released && !t.borrows {
             if self.lone_writer(&t).is_some() {
                 return self.send_works(index, t, Vec::new(), true);
             }
@@ -465,7 +471,7 @@ impl Router {
                 self.post(*core, Message::Unwatch(t.conn));
             }
         }
-        if t.scheduling.has_priority() {
+        if t.scheduling.has_priority() && !t.borrows {
             self.clock.give_priority_back();
         }
         self.txn_stats.refusals_max = self.txn_stats.refusals_max.max(u64::from(t.scheduling.refusals()));
@@ -538,6 +544,7 @@ impl Transaction {
             slots: Vec::new(),
             took: Vec::new(),
             spent: 0,
+            borrows: false,
             holds: Holds::LastStage,
             released: false,
             wrote: false,

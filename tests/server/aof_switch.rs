@@ -247,3 +247,44 @@ fn a_reload_leaves_the_log_true() {
     let after = digest(&mut server.client());
     assert_eq!(without_encodings(&after), without_encodings(&before));
 }
+
+#[test]
+fn debug_loadaof_reads_the_log_back() {
+    let rounds = Cell::new(0);
+    each_setup(|setup| {
+        let policy = POLICIES[rounds.replace(rounds.get() + 1) % POLICIES.len()];
+        let data = Data::new();
+        let server = data.launch(setup, policy).start();
+        write_all_kinds(&server);
+        let (mut client, mut other) = (server.client(), server.client());
+        let before = digest(&mut client);
+        for _ in 0..2 {
+            client.ok("DEBUG LOADAOF");
+            assert_eq!(without_encodings(&digest(&mut client)), without_encodings(&before), "{policy}");
+        }
+        client.ok("MSET a 1 b 2 c 3");
+        client.ok("DEBUG LOADAOF");
+        client.run("BGREWRITEAOF");
+        client.ok("SET a 4");
+        client.ok("DEBUG LOADAOF");
+        assert_eq!(client.run("MGET a b c"), Value::bulks(&["4", "2", "3"]));
+        // as in Redis, what the transaction itself has written is not in the log yet
+        client.ok("MULTI");
+        for line in ["INCR a", "DEBUG LOADAOF", "GET a", "INCR b"] {
+            client.run(line);
+        }
+        let replies = client.run("EXEC");
+        assert_eq!(replies.items()[1..], [Value::ok(), Value::bulk("4"), Value::Int(3)]);
+        assert_eq!(other.run("MGET a b"), Value::bulks(&["4", "3"]));
+        other.ok("SET after 1");
+        wait_until("the log to be whole", || {
+            says(&mut other, "aof_rewrite_in_progress:0") && says(&mut other, "aof_rewrite_scheduled:0")
+        });
+        kill(server);
+        let server = data.launch(setup, policy).start();
+        let mut client = server.client();
+        assert_eq!(client.run("MGET b c after"), Value::bulks(&["3", "3", "1"]), "{policy}");
+        // the log has the INCR, unless it began anew since
+        assert!(["4", "5"].contains(&client.run("GET a").text().as_str()));
+    });
+}

@@ -389,6 +389,7 @@ fn flushall_gives_a_snapshot_up_and_leaves_an_empty_file() {
         client.run("BGSAVE");
         client.ok("FLUSHALL");
         wait_until("an empty file", || fs::metadata(&dump).is_ok_and(|file| file.len() < 1000));
+        wait_for_save(&mut client);
         assert_eq!(client.run("SAVE"), Value::ok());
     });
 }
@@ -406,6 +407,39 @@ fn save_points_are_those_of_redis_unless_others_are_named() {
     assert_eq!(points(Launch::new(&setup).default_save()), usual);
     assert_eq!(points(Launch::new(&setup).default_save().config("save 900 5\nsave 10 1\n")), "900 5 10 1");
     assert_eq!(points(Launch::new(&setup).default_save().config("save \"\"\n")), "");
+}
+
+#[test]
+fn debug_runs_inside_a_transaction() {
+    each_setup(|setup| {
+        let server = start(setup);
+        let (mut client, mut other) = (server.client(), server.client());
+        client.ok("MSET a 1 b 2 c 3");
+        let digests = client.run("DEBUG DIGEST-VALUE a b c");
+        let mut exec = |lines: &[&str]| {
+            client.ok("MULTI");
+            lines.iter().for_each(|line| assert_eq!(client.run(line).text(), "QUEUED"));
+            let result = client.run("EXEC");
+            assert_eq!(other.run("EXISTS a"), Value::Int(1), "nothing is locked");
+            result
+        };
+        assert_eq!(exec(&["DEBUG DIGEST-VALUE a b c", "INCR c"]), Value::Array(vec![digests, Value::Int(4)]));
+        let found = exec(&["DEBUG POPULATE 50 filler 10", "DBSIZE", "DEBUG RELOAD", "DBSIZE", "SET c 7", "GET b"]);
+        let ok = Value::ok;
+        let expected = [ok(), Value::Int(53), ok(), Value::Int(53), ok(), Value::bulk("2")];
+        assert_eq!(found.items(), expected);
+        let found = exec(&["SET d 1", "GET c", "DEBUG RELOAD NOSAVE", "GET c", "EXISTS d", "SET c 8"]);
+        assert_eq!(found.items(), [ok(), Value::bulk("7"), ok(), Value::bulk("4"), Value::Int(0), ok()]);
+        let mut third = server.client();
+        assert_eq!(third.run("GET c"), Value::bulk("8"));
+        // one that is being written may wait for the transaction's locks: it makes way
+        third.ok("DEBUG POPULATE 30000 more 100");
+        third.run("BGSAVE");
+        assert_eq!(exec(&["INCR c", "DEBUG RELOAD", "GET c"]).items()[1..], [ok(), Value::bulk("9")]);
+        wait_for_save(&mut third);
+        let why = "ERR DEBUG LOADAOF needs an append only file: appendonly is off, or it has not begun yet";
+        assert_eq!(third.run("DEBUG LOADAOF"), Value::Error(why.into()));
+    });
 }
 
 #[test]
