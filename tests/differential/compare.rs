@@ -31,6 +31,8 @@ impl Oracle {
 enum How {
     /// Equal after sorting the elements.
     Sorted,
+    /// As `Sorted`, with numbers as in `Numbers`.
+    SortedNumbers,
     /// Both null, or both a string.
     SameKind,
     /// Both errors with the same text, or both no errors.
@@ -85,7 +87,7 @@ const RULES: &[(&str, How, &str)] = &[
     ("ZDIFF", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
     ("ZSCAN", How::BothAnswer, "the order of members follows each server's hash"),
     ("ZRANDMEMBER", How::SameKind, "random"),
-    ("VSIM", How::Sorted, "of elements that are equally near either may come first"),
+    ("VSIM", How::SortedNumbers, "of elements that are equally near either may come first; Redis adds digits at times"),
     ("VLINKS", How::BothAnswer, "graphs are drawn by dice"),
     ("VRANDMEMBER", How::BothAnswer, "random"),
     ("VINFO", How::BothAnswer, "graphs are drawn by dice"),
@@ -215,6 +217,7 @@ pub(crate) fn difference(oracle: Oracle, args: &[Vec<u8>], theirs: &Value, ours:
     let equal = match rule {
         None => false,
         Some(How::Sorted) => sorted(args, theirs) == sorted(args, ours),
+        Some(How::SortedNumbers) => sorted_numbers(theirs) == sorted_numbers(ours),
         Some(How::SameKind) => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
         Some(How::BothAnswer) => true,
         Some(How::Numbers) => numbers(theirs) == numbers(ours),
@@ -281,6 +284,17 @@ fn sorted(args: &[Vec<u8>], value: &Value) -> Vec<String> {
         Value::Array(items) if is_config => items.chunks(2).map(|pair| setting(&pair[0], &pair[1])).collect(),
         Value::Array(items) | Value::Set(items) => items.iter().map(|v| format!("{v:?}")).collect(),
         other => vec![format!("{other:?}")],
+    };
+    elements.sort();
+    elements
+}
+
+/// The elements, numbers in one form, in an order of their own.
+fn sorted_numbers(value: &Value) -> Vec<String> {
+    let mut elements: Vec<String> = match value {
+        Value::Map(pairs) => pairs.iter().map(|(k, v)| format!("{} {}", numbers(k), numbers(v))).collect(),
+        Value::Array(items) => items.iter().map(numbers).collect(),
+        other => vec![numbers(other)],
     };
     elements.sort();
     elements

@@ -2,6 +2,7 @@
 
 use crate::case::Command;
 use crate::compare::Exceptions;
+use pinion::commands::spec::{CommandTable, Group};
 
 /// Replies that may differ from those of Redis 8.0. Pinion answers as Valkey 9.1 there.
 pub(crate) const REDIS: Exceptions = &[
@@ -20,18 +21,14 @@ pub(crate) const REDIS: Exceptions = &[
         "\"listpack\"",
         "HGETEX PERSIST makes room for times in Redis, needed or not",
     ),
-    ("VADD", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VCARD", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VDIM", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VEMB", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VGETATTR", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VINFO", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VISMEMBER", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VLINKS", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VRANDMEMBER", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VREM", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VSETATTR", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
-    ("VSIM", "-ERR wrong number *", "-ERR wrong number *", "a command of a module has its name in capitals"),
+    ("OBJECT ENCODING", "\"hashtable\"", "\"listpack*", "HSETEX with a time that is past stores the fields first"),
+    (
+        "SORT",
+        "-ERR One or more scores *",
+        "*",
+        "Redis 7.0 reads weights with blanks in front or in hexadecimal, and none",
+    ),
+    ("SORT_RO", "-ERR One or more scores *", "*", "so it does here"),
 ];
 
 /// Replies that may differ from those of Valkey 9.1. Pinion answers as Redis 7.0 and 8.0 there.
@@ -50,6 +47,13 @@ pub(crate) const VALKEY: Exceptions = &[
     ("OBJECT ENCODING", "\"raw\"", "\"embstr\"", "Valkey embeds key and value together, or neither"),
     ("OBJECT ENCODING", "\"embstr\"", "\"raw\"", "a short key leaves room for a longer value"),
     ("SCAN", "-ERR unknown type name *", "*", "Valkey knows which types there are"),
+    (
+        "SORT",
+        "-ERR One or more scores *",
+        "*",
+        "Redis 7.0 reads weights with blanks in front or in hexadecimal, and none",
+    ),
+    ("SORT_RO", "-ERR One or more scores *", "*", "so it does here"),
 ];
 
 /// Leaves out bounds of scores with blanks in front or in hexadecimal: Redis 7.0 takes them, Redis 8 and Valkey 9 do
@@ -74,18 +78,40 @@ pub(crate) fn for_valkey(commands: &mut Vec<Command>) {
         let hex = command[0].to_ascii_lowercase().starts_with(b"z") && command[1..].iter().any(|arg| is_hex(arg));
         let begins = is_one_of(command, &[b"multi"]);
         let refused = queues && (begins || is_one_of(command, &[b"watch"]));
-        queues = (queues || begins) && !is_one_of(command, &[b"exec", b"discard", b"reset"]);
+        queues = after(queues, command);
         !(hex || refused || is_at_the_edge(command))
     });
+}
+
+/// Whether commands are queued after this one. A wrong number of arguments ends EXEC's transaction, and nothing else.
+fn after(queues: bool, command: &Command) -> bool {
+    let alone = |names: &[&[u8]]| command.len() == 1 && is_one_of(command, names);
+    (queues || alone(&[b"multi"])) && !(is_one_of(command, &[b"exec"]) || alone(&[b"discard", b"reset"]))
 }
 
 /// Leaves out VADD with a huge number of dimensions: Redis 8.0 ends when it asks for that much memory. And COPY where
 /// there are vector sets, which it does not copy; AUTH, after which it does not go on with a pipeline; and words with a
 /// zero byte as options of VADD, which it reads up to there.
+///
+/// Commands of a module take any number of arguments until they run, so calls with too few or too many are left out;
+/// and they count as a change of their key even if they change nothing, as HSETEX does with a time that is past (it
+/// stores the fields first), so they are left out while keys are watched. NX and XX of HSETEX are Valkey's.
 pub(crate) fn for_redis(commands: &mut Vec<Command>) {
     let huge = |arg: &Vec<u8>| arg.len() > 9 && arg.iter().all(u8::is_ascii_digit);
     let vectors = commands.iter().any(|command| is_one_of(command, &[b"vadd"]));
+    let table = CommandTable::new();
+    let spec = |command: &Command| table.lookup(&command[0]).map(|id| table.get(id));
+    let mut watches = false;
     commands.retain(|command| {
+        let of_module = spec(command).filter(|spec| spec.group == Group::Module);
+        let hsetex = is_one_of(command, &[b"hsetex"]);
+        if of_module.is_some_and(|spec| !spec.accepts(command.len())) || watches && (of_module.is_some() || hsetex) {
+            return false;
+        }
+        if hsetex && command.iter().any(|arg| [&b"nx"[..], b"xx"].iter().any(|word| arg.eq_ignore_ascii_case(word))) {
+            return false;
+        }
+        watches = (watches || is_one_of(command, &[b"watch"])) && !is_one_of(command, &[b"exec"]);
         let refused = vectors && is_one_of(command, &[b"copy"]);
         let login = command.iter().any(|arg| arg.eq_ignore_ascii_case(b"auth"));
         let ends = is_one_of(command, &[b"vadd"])
