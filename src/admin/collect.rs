@@ -43,7 +43,7 @@ pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figur
         lazy_freed: shard.lazy.freed_objects,
         exceeded_ms: worker.memory.exceeded_ms(worker.clock.unix_ms()),
         clients: conns().count() as u64,
-        blocked_clients: (worker.router.blocked_clients() + worker.aof_waits.len()) as u64,
+        blocked_clients: (worker.router.blocked_clients() + worker.aof_waits.len() + worker.postponed_clients()) as u64,
         blocking_keys: worker.router.blocking_keys() as u64,
         time: usage::thread(),
         queue: worker.router.mesh.inbound_len() as u64,
@@ -374,6 +374,8 @@ pub fn reset(worker: &mut Worker) {
         &counters.writes,
     ];
     plain.iter().for_each(|c| c.set(0));
+    worker.router.shard.lazy.freed_objects = 0;
+    let counters = worker.counters();
     for CommandCounters { calls, ticks, rejected, failed } in &counters.by_command {
         [calls, ticks, rejected, failed].iter().for_each(|c| c.set(0));
     }

@@ -303,7 +303,7 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
     let age = now_ms.saturating_sub(conn.created_ms) / 1000;
     let idle = now_ms.saturating_sub(conn.active_ms) / 1000;
     let input_free = conn.input.capacity() - conn.input.len();
-    let output_list = conn.output_bytes() - conn.out.bytes.len();
+    let (output_fixed, output_list) = conn.output_split();
     let subscribed = |kind| conn.subscriptions.as_ref().map_or(0, |own| own.count(kind));
     let _ = write!(
         line,
@@ -327,8 +327,8 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
         conn.input_bytes(),
         s.multi.as_ref().map_or(0, |multi| multi.commands.argument_bytes()),
         conn.out.bytes.capacity(),
-        conn.out.bytes.len(),
-        conn.out.bytes.len(),
+        output_fixed,
+        output_fixed,
         usize::from(output_list > 0),
         conn.memory_bytes(),
         if conn.output_bytes() > 0 { "rw" } else { "r" },

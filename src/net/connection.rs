@@ -137,6 +137,8 @@ pub struct Conn {
     /// Kept for its buffers while nothing is outstanding, until the connection idles.
     parked: Option<Box<Parked>>,
     next_seq: u32,
+    /// What [`Conn::memory_bytes`] was when its core last added up; while `maxmemory-clients` is set.
+    pub noted_bytes: usize,
     /// Output waits until the reply before this number is in it.
     held_until: Option<u32>,
 }
@@ -180,6 +182,7 @@ impl Conn {
             gate: None,
             parked: None,
             next_seq: 0,
+            noted_bytes: 0,
             held_until: None,
         }
     }
@@ -326,9 +329,24 @@ impl Conn {
         self.out.len() + gated + self.sending + self.parked.as_ref().map_or(0, |p| p.side.len())
     }
 
-    /// Bytes of memory behind this connection.
+    /// Bytes of memory behind this connection: what has not run, what it has queued, watches and subscribes to, and
+    /// replies that have not left.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Conn>() + self.input.capacity() + self.out.bytes.capacity() + self.sending
+        let big = match self.big.as_deref() {
+            Some(Big::Collecting(collector)) => collector.reserved(),
+            Some(Big::Ready(value)) => value.len(),
+            None => 0,
+        };
+        let replies = self.out.bytes.capacity() + self.output_bytes() - self.out.bytes.len();
+        let subscriptions = self.subscriptions.as_ref().map_or(0, |own| own.memory_bytes());
+        size_of::<Conn>() + self.input.capacity() + big + replies + subscriptions + self.session.memory_bytes()
+    }
+
+    /// Unsent replies as Redis would keep them: bytes in a fixed buffer, and in a list behind it.
+    pub fn output_split(&self) -> (usize, usize) {
+        let all = self.output_bytes();
+        let fixed = all.min(limits::OUTPUT_BYTES_START);
+        (fixed, all - fixed)
     }
 
     /// Whether nothing is left to run or to send.

@@ -37,6 +37,8 @@ const MARGIN: u64 = 4;
 /// What the process may take beyond the limit however small that is: code, stacks, and a page of the heap for each size
 /// of blocks.
 const RESIDENT_SLACK: u64 = 24 << 20;
+/// How long clients may take to hear which of their cached keys were evicted, milliseconds.
+const TELLING_MS: u64 = 5;
 /// Pieces of 8 KB that a table moves together in one tick while more than that is idle.
 const TIDY_PIECES: usize = 16;
 
@@ -55,6 +57,8 @@ pub struct MemoryWatch {
     exceeded_ms: u64,
     /// Whether evicting stopped for want of time only.
     unfinished: bool,
+    /// Until when clients may still be on their way to hear what was evicted, Unix milliseconds.
+    telling_until_ms: u64,
 }
 
 impl MemoryWatch {
@@ -178,19 +182,33 @@ impl Worker {
     }
 
     /// Evicts keys of this shard for as long as they are the ones that should go.
+    ///
+    /// What clients that cache have to be told of it takes memory too, maybe more than the keys did: it must not make
+    /// further keys go. So it does not count here, and the next ones have time until it has been sent.
     fn evict(&mut self, keys_max: usize, time_max: u64) {
+        let now_ms = self.clock.unix_ms();
+        if now_ms < self.memory.telling_until_ms {
+            return;
+        }
         let begin = clock::ticks();
         let mut left = keys_max;
-        while left > 0 && self.over() > 0 {
+        let mut told = 0;
+        while left > 0 && self.over() - told > 0 {
             let score = self.router.shard.victim_score();
             self.counters().victim.set(if score == 0 { NONE } else { score.saturating_add(SCORE) });
             let slack = (self.memory.limit / SLACK) as i64;
             let elsewhere = self.wake_better(score);
-            if score == 0 || elsewhere && self.over() <= slack {
+            if score == 0 || elsewhere && self.over() - told <= slack {
                 return;
             }
+            let shard = &mut self.router.shard;
+            let noted = shard.events.tracking.noted.len();
             for _ in 0..KEYS_PER_LOOK.min(left) {
-                self.router.shard.evict_one();
+                shard.evict_one();
+            }
+            told += shard.events.tracking.noted_bytes(noted) as i64;
+            if told > 0 {
+                self.memory.telling_until_ms = now_ms + TELLING_MS;
             }
             left = left.saturating_sub(KEYS_PER_LOOK);
             if clock::ticks().wrapping_sub(begin) >= time_max {
@@ -218,22 +236,49 @@ impl Worker {
         better
     }
 
-    /// Ten times a second: closes the largest clients while all together take more than `maxmemory-clients`.
-    pub(super) fn evict_clients(&mut self) {
-        let limit = match self.config.maxmemory_clients {
-            0 => return,
+    /// `maxmemory-clients` in bytes; 0: none.
+    fn clients_limit(&self) -> u64 {
+        match self.config.maxmemory_clients {
+            0 => 0,
             bytes @ 1.. => bytes as u64,
             percent => self.config.maxmemory / 100 * percent.unsigned_abs(),
-        };
+        }
+    }
+
+    /// While clients have a limit: notes what one takes now, and whether all together have come to take too much.
+    #[cold]
+    pub(super) fn note_client(&mut self, index: u32) {
+        let limit = self.clients_limit();
+        let Some(conn) = self.conn_at(index).filter(|_| limit > 0) else { return };
+        let bytes = conn.memory_bytes();
+        let before = std::mem::replace(&mut conn.noted_bytes, bytes);
+        let own = &self.counters().client_bytes;
+        own.set((own.get() + bytes as u64).saturating_sub(before as u64));
+        self.clients_over |= bytes > before && self.shared.total(|core| &core.client_bytes) > limit;
+    }
+
+    /// Once a tick, before replies leave: closes the largest clients if they have come to take too much.
+    pub fn relieve_clients(&mut self) {
+        if std::mem::take(&mut self.clients_over) {
+            self.evict_clients();
+        }
+    }
+
+    /// Closes the largest clients while all together take more than `maxmemory-clients`. Ten times a second without a
+    /// reason, for those whose share has changed elsewhere.
+    pub(super) fn evict_clients(&mut self) {
+        let limit = self.clients_limit();
         if limit == 0 {
             return;
         }
         let mut sizes: Vec<(usize, u32)> = Vec::new();
         let mut own = 0;
-        for conn in self.conns() {
-            own += conn.memory_bytes();
+        for index in 0..self.place_count() as u32 {
+            let Some(conn) = self.conn_at(index) else { continue };
+            conn.noted_bytes = conn.memory_bytes();
+            own += conn.noted_bytes;
             if !conn.session.no_evict && conn.closing == Closing::No {
-                sizes.push((conn.memory_bytes(), conn.id.index));
+                sizes.push((conn.noted_bytes, index));
             }
         }
         sizes.sort_unstable();

@@ -110,9 +110,18 @@ impl Book {
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     names: [HashSet<Box<[u8]>>; 3],
+    bytes: usize,
 }
 
+/// What a name takes beside its bytes: here, and in the book of its core.
+const NAME_BYTES: usize = 64;
+
 impl Subscriptions {
+    /// Bytes of memory behind them.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How many of a kind.
     pub fn count(&self, kind: ChannelKind) -> usize {
         self.names[kind as usize].len()
@@ -131,6 +140,7 @@ impl Worker {
         }
         let own = conn.subscriptions.get_or_insert_default();
         if own.names[kind as usize].insert(name.into()) {
+            own.bytes += name.len() + NAME_BYTES;
             self.book.add(kind, name, conn.id, &self.shared.interest[self.router.core]);
         }
     }
@@ -139,6 +149,7 @@ impl Worker {
     pub fn unsubscribe(&mut self, conn: &mut Conn, kind: ChannelKind, name: &[u8]) {
         let Some(own) = conn.subscriptions.as_deref_mut() else { return };
         if own.names[kind as usize].remove(name) {
+            own.bytes -= name.len() + NAME_BYTES;
             self.book.remove(kind, name, conn.id, &self.shared.interest[self.router.core]);
         }
         if own.is_empty() {
@@ -152,6 +163,7 @@ impl Worker {
         let Some(own) = conn.subscriptions.as_deref_mut() else { return Vec::new() };
         let names: Vec<Box<[u8]>> = own.names[kind as usize].drain().collect();
         for name in &names {
+            own.bytes -= name.len() + NAME_BYTES;
             self.book.remove(kind, name, conn.id, &self.shared.interest[self.router.core]);
         }
         if own.is_empty() {

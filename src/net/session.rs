@@ -2,7 +2,7 @@
 
 use crate::net::tracking::Tracking;
 use crate::resp::reply::Proto;
-use crate::txn::message::{CommandBatch, Manner};
+use crate::txn::message::{CommandBatch, Manner, RemoteCommand};
 
 /// What `CLIENT REPLY` chose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,11 +63,16 @@ pub struct Session {
     pub watched: Vec<usize>,
     /// How many keys it asked to watch.
     pub watched_keys: usize,
+    /// Bytes of their names, and what watching them takes.
+    pub watched_bytes: usize,
     /// Whether a shard has said that one of them changed. Only for CLIENT LIST: EXEC asks the shards.
     pub watched_changed: bool,
     /// `CLIENT TRACKING on`.
     pub tracking: Option<Box<Tracking>>,
 }
+
+/// About what a prefix of CLIENT TRACKING takes, here and where changes are seen.
+const PREFIX_BYTES: usize = 128;
 
 impl Session {
     /// What a fresh connection starts with.
@@ -88,9 +93,19 @@ impl Session {
             multi: None,
             watched: Vec::new(),
             watched_keys: 0,
+            watched_bytes: 0,
             watched_changed: false,
             tracking: None,
         }
+    }
+
+    /// Bytes of memory behind what it has queued and watches.
+    pub fn memory_bytes(&self) -> usize {
+        let queued = self.multi.as_ref().map_or(0, |multi| {
+            multi.commands.argument_bytes() + multi.commands.commands.len() * size_of::<RemoteCommand>()
+        });
+        let prefixes = self.tracking.as_ref().map_or(0, |tracking| tracking.prefixes.len());
+        queued + self.watched_bytes + prefixes * PREFIX_BYTES
     }
 
     /// How a command of this connection runs.

@@ -42,6 +42,9 @@ pub fn discard(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut
     Outcome::Done
 }
 
+/// About what a watched key takes beside its name.
+const WATCHED_KEY_BYTES: usize = 48;
+
 /// WATCH key [key ...]
 pub fn watch(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
     if conn.session.multi.is_some() {
@@ -50,6 +53,7 @@ pub fn watch(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mu
     }
     let cores = worker.router.watch(conn.id, conn.next_seq(), conn.session.manner(), args);
     conn.session.watched_keys += args.len() - 1;
+    conn.session.watched_bytes += args.from(1).map(|key| key.len() + WATCHED_KEY_BYTES).sum::<usize>();
     for core in cores {
         if !conn.session.watched.contains(&core) {
             conn.session.watched.push(core);
@@ -69,7 +73,7 @@ pub fn unwatch(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut
 pub fn forget_watched(worker: &mut Worker, conn: &mut Conn) {
     worker.router.unwatch(conn.id, &conn.session.watched);
     conn.session.watched.clear();
-    (conn.session.watched_keys, conn.session.watched_changed) = (0, false);
+    (conn.session.watched_keys, conn.session.watched_bytes, conn.session.watched_changed) = (0, 0, false);
 }
 
 /// EXEC

@@ -117,6 +117,8 @@ pub struct Worker {
     pub(crate) touched: Vec<u32>,
     pub(crate) ready: VecDeque<u32>,
     pub(crate) postponed: Vec<u32>,
+    /// Clients have come to take more than `maxmemory-clients`.
+    pub(crate) clients_over: bool,
     pub(crate) inbox: Vec<(u32, Source)>,
     pub(crate) work: Work,
     pub(crate) slow_ticks: u64,
@@ -190,6 +192,7 @@ impl Worker {
             touched: Vec::new(),
             ready: VecDeque::new(),
             postponed: Vec::new(),
+            clients_over: false,
             inbox: Vec::new(),
             work: Work::default(),
             slow_ticks: u64::MAX,
@@ -259,6 +262,14 @@ impl Worker {
         assert!(place.taken, "only a connection that was taken is put back");
         place.taken = false;
         place.conn = Some(conn);
+        if self.config.maxmemory_clients != 0 {
+            self.note_client(index);
+        }
+    }
+
+    /// Connections with commands that CLIENT PAUSE holds back.
+    pub fn postponed_clients(&self) -> usize {
+        self.postponed.iter().filter(|index| self.places[**index as usize].conn.is_some()).count()
     }
 
     /// Serves an accepted socket. The caller has checked limits and set its options.
@@ -366,6 +377,10 @@ impl Worker {
             self.close(&mut conn, Closing::Now);
             return self.put_conn(conn);
         }
+        if self.config.maxmemory_clients != 0 {
+            self.note_client(index);
+        }
+        let Some(conn) = self.conn_at(index) else { return };
         if blocked && conn.input.len() > limits::INPUT_PAUSE_BYTES {
             let Some(conn) = self.conn_at(index) else { return };
             conn.receive_paused = true;

@@ -34,7 +34,12 @@ impl BigCollector {
         self.len - self.bytes.len() + usize::from(self.line_end)
     }
 
-    /// Bytes collected so far (memory that counts for the client).
+    /// Bytes of memory reserved.
+    pub fn reserved(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Bytes collected so far.
     pub fn collected(&self) -> usize {
         self.bytes.len()
     }

@@ -85,6 +85,7 @@ impl Core {
         worker.deliver_finished();
         worker.publish_events();
         (self.hooks.after_run)(worker);
+        worker.relieve_clients();
         worker.commit_journal();
         worker.open_gates();
         worker.settle_aof_waits();

@@ -54,6 +54,15 @@ impl TrackLog {
         }
     }
 
+    /// Bytes of the keys noted since there were `from` notes.
+    pub fn noted_bytes(&self, from: usize) -> usize {
+        let bytes = |note: &Noted| match note {
+            Noted::Read(_, key) | Noted::Modified(_, key) => key.len() + size_of::<Noted>(),
+            Noted::Flushed => 0,
+        };
+        self.noted.get(from..).map_or(0, |notes| notes.iter().map(bytes).sum())
+    }
+
     /// Notes that a database was emptied, even if nobody tracks: flushes are counted.
     pub fn flushed(&mut self) {
         self.noted.push(Noted::Flushed);

@@ -14,6 +14,7 @@ mod blocking_streams;
 mod blocking_zsets;
 mod check;
 mod client_command;
+mod client_memory;
 mod clients;
 mod events;
 mod faults;

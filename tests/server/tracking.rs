@@ -274,3 +274,36 @@ fn a_client_never_keeps_what_it_was_to_forget() {
         });
     });
 }
+
+#[test]
+fn telling_clients_of_evicted_keys_evicts_no_more() {
+    // of one core: of several, the output buffers that each keeps for reuse weigh more than these keys
+    each_setup(|setup| {
+        if setup.shards > 1 {
+            return;
+        }
+        let args = "--maxmemory-policy allkeys-lru --maxmemory-eviction-tenacity 100";
+        let server = Launch::new(setup).args(args).start();
+        let mut admin = server.client();
+        let mut caching: Vec<Client> = (0..10).map(|_| server.client3()).collect();
+        caching.iter_mut().for_each(|client| client.ok("CLIENT TRACKING on"));
+        for number in 0..600 {
+            let key = format!("{number}{}", "x".repeat(1000));
+            admin.call(&["SET", &key, "x"]);
+            for client in &mut caching {
+                client.call(&["GET", &key]);
+            }
+        }
+        let info = admin.run("INFO memory").text();
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("used_memory");
+        let used: u64 = used.trim().parse().expect("bytes");
+        // what tables keep free does not count against the limit, so some of this may go without a key
+        admin.ok(&format!("CONFIG SET maxmemory {}", used - 100_000));
+        let mut left = admin.run("DBSIZE").int();
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_millis(20));
+            left = admin.run("DBSIZE").int();
+        }
+        assert!(left > 400, "{left} keys are left");
+    });
+}

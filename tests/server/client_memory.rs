@@ -1,0 +1,97 @@
+//! What clients may take: the largest go once all together pass `maxmemory-clients`, whatever they hold, at once.
+
+use crate::common::client::encode;
+use crate::common::{Client, Launch, each_setup};
+
+fn info(client: &mut Client, section: &str, field: &str) -> u64 {
+    let text = client.run(&format!("INFO {section}")).text();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{field}:")).map(str::to_string));
+    line.unwrap_or_else(|| panic!("no {field}")).trim().parse().expect("a number")
+}
+
+/// Sends parts of what a client must not hold, each with so many replies, until it is closed; fails if it never is.
+fn fill(client: &mut Client, what: &str, replies: usize, part: impl Fn(usize) -> Vec<u8>) {
+    for number in 0..100 {
+        let sent = std::io::Write::write_all(&mut client.stream, &part(number));
+        if sent.is_err() || (0..replies).any(|_| !matches!(client.try_recv(), Ok(Some(_)))) {
+            return;
+        }
+    }
+    panic!("not closed: {what}");
+}
+
+#[test]
+fn clients_that_take_too_much_are_closed_at_once() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).args("--maxmemory-clients 400000").start();
+        let mut admin = server.client();
+        let value = "v".repeat(100_000);
+        // what is allowed to one
+        let mut client = server.client();
+        client.ok("CLIENT SETNAME small");
+        assert!(!client.call(&["SET", "k", &value]).is_error());
+        assert_eq!(client.call(&["STRLEN", "k"]).int(), 100_000);
+        // the argument of which only the announcement has come
+        let mut argument = server.client();
+        argument.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$400000\r\nv");
+        argument.expect_closed();
+        let mut queueing = server.client();
+        queueing.ok("MULTI");
+        fill(&mut queueing, "MULTI", 1, |_| encode(&["SET", "k", &value]));
+        let words = |name: &str, number: usize| {
+            let names: Vec<String> = (0..200).map(|i| format!("{name}{number}-{i}")).collect();
+            names.join(" ")
+        };
+        let mut watching = server.client();
+        fill(&mut watching, "WATCH", 1, |number| format!("WATCH {}\r\n", words("k", number)).into_bytes());
+        let mut subscribing = server.client();
+        fill(&mut subscribing, "PSUBSCRIBE", 200, |number| {
+            format!("PSUBSCRIBE {}\r\n", words("p", number)).into_bytes()
+        });
+        assert_eq!(info(&mut admin, "stats", "evicted_clients"), 4);
+        assert_eq!(client.run("CLIENT GETNAME").text(), "small");
+        let mut immune = server.client();
+        immune.ok("CLIENT NO-EVICT on");
+        immune.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$400000\r\nv");
+        immune.send_raw(&[vec![b'v'; 399_999], b"\r\n".to_vec()].concat());
+        assert_eq!(immune.recv().text(), "OK");
+    });
+}
+
+#[test]
+fn unread_replies_show_in_client_list() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let (mut admin, mut slow) = (server.client(), server.client());
+        slow.run("SUBSCRIBE news");
+        let message = "m".repeat(1_000_000);
+        let field = |admin: &mut Client, name: &str| {
+            let line = admin.run("CLIENT LIST TYPE pubsub").text();
+            let value = line.split(' ').find_map(|word| word.strip_prefix(name).map(str::to_string));
+            value.expect("a field").parse::<u64>().expect("a number")
+        };
+        for _ in 0..14 {
+            admin.call(&["PUBLISH", "news", &message]);
+        }
+        let list = field(&mut admin, "omem=");
+        assert!(list > 1_000_000, "{list}");
+        assert_eq!((field(&mut admin, "obl="), field(&mut admin, "oll=")), (16384, 1));
+        assert!(field(&mut admin, "tot-mem=") > list);
+    });
+}
+
+#[test]
+fn the_count_of_objects_freed_later_begins_anew() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        let members: Vec<String> = (0..20_000).map(|i| format!("member:{i}")).collect();
+        let mut add = vec!["SADD".to_string(), "big".to_string()];
+        add.extend(members);
+        client.call(&add);
+        assert_eq!(client.run("UNLINK big").int(), 1);
+        crate::common::wait_until("the set is freed", || info(&mut client, "memory", "lazyfreed_objects") == 1);
+        client.ok("CONFIG RESETSTAT");
+        assert_eq!(info(&mut client, "memory", "lazyfreed_objects"), 0);
+    });
+}
