@@ -104,7 +104,9 @@ impl Worker {
             }
             if self.pause != Pause::No && self.conn_at(index).is_some_and(|c| c.big.is_some()) {
                 // a command whose large argument was set apart cannot be put back into the input
-                self.postponed.push(index);
+                if !self.postponed.contains(&index) {
+                    self.postponed.push(index);
+                }
                 continue;
             }
             let Some(conn) = self.conn_at(index) else { continue };

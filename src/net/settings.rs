@@ -51,6 +51,7 @@ impl Worker {
         self.saving.stops_writes = self.shared.save_failed.load(Ordering::Relaxed)
             && self.config.stop_writes_on_bgsave_error
             && !self.config.save.is_empty();
+        let before = self.pause;
         let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
         self.pause = if until <= self.clock.unix_ms() {
             Pause::No
@@ -59,7 +60,7 @@ impl Worker {
         } else {
             Pause::All
         };
-        if self.pause != Pause::All && !self.postponed.is_empty() {
+        if (self.pause == Pause::No || self.pause != before) && !self.postponed.is_empty() {
             for index in std::mem::take(&mut self.postponed) {
                 self.make_ready(index);
             }

@@ -87,7 +87,7 @@ pub struct Batch {
 }
 
 /// Spans and scratch bytes a batch keeps allocated between uses.
-const BATCH_KEPT_MAX: usize = 64 * 1024;
+const BATCH_KEPT_MAX: usize = 16 * 1024;
 /// Spans that a parser keeps allocated between torn commands.
 const PARTIAL_KEPT_MAX: usize = 16;
 

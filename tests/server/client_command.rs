@@ -163,6 +163,7 @@ fn pause_holds_commands_back() {
         assert_eq!(reader.run("GET k"), Value::bulk("old"));
         writer.expect_silence(Duration::from_millis(50));
         assert_eq!(reader.run("GET k"), Value::bulk("old"));
+        assert!(reader.run("INFO clients").text().contains("blocked_clients:1\r\n"), "the one that is held back");
         admin.ok("CLIENT UNPAUSE");
         assert_eq!(writer.recv(), Value::ok());
         assert_eq!(reader.run("GET k"), Value::bulk("new"));
