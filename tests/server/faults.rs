@@ -4,7 +4,7 @@
 use crate::aof::{Data, kill};
 use crate::common::client::encode;
 use crate::common::server::free_port;
-use crate::common::{Client, Launch, Server, Setup, sys, wait_until};
+use crate::common::{Client, Launch, Server, Setup, Value, sys, wait_until};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -149,6 +149,88 @@ fn a_sync_that_fails_refuses_writes_or_ends_the_server() {
             reply.is_error()
         });
         refuses(server, &refusal, why);
+    }
+}
+
+/// A file system on a device of its own, which can be made to fail.
+struct Device {
+    mount: PathBuf,
+    image: PathBuf,
+    device: String,
+}
+
+impl Device {
+    /// `None` where this process may not have one.
+    fn new(name: &str) -> Option<Device> {
+        let path = |what| Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{what}-{}-{name}", std::process::id()));
+        let (mount, image) = (path("device"), path("image"));
+        fs::create_dir_all(&mount).expect("a folder");
+        fs::File::create(&image).and_then(|file| file.set_len(64 << 20)).expect("a file");
+        let mut device = Device { mount, image, device: String::new() };
+        let made = device.run("mkfs.ext2", &["-q", "IMAGE"]).is_some()
+            && device.run("losetup", &["-f", "--show", "IMAGE"]).map(|text| device.device = text).is_some()
+            && device.run("mount", &["DEVICE", "MOUNT"]).is_some();
+        if !made {
+            println!("no device can be made here");
+        }
+        made.then_some(device)
+    }
+
+    /// Its output, if it succeeds.
+    fn run(&self, command: &str, words: &[&str]) -> Option<String> {
+        let place = |path: &Path| path.to_str().expect("UTF-8").to_string();
+        let words = words.iter().map(|word| match *word {
+            "IMAGE" => place(&self.image),
+            "MOUNT" => place(&self.mount),
+            "DEVICE" => self.device.clone(),
+            other => other.to_string(),
+        });
+        let output = Command::new(command).args(words).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    }
+
+    /// From now on there is no device behind its first megabyte, which has all that the file system itself needs: the
+    /// kernel answers EIO.
+    fn fail(&self) {
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&self.image)
+            .and_then(|file| file.set_len(1 << 20))
+            .expect("it shrinks");
+        self.run("losetup", &["-c", "DEVICE"]).expect("the device is looked at again");
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.run("umount", &["-l", "MOUNT"]);
+        if !self.device.is_empty() {
+            self.run("losetup", &["-d", "DEVICE"]);
+        }
+        let _ = fs::remove_dir(&self.mount);
+        let _ = fs::remove_file(&self.image);
+    }
+}
+
+#[test]
+fn a_device_that_fails_refuses_writes_or_ends_the_server() {
+    let drivers = if sys::has_io_uring() { &["uring", "epoll"][..] } else { &["epoll"] };
+    for driver in drivers {
+        for policy in ["everysec", "always"] {
+            let Some(device) = Device::new(&format!("{driver}-{policy}")) else { return };
+            let args = format!("--dir {} --appendonly yes --appendfsync {policy}", device.mount.display());
+            let launch = Launch::new(&Setup::pinion(2, driver)).args(&args).args("--enable-debug-command yes");
+            let server = launch.start();
+            // what the file system needs to know to go on writing is in memory then
+            let mut client = server.client();
+            client.ok(&format!("SET first {}", "v".repeat(100_000)));
+            assert_eq!(client.run("WAITAOF 1 0 0").items()[0], Value::Int(1));
+            device.fail();
+            match policy {
+                "always" => ends(server, "Input/output error"),
+                _ => goes_on(server, "Input/output error"),
+            }
+        }
     }
 }
 
