@@ -113,12 +113,15 @@ const OUT_OF_RANGE: Refusal = "ERR timeout is out of range";
 /// A timeout in seconds, with a fraction, as milliseconds, rounded up; 0: for ever.
 pub fn seconds(text: &[u8]) -> Result<u64, Refusal> {
     let Some(seconds) = text::parse_f64(text) else {
-        // Redis reads a long double, which goes further
-        return Err(match LongDouble::parse(text) {
-            Some(_) if text.starts_with(b"-") => NEGATIVE,
-            Some(_) => OUT_OF_RANGE,
-            None => "ERR timeout is not a float or out of range",
-        });
+        // Redis reads a long double, which goes further at both ends
+        let negative = text.starts_with(b"-");
+        let nearest = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+        return match LongDouble::parse(text) {
+            Some(_) if nearest.is_some_and(|nearest| nearest.abs() < 1.0) => Ok(u64::from(!negative)),
+            Some(_) if negative => Err(NEGATIVE),
+            Some(_) => Err(OUT_OF_RANGE),
+            None => Err("ERR timeout is not a float or out of range"),
+        };
     };
     let millis = (seconds * 1000.0).ceil();
     if millis >= i64::MAX as f64 {
@@ -158,6 +161,7 @@ mod tests {
             assert_eq!(seconds(text), Err("ERR timeout is out of range"));
         }
         assert_eq!(seconds(b"-1e400"), Err("ERR timeout is negative"));
+        assert_eq!((seconds(b"1e-400"), seconds(b"-1e-400")), (Ok(1), Ok(0)));
         for text in [&b"x"[..], b"nan", b"", b" 1"] {
             assert_eq!(seconds(text), Err("ERR timeout is not a float or out of range"));
         }

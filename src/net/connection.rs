@@ -29,6 +29,13 @@ pub enum Closing {
     Told,
 }
 
+impl Closing {
+    /// Whether it goes without waiting for its replies to leave.
+    pub fn is_at_once(self) -> bool {
+        matches!(self, Closing::Now | Closing::Told)
+    }
+}
+
 /// A large argument that bypasses the connection's input.
 #[derive(Debug)]
 pub enum Big {

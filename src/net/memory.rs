@@ -250,7 +250,7 @@ impl Worker {
     pub(super) fn note_client(&mut self, index: u32) {
         let limit = self.clients_limit();
         let Some(conn) = self.conn_at(index).filter(|_| limit > 0) else { return };
-        let bytes = conn.memory_bytes();
+        let bytes = if conn.closing.is_at_once() { 0 } else { conn.memory_bytes() };
         let before = std::mem::replace(&mut conn.noted_bytes, bytes);
         let own = &self.counters().client_bytes;
         own.set((own.get() + bytes as u64).saturating_sub(before as u64));
@@ -274,7 +274,8 @@ impl Worker {
         let mut sizes: Vec<(usize, u32)> = Vec::new();
         let mut own = 0;
         for index in 0..self.place_count() as u32 {
-            let Some(conn) = self.conn_at(index) else { continue };
+            // one that is being closed is as good as gone
+            let Some(conn) = self.conn_at(index).filter(|conn| !conn.closing.is_at_once()) else { continue };
             conn.noted_bytes = conn.memory_bytes();
             own += conn.noted_bytes;
             if !conn.session.no_evict && conn.closing == Closing::No {

@@ -160,6 +160,8 @@ const NEWER: Exceptions = &[
     ("SCAN", "-ERR syntax error", "-ERR unknown type name *", "Valkey 9 knows which types there are"),
     ("CLIENT LIST", "-ERR Invalid client ID", "-ERR *", "Valkey 9 says what is wrong with an id"),
     ("CLIENT LIST", "-ERR syntax error", "*", "Valkey 9 takes several filters"),
+    ("CLIENT LIST", "-ERR Unknown client type *", "-ERR Unknown client type *", "what is no text is shown as such"),
+    ("CLIENT KILL", "-ERR Unknown client type *", "-ERR Unknown client type *", "so it does here"),
     ("LATENCY GRAPH", "-ERR No samples *", "-ERR No samples *", "Redis prints the name up to a zero byte"),
     ("SCAN", "-ERR invalid cursor", "*", "Redis 8 takes a cursor with a blank in front"),
     ("HSCAN", "-ERR invalid cursor", "*", "so it does here"),

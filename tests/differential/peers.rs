@@ -79,7 +79,7 @@ pub(crate) fn for_valkey(commands: &mut Vec<Command>) {
         let begins = is_one_of(command, &[b"multi"]);
         let refused = queues && (begins || is_one_of(command, &[b"watch"]));
         queues = after(queues, command);
-        !(hex || refused || is_at_the_edge(command))
+        !(hex || refused || is_at_the_edge(command) || sorts_another_key(command))
     });
 }
 
@@ -117,12 +117,18 @@ pub(crate) fn for_redis(commands: &mut Vec<Command>) {
         let ends = is_one_of(command, &[b"vadd"])
             && command.len() > 2
             && (command.iter().any(huge) || command[2..].iter().any(|arg| arg.contains(&0)));
-        !(ends || refused || login || is_at_the_edge(command))
+        !(ends || refused || login || is_at_the_edge(command) || sorts_another_key(command))
     });
 }
 
 fn is_one_of(command: &Command, names: &[&[u8]]) -> bool {
     names.iter().any(|name| command[0].eq_ignore_ascii_case(name))
+}
+
+/// SORT of a key that may be a sorted set: Redis keeps that as a skiplist from then on.
+fn sorts_another_key(command: &Command) -> bool {
+    let own = |key: &Vec<u8>| [&b"numbers"[..], b"{t}numbers", b"words"].contains(&&key[..]);
+    is_one_of(command, &[b"sort", b"sort_ro"]) && !command.get(1).is_some_and(own)
 }
 
 fn is_hex(arg: &[u8]) -> bool {
@@ -131,5 +137,5 @@ fn is_hex(arg: &[u8]) -> bool {
 
 fn is_at_the_edge(command: &Command) -> bool {
     let searches = is_one_of(command, &[b"georadius", b"geosearch", b"geosearchstore"]);
-    searches && command.iter().any(|arg| [&b"85.05112878"[..], b"180", b"-180"].contains(&&arg[..]))
+    searches && command.iter().any(|arg| [&b"85.05112878"[..], b"180", b"-180", b"1e9"].contains(&&arg[..]))
 }
