@@ -54,8 +54,9 @@ impl std::fmt::Display for Refused {
     }
 }
 
-/// Listens on an address of `bind`; `None` if it begins with `-` and cannot be had.
-fn open(host: &str, port: u16, backlog: u32, patient: bool) -> Result<Option<OwnedFd>, Refused> {
+/// Listens on an address of `bind`; `None` if it begins with `-` and cannot be had. `patient`: as
+/// [`sockets::listen_tcp`].
+pub fn open(host: &str, port: u16, backlog: u32, patient: bool) -> Result<Option<OwnedFd>, Refused> {
     let (optional, host) = (host.starts_with('-'), host.trim_start_matches('-'));
     let listen = if patient { sockets::listen_tcp } else { sockets::listen_tcp_at_once };
     match listen(host, port, backlog) {

@@ -5,7 +5,7 @@ use crate::base::clock::{self, Clock};
 use crate::base::config::{Config, IoDriver};
 use crate::commands::table::CommandTable;
 use crate::net::listener::OWN_PORT_FIRST;
-use crate::net::listening::Listening;
+use crate::net::listening::{self, Listening};
 use crate::net::shared::{Shared, SharedParts};
 use crate::net::worker::{Handlers, Worker};
 use crate::persist::aof::folder::Folder;
@@ -219,17 +219,10 @@ fn listen(config: &Config, cores: usize) -> Result<(Plan, Listening), String> {
     let listeners = listening.begin(&config.bind, config.port, config.tcp_backlog).map_err(|e| e.to_string())?;
     let mut plan = Plan { listeners, own: (0..cores).map(|_| None).collect() };
     for host in config.bind.iter().filter(|_| config.shard_port_base != 0) {
-        let (optional, host) = (host.starts_with('-'), host.trim_start_matches('-'));
         for (core, own) in plan.own.iter_mut().enumerate().filter(|(_, own)| own.is_none()) {
             let port = config.shard_port_base + core as u16;
-            match sockets::listen_tcp(host, port, config.tcp_backlog) {
-                Ok(socket) => *own = Some((OWN_PORT_FIRST + core as u32, socket)),
-                Err(error) if !optional => {
-                    let why = sockets::errno_text(&error.error);
-                    return Err(format!("Could not create the shard's TCP listening socket {host}:{port}: {why}"));
-                }
-                Err(_) => {}
-            }
+            let socket = listening::open(host, port, config.tcp_backlog, true).map_err(|e| e.to_string())?;
+            *own = socket.map(|socket| (OWN_PORT_FIRST + core as u32, socket));
         }
     }
     if !config.unixsocket.is_empty() {
