@@ -20,6 +20,9 @@ use std::error::Error;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
+/// Output buffers kept for reuse.
+const SPARES_MAX: usize = 64;
+
 #[global_allocator]
 static ALLOCATOR: pinion::runtime::alloc::Allocator = pinion::runtime::alloc::Allocator;
 
@@ -167,7 +170,7 @@ impl Null {
             self.touched.push(token.0);
         }
         buffer.clear();
-        if self.spares.len() < limits::SPARE_OUTPUTS_MAX && buffer.bytes.capacity() <= limits::SPARE_OUTPUT_BYTES_MAX {
+        if self.spares.len() < SPARES_MAX && buffer.bytes.capacity() <= limits::SPARE_OUTPUT_BYTES_MAX {
             self.spares.push(buffer);
         }
         if failed {

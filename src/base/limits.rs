@@ -50,10 +50,14 @@ pub const INPUT_PAUSE_BYTES: usize = 1024 * 1024;
 pub const COMMANDS_PER_TURN: usize = 4096;
 /// Bytes of messages to subscribers that one tick may make before what there is has to be sent.
 pub const PUSHED_BYTES_PER_TICK: usize = 64 * 1024 * 1024;
-/// Output buffers a core keeps for reuse.
-pub const SPARE_OUTPUTS_MAX: usize = 64;
+/// Bytes of replies that one tick makes, but for those of one connection, before what there is has to be sent.
+pub const OUTPUT_BYTES_PER_TICK: usize = 256 * 1024;
+/// Bytes of the output buffers that a core keeps for reuse.
+pub const SPARE_OUTPUTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// An output buffer that grew beyond this is freed after it was sent.
-pub const SPARE_OUTPUT_BYTES_MAX: usize = 64 * 1024;
+pub const SPARE_OUTPUT_BYTES_MAX: usize = 256 * 1024;
+/// Replies that went are forgotten once they are so many bytes.
+pub const PARKED_BYTES_KEPT: usize = 64 * 1024;
 /// What a fresh output buffer holds without growing.
 pub const OUTPUT_BYTES_START: usize = 16 * 1024;
 /// Connections that one cron step looks at.

@@ -365,7 +365,7 @@ impl Conn {
 impl Parked {
     /// Gives back the bytes of replies that have gone, once they are many.
     fn trim(&mut self) {
-        if self.side.len() <= limits::SPARE_OUTPUT_BYTES_MAX {
+        if self.side.len() <= limits::PARKED_BYTES_KEPT {
             return;
         }
         let starts = self.slots.iter().filter_map(|s| match s {

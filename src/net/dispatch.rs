@@ -14,7 +14,7 @@ use crate::net::connection::{Big, Closing, Conn};
 use crate::net::handshake::is_http;
 use crate::net::loading::LOADING;
 use crate::net::lookahead::Lookahead;
-use crate::net::noted::{NotedKind, count_error};
+use crate::net::noted::{NotedKind, count_error, note_run};
 use crate::net::output::truncate;
 use crate::net::plain::Stopwatch;
 use crate::net::prepare::{Known, Prepared, is_alike};
@@ -22,7 +22,7 @@ use crate::net::saving;
 use crate::net::session::ReplyMode;
 use crate::net::source::Source;
 use crate::net::subscribe;
-use crate::net::worker::{Pause, Worker, note_run};
+use crate::net::worker::{Pause, Worker};
 use crate::resp::big::BigCollector;
 use crate::resp::parse::{Batch, Limits, Parser, Source as At, Stop};
 use crate::resp::reply::{Proto, Reply};
@@ -75,6 +75,7 @@ impl Worker {
     /// Runs what arrived in this tick, and what waited for its turn.
     pub fn run_inputs(&mut self) {
         self.queue_ready();
+        self.replied_bytes = 0;
         while !self.inbox.is_empty() {
             let mut work = std::mem::take(&mut self.work);
             self.parse_inbox(&mut work);
@@ -164,9 +165,30 @@ impl Worker {
             self.prepare(work, run);
         }
         for run in runs.drain(..) {
-            self.run_one(work, run);
+            // What is sent soon is sent from the cache, by buffers that stay there: LRANGE of 100 elements in pipelines
+            // of 16 takes 3.6 us of CPU instead of 5.5.
+            if self.replied_bytes > limits::OUTPUT_BYTES_PER_TICK && self.may_put_off(&run) {
+                self.put_off(run);
+            } else {
+                self.run_one(work, run);
+            }
         }
         work.runs = runs;
+    }
+
+    /// Whether the commands of a run can wait for the next tick: not if a large argument was set apart for one.
+    fn may_put_off(&mut self, run: &Run) -> bool {
+        self.conn_at(run.conn).is_some_and(|conn| conn.big.is_none() && !conn.ended)
+    }
+
+    /// Leaves commands that were parsed for the next tick.
+    fn put_off(&mut self, run: Run) {
+        let Some(mut conn) = self.take_conn(run.conn) else { return self.recycle_source(run.source) };
+        conn.parser = Parser::default();
+        conn.starved = false;
+        self.keep_rest(&mut conn, run.source, 0);
+        self.put_conn(conn);
+        self.make_ready(run.conn);
     }
 
     fn run_one(&mut self, work: &mut Work, run: Run) {
@@ -232,6 +254,7 @@ impl Worker {
             self.note_untimed(&conn, &mut watch);
         }
         conn.active_ms = self.clock.unix_ms();
+        self.replied_bytes += out.bytes.len();
         conn.out = out;
         // one that ended, or whose receiving was paused, is looked at again, replies or not
         if !conn.out.is_empty() || conn.closing != Closing::No || conn.receive_paused || conn.ended {

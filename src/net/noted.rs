@@ -1,6 +1,7 @@
 //! Commands that were slow or large, as the logs of them get to see: noted by the core of the client, without secrets.
 //! Never decides which log keeps what.
 
+use crate::base::stats::Histogram;
 use crate::base::{clock, limits};
 use crate::commands::args::Args;
 use crate::commands::errors;
@@ -8,6 +9,7 @@ use crate::commands::flags::flag;
 use crate::commands::table::CommandId;
 use crate::net::connection::Conn;
 use crate::net::redact::{self, REDACTED};
+use crate::net::shared::CoreCounters;
 use crate::net::worker::Worker;
 use hashbrown::HashMap;
 
@@ -97,5 +99,29 @@ impl Worker {
             let args_count = args.len();
             self.noted.push(Noted { kind: NotedKind::Slow, amount: micros, args, args_count, addr, name });
         }
+    }
+}
+
+/// Counts runs of a command, which took so many ticks in all; `failed` says that the last one did.
+#[inline]
+pub(crate) fn note_run(
+    histograms: &mut [Option<Box<Histogram>>],
+    counters: &CoreCounters,
+    tracking: bool,
+    id: CommandId,
+    (calls, ticks): (u64, u64),
+    failed: bool,
+) {
+    counters.commands.add(calls);
+    let command = &counters.by_command[id.index()];
+    command.calls.add(calls);
+    command.ticks.add(ticks);
+    if failed {
+        command.failed.add(1);
+        counters.errors.add(1);
+    }
+    if tracking {
+        let each = if calls == 1 { ticks } else { ticks / calls.max(1) };
+        histograms[id.index()].get_or_insert_with(Box::default).record(crate::base::clock::ticks_to_ns(each), calls);
     }
 }

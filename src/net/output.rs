@@ -9,21 +9,44 @@ use crate::txn::finished::Cores;
 use crate::txn::message::ConnId;
 use std::sync::atomic::Ordering;
 
+/// Output buffers for reuse, the one that was used last first: it is in the cache.
+#[derive(Debug, Default)]
+pub(super) struct SpareOutputs {
+    buffers: Vec<OutBuf>,
+    /// Sum of their capacities.
+    bytes: usize,
+}
+
+impl SpareOutputs {
+    pub(super) fn take(&mut self) -> Option<OutBuf> {
+        let buffer = self.buffers.pop()?;
+        self.bytes -= buffer.bytes.capacity();
+        Some(buffer)
+    }
+
+    /// Empties and keeps a buffer, unless it is too large or there is enough.
+    fn keep(&mut self, mut buffer: OutBuf) {
+        let bytes = buffer.bytes.capacity();
+        if (limits::OUTPUT_BYTES_START..=limits::SPARE_OUTPUT_BYTES_MAX).contains(&bytes)
+            && self.bytes + bytes <= limits::SPARE_OUTPUTS_BYTES_MAX
+        {
+            buffer.clear();
+            self.bytes += bytes;
+            self.buffers.push(buffer);
+        }
+    }
+}
+
 impl Worker {
     /// A buffer to write replies to.
     pub fn output(&mut self) -> OutBuf {
         self.outputs
-            .pop()
+            .take()
             .unwrap_or_else(|| OutBuf { bytes: Vec::with_capacity(limits::OUTPUT_BYTES_START), bigs: Vec::new() })
     }
 
-    pub(crate) fn recycle_output(&mut self, mut buffer: OutBuf) {
-        if self.outputs.len() < limits::SPARE_OUTPUTS_MAX
-            && (limits::OUTPUT_BYTES_START..=limits::SPARE_OUTPUT_BYTES_MAX).contains(&buffer.bytes.capacity())
-        {
-            buffer.clear();
-            self.outputs.push(buffer);
-        }
+    pub(crate) fn recycle_output(&mut self, buffer: OutBuf) {
+        self.outputs.keep(buffer);
     }
 
     /// Hands the output of every touched connection to the driver, and closes those that are done.
@@ -119,7 +142,7 @@ impl Worker {
 pub(super) fn deliver(
     places: &mut [Place],
     touched: &mut Vec<u32>,
-    outputs: &mut Vec<OutBuf>,
+    outputs: &mut SpareOutputs,
     (id, seq, seen): (ConnId, u32, Cores),
     bytes: &[u8],
     bigs: Vec<(usize, BigString)>,
@@ -127,7 +150,7 @@ pub(super) fn deliver(
     let Some(place) = places.get_mut(id.index as usize).filter(|p| p.generation == id.generation) else { return };
     let Some(conn) = &mut place.conn else { return };
     if conn.out.bytes.capacity() == 0
-        && let Some(spare) = outputs.pop()
+        && let Some(spare) = outputs.take()
     {
         conn.out = spare;
     }

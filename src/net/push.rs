@@ -136,7 +136,7 @@ impl Worker {
         self.pushed_bytes += note.len();
         if conn.out.bytes.capacity() == 0
             && note.len() >= SPARE_BUFFER_NOTE_BYTES
-            && let Some(spare) = self.outputs.pop()
+            && let Some(spare) = self.outputs.take()
         {
             conn.out = spare;
         }

@@ -7,7 +7,6 @@ use crate::base::config::Config;
 use crate::base::limits;
 use crate::base::stats::Histogram;
 use crate::commands::debug::ReloadOrder;
-use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::defrag::DefragWatch;
 use crate::net::dispatch::Work;
@@ -15,8 +14,8 @@ use crate::net::durability::Keeper;
 use crate::net::loading::LoadWatch;
 use crate::net::memory::MemoryWatch;
 use crate::net::migrate::Migrations;
-use crate::net::noted::{Noted, count_error};
-use crate::net::output::deliver;
+use crate::net::noted::{Noted, count_error, note_run};
+use crate::net::output::{SpareOutputs, deliver};
 use crate::net::pubsub::Book;
 use crate::net::push::Held;
 use crate::net::saving::Saving;
@@ -135,7 +134,9 @@ pub struct Worker {
     pub(super) places: Vec<Place>,
     free: Vec<u32>,
     asks: HashMap<(ConnId, u32), Finish>,
-    pub(super) outputs: Vec<OutBuf>,
+    pub(super) outputs: SpareOutputs,
+    /// Bytes of replies that this tick has made.
+    pub(super) replied_bytes: usize,
     pub(super) config_version: u64,
     cron_at: usize,
 }
@@ -204,7 +205,8 @@ impl Worker {
             places: Vec::new(),
             free: Vec::new(),
             asks: HashMap::new(),
-            outputs: Vec::new(),
+            outputs: SpareOutputs::default(),
+            replied_bytes: 0,
             config_version,
             cron_at: 0,
         };
@@ -570,29 +572,5 @@ impl Worker {
         }
         conn.out = out;
         self.close(conn, Closing::AfterReplies);
-    }
-}
-
-/// Counts runs of a command, which took so many ticks in all; `failed` says that the last one did.
-#[inline]
-pub(crate) fn note_run(
-    histograms: &mut [Option<Box<Histogram>>],
-    counters: &CoreCounters,
-    tracking: bool,
-    id: CommandId,
-    (calls, ticks): (u64, u64),
-    failed: bool,
-) {
-    counters.commands.add(calls);
-    let command = &counters.by_command[id.index()];
-    command.calls.add(calls);
-    command.ticks.add(ticks);
-    if failed {
-        command.failed.add(1);
-        counters.errors.add(1);
-    }
-    if tracking {
-        let each = if calls == 1 { ticks } else { ticks / calls.max(1) };
-        histograms[id.index()].get_or_insert_with(Box::default).record(crate::base::clock::ticks_to_ns(each), calls);
     }
 }

@@ -25,6 +25,48 @@ fn ten_thousand_commands_answer_in_order() {
     });
 }
 
+/// A tick makes only so many bytes of replies; the commands of other connections then wait for the next one, those with
+/// a large argument and those that are torn too.
+#[test]
+fn many_large_replies_at_once() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut clients: Vec<_> = (0..24).map(|_| server.client()).collect();
+        let value = "v".repeat(9_000);
+        let large = "l".repeat(200_000);
+        clients[0].ok(&format!("SET value {value}"));
+        for round in 0..5 {
+            for (number, client) in clients.iter_mut().enumerate() {
+                let mut bytes = Vec::new();
+                for n in 0..40 {
+                    bytes.extend(encode(&["APPEND", &format!("own{number}"), &format!("{n},")]));
+                    bytes.extend(encode(&["GET", "value"]));
+                }
+                if number % 3 == 0 {
+                    bytes.extend(encode(&["SET", &format!("large{number}"), &large]));
+                }
+                // the last command comes in two pieces
+                bytes.extend(encode(&["STRLEN", &format!("own{number}")]));
+                let end = bytes.split_off(bytes.len() - 7);
+                client.send_raw(&bytes);
+                client.send_raw(&end);
+            }
+            for (number, client) in clients.iter_mut().enumerate() {
+                let mut len = round * 110;
+                for n in 0..40 {
+                    len += format!("{n},").len();
+                    assert_eq!(client.recv(), Value::Int(len as i64));
+                    assert_eq!(client.recv(), Value::bulk(&value));
+                }
+                if number % 3 == 0 {
+                    assert_eq!(client.recv(), Value::ok());
+                }
+                assert_eq!(client.recv(), Value::Int(len as i64));
+            }
+        }
+    });
+}
+
 /// Short ones of one name are timed together: their numbers and those of errors are exact all the same, wherever a
 /// pipeline changes from one name to another, and SLOWLOG sees each where it asks for short ones.
 #[test]
