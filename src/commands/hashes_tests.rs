@@ -244,6 +244,8 @@ fn hsetex_with_every_option() {
         HSETEX h FXX FIELDS 2 a 9 n 9 => :0
         HSETEX h FXX PX 1500 FIELDS 2 a 9 b 9 => :1
         HSETEX h FNX FIELDS 1 n 9 => :1
+        HSETEX h FXX FIELDS x a => -ERR wrong number of arguments for 'hsetex' command
+        HSETEX h FXX FIELDS x a b => -ERR invalid number of fields
         HSETEX none FXX FIELDS 1 n 9 => :0
         HSETEX none XX FIELDS 1 n 9 => :0
         EXISTS none => :0

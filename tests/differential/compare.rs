@@ -162,6 +162,8 @@ const NEWER: Exceptions = &[
     ("CLIENT LIST", "-ERR syntax error", "*", "Valkey 9 takes several filters"),
     ("CLIENT LIST", "-ERR Unknown client type *", "-ERR Unknown client type *", "what is no text is shown as such"),
     ("CLIENT KILL", "-ERR Unknown client type *", "-ERR Unknown client type *", "so it does here"),
+    ("XREAD", "*", "-ERR timeout is out of range", "Redis 8 refuses a time that wraps around"),
+    ("XREADGROUP", "*", "-ERR timeout is out of range", "so it does here"),
     ("LATENCY GRAPH", "-ERR No samples *", "-ERR No samples *", "Redis prints the name up to a zero byte"),
     ("SCAN", "-ERR invalid cursor", "*", "Redis 8 takes a cursor with a blank in front"),
     ("HSCAN", "-ERR invalid cursor", "*", "so it does here"),

@@ -46,6 +46,7 @@ pub(crate) const VALKEY: Exceptions = &[
     ("LOLWUT", "-ERR *", "*", "Valkey draws other art, with other arguments"),
     ("OBJECT ENCODING", "\"raw\"", "\"embstr\"", "Valkey embeds key and value together, or neither"),
     ("OBJECT ENCODING", "\"embstr\"", "\"raw\"", "a short key leaves room for a longer value"),
+    ("LSET", "+OK", "-ERR index out of range", "Valkey takes the smallest index for the first element"),
     ("SCAN", "-ERR unknown type name *", "*", "Valkey knows which types there are"),
     (
         "SORT",

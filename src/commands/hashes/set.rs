@@ -101,7 +101,7 @@ fn parse(args: &Args<'_>, now_ms: u64) -> Result<Options, String> {
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         index += 1;
         if is("fields") {
-            let count = args.get(index).ok_or(WRONG_ARITY)?;
+            let count = args.get(index).filter(|_| args.len() > index + 2).ok_or(WRONG_ARITY)?;
             let count = parse_i64(count).filter(|count| (1..=i64::from(i32::MAX)).contains(count));
             let count = count.ok_or("ERR invalid number of fields")? as usize;
             options.first = index + 1;
