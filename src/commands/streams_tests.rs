@@ -283,8 +283,9 @@ fn tells_events_and_effects() {
     shard.run("XADD s 1700000000010 a b");
     shard.run("XADD s 1700000000011 a b");
     let claim = "XCLAIM s g c 0 1700000000010-0 TIME 1700000000000 RETRYCOUNT 1 FORCE JUSTID LASTID 1700000000010-0";
+    let reads = "XGROUP SETID s g 1700000000010-0 ENTRIESREAD 5";
     shard.shard.events.happened.clear();
-    assert_eq!(told(&mut shard, "XREADGROUP GROUP g c COUNT 1 STREAMS s >"), (vec![], effects(&[claim]), 1));
+    assert_eq!(told(&mut shard, "XREADGROUP GROUP g c COUNT 1 STREAMS s >"), (vec![], effects(&[claim, reads]), 1));
     let moved = "XGROUP SETID s g 1700000000011-0 ENTRIESREAD 6";
     let created = "XGROUP CREATECONSUMER s g d";
     assert_eq!(

@@ -69,6 +69,7 @@ impl Core {
         let worker = &mut self.worker;
         worker.clock.refresh();
         worker.router.shard.now_ms = worker.clock.unix_ms();
+        worker.router.shard.log_read_ms = None;
         worker.refresh_config();
         worker.refresh_pause();
         worker.refresh_loading();

@@ -348,7 +348,7 @@ fn cut_anew(config: &Config, shards: Vec<Shard>, count: usize) -> Vec<Shard> {
 
 /// After the last command: the shard is as if it had always been there.
 fn settle(shard: &mut Shard) {
-    shard.now_ms = clock::unix_ms_now();
+    (shard.now_ms, shard.log_read_ms) = (clock::unix_ms_now(), None);
     (shard.dirty, shard.flushed_all) = (0, false);
     shard.stats = ShardStats::default();
     let (settings, now) = (&shard.settings, shard.now_ms);
@@ -399,6 +399,7 @@ impl<'a> Player<'a> {
     fn new(mut shard: Shard, loading: &'a Loading) -> Player<'a> {
         // nothing is due while a log is run: what expired meanwhile had not when the commands ran
         shard.now_ms = 0;
+        shard.log_read_ms = Some(clock::unix_ms_now());
         let table = CommandTable::new();
         let reply = OutBuf::default();
         let (data, spans) = (Vec::new(), Vec::new());

@@ -55,6 +55,8 @@ pub struct Shard {
     pub settings: ShardSettings,
     /// Unix time of this tick, milliseconds; set by the tick, constant while a command runs.
     pub now_ms: u64,
+    /// The time while commands of a log run, for which `now_ms` is long ago.
+    pub log_read_ms: Option<u64>,
     /// See [`ShardStats`].
     pub stats: ShardStats,
     /// Writes since the last save (`rdb_changes_since_last_save`).
@@ -93,6 +95,7 @@ impl Shard {
             slots,
             settings: ShardSettings::default(),
             now_ms: 0,
+            log_read_ms: None,
             stats: ShardStats::default(),
             dirty: 0,
             flushed_all: false,
@@ -107,6 +110,11 @@ impl Shard {
             snapshot: Snapshot::default(),
             random: seed,
         }
+    }
+
+    /// The time by which clients are measured: of now, also while commands of a log run.
+    pub fn clock_ms(&self) -> u64 {
+        self.log_read_ms.unwrap_or(self.now_ms)
     }
 
     /// Lookup for a read: counts a hit or miss and stamps the access (unless `no_touch`).

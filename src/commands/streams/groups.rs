@@ -138,7 +138,7 @@ pub(crate) fn destroy(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Re
 /// `XGROUP CREATECONSUMER key group consumer`
 pub(crate) fn create_consumer(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
     let key = ctx.first_key(&args[2]);
-    let now_ms = ctx.shard.now_ms as i64;
+    let now_ms = ctx.shard.clock_ms() as i64;
     let created = match grouped(ctx, args) {
         Ok(stream) => stream.edit_group(&args[3], |_, group| group.add_consumer(&args[4], now_ms).is_some()),
         Err(refusal) => return reply.error_bytes(&refusal),

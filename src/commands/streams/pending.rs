@@ -260,7 +260,7 @@ pub(crate) fn xclaim(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
 }
 
 fn claim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal> {
-    let now_ms = ctx.shard.now_ms as i64;
+    let now_ms = ctx.shard.clock_ms() as i64;
     let key = ctx.first_key(&args[1]);
     let (group, consumer) = (&args[2], &args[3]);
     let stream = words::write(ctx, key)?.filter(|stream| stream.group(group).is_some());

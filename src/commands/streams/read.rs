@@ -330,7 +330,7 @@ struct Read {
     served: bool,
     /// Entries that became pending, if the journal wants to know.
     delivered: Vec<Id>,
-    /// Where the group stands, if no entry that became pending tells it.
+    /// Where the group stands, if it has moved. An entry that became pending does not tell how many were read.
     moved_to: Option<(Id, Option<u64>)>,
 }
 
@@ -414,9 +414,8 @@ fn deliver<'a>(
             read.delivered.push(entry.id);
         }
     }
-    if delivery.no_ack {
-        read.moved_to = Some((group.last_id, group.entries_read));
-    } else {
+    read.moved_to = Some((group.last_id, group.entries_read));
+    if !delivery.no_ack {
         group.consumer_mut(delivery.consumer).active_ms = Some(delivery.now_ms);
     }
     reply.set_array_len(later, count);

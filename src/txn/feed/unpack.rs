@@ -48,6 +48,7 @@ impl Router {
     /// Once a tick while [`Router::is_fed`], before the shard is used: commands of logs run long ago, see
     /// [`clock_of_log`], and nobody hears of them.
     pub fn prepare_feed(&mut self) {
+        self.shard.log_read_ms = Some(self.shard.now_ms);
         self.shard.now_ms = clock_of_log(&self.shard.settings, self.shard.now_ms);
         self.shard.events.wanted = 0;
     }
