@@ -337,6 +337,10 @@ fn the_journal_gets_what_was_done() {
     assert_eq!(effect_of("BLMPOP 0 1 k RIGHT"), Some(vec!["RPOP k 1".to_string()]));
     assert_eq!(effect_of("BLMOVE k d LEFT RIGHT 0"), Some(vec!["LMOVE k d LEFT RIGHT".to_string()]));
     assert_eq!(effect_of("BRPOPLPUSH k d 0"), Some(vec!["RPOPLPUSH k d".to_string()]));
+    effect_of("SET str x");
+    effect_of("RPUSH k a b");
+    assert_eq!(effect_of("BLMOVE k str LEFT RIGHT 0"), None);
+    assert_eq!(effect_of("BRPOPLPUSH k str 0"), None);
 }
 
 /// Runs a command through its relay, every round's commands on one shard, and returns the reply.

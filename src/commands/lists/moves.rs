@@ -167,8 +167,11 @@ fn blmove_waits(args: &Args<'_>) -> Result<Option<Wait>, Refusal> {
 
 fn blmove_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, _: usize, reply: &mut Reply<'_>) {
     let (Ok(from), Ok(to)) = (end_of(&args[3]), end_of(&args[4])) else { return reply.error(errors::SYNTAX) };
-    ctx.shard.events.effect(&[b"LMOVE", &args[1], &args[2], word_of(from), word_of(to)]);
+    let dirty = ctx.shard.dirty;
     move_one(ctx, args, from, to, reply);
+    if ctx.shard.dirty != dirty {
+        ctx.shard.events.effect(&[b"LMOVE", &args[1], &args[2], word_of(from), word_of(to)]);
+    }
 }
 
 /// How BLMOVE waits.
@@ -195,8 +198,11 @@ fn brpoplpush_waits(args: &Args<'_>) -> Result<Option<Wait>, Refusal> {
 }
 
 fn brpoplpush_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, _: usize, reply: &mut Reply<'_>) {
-    ctx.shard.events.effect(&[b"RPOPLPUSH", &args[1], &args[2]]);
+    let dirty = ctx.shard.dirty;
     move_one(ctx, args, End::Tail, End::Head, reply);
+    if ctx.shard.dirty != dirty {
+        ctx.shard.events.effect(&[b"RPOPLPUSH", &args[1], &args[2]]);
+    }
 }
 
 /// How BRPOPLPUSH waits.
