@@ -13,7 +13,9 @@
 
 use crate::base::clock;
 use crate::base::config::EvictionPolicy;
+use crate::base::limits;
 use crate::net::connection::Closing;
+use crate::net::output::SpareOutputs;
 use crate::net::worker::Worker;
 use crate::runtime::alloc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -84,6 +86,15 @@ fn time_max(tenacity: u32) -> u64 {
     clock::us_to_ticks(micros)
 }
 
+/// The part of `maxmemory` that a core's output buffers kept for reuse may take: keys must not go for them.
+const SPARE_PART: usize = 64;
+
+/// Bytes of output buffers that a core keeps for reuse where `maxmemory` is so much (0: no limit).
+pub(super) fn spare_outputs_max(maxmemory: u64) -> usize {
+    let part = usize::try_from(maxmemory).map_or(usize::MAX, |limit| limit / SPARE_PART);
+    if maxmemory == 0 { limits::SPARE_OUTPUTS_BYTES_MAX } else { part.min(limits::SPARE_OUTPUTS_BYTES_MAX) }
+}
+
 impl Worker {
     /// Once a tick: evicts if memory is short.
     pub fn refresh_memory(&mut self) {
@@ -108,6 +119,10 @@ impl Worker {
             return;
         }
         self.memory.since_ms.get_or_insert(now_ms);
+        if self.outputs.bytes() > spare_outputs_max(limit) {
+            self.outputs = SpareOutputs::default();
+            self.look();
+        }
         if self.shared.idle_bytes(limit) < self.shared.total(|core| &core.idle_bytes) {
             self.router.shard.tidy_short(TIDY_PIECES);
         }

@@ -3,6 +3,7 @@
 use crate::base::bytes::{BigString, OutBuf};
 use crate::base::limits;
 use crate::net::connection::{Closing, Conn};
+use crate::net::memory::spare_outputs_max;
 use crate::net::worker::{Place, Worker};
 use crate::runtime::driver::Token;
 use crate::txn::finished::Cores;
@@ -18,17 +19,22 @@ pub(super) struct SpareOutputs {
 }
 
 impl SpareOutputs {
+    /// Bytes that they hold.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn take(&mut self) -> Option<OutBuf> {
         let buffer = self.buffers.pop()?;
         self.bytes -= buffer.bytes.capacity();
         Some(buffer)
     }
 
-    /// Empties and keeps a buffer, unless it is too large or there is enough.
-    fn keep(&mut self, mut buffer: OutBuf) {
+    /// Empties and keeps a buffer, unless it is too large or there would be more than `bytes_max`.
+    fn keep(&mut self, mut buffer: OutBuf, bytes_max: usize) {
         let bytes = buffer.bytes.capacity();
         if (limits::OUTPUT_BYTES_START..=limits::SPARE_OUTPUT_BYTES_MAX).contains(&bytes)
-            && self.bytes + bytes <= limits::SPARE_OUTPUTS_BYTES_MAX
+            && self.bytes + bytes <= bytes_max
         {
             buffer.clear();
             self.bytes += bytes;
@@ -46,7 +52,7 @@ impl Worker {
     }
 
     pub(crate) fn recycle_output(&mut self, buffer: OutBuf) {
-        self.outputs.keep(buffer);
+        self.outputs.keep(buffer, spare_outputs_max(self.config.maxmemory));
     }
 
     /// Hands the output of every touched connection to the driver, and closes those that are done.
