@@ -125,6 +125,14 @@ fn old_layouts_are_read() {
     assert!(read::payload(&sealed(kind::ZSET_TEXT, nan, 6), &limits()).is_err());
 }
 
+/// An element by itself is a large one; Redis refuses one without bytes.
+#[test]
+fn an_element_by_itself_has_bytes() {
+    let list = |body: &[u8]| read::payload(&sealed(kind::LIST_QUICKLIST, body, 10), &limits());
+    assert!(list(&[1, 1, 1, b'a']).is_ok());
+    assert_eq!(list(&[1, 1, 0]), Err(Bad::Corrupt("node of a list")));
+}
+
 /// What a group had read is told from its last entry, as the oldest layout does not say it.
 #[test]
 fn groups_of_the_oldest_streams_know_what_they_read() {

@@ -234,7 +234,10 @@ impl<'a> Reader<'a> {
                     kind::LIST => push(&self.string()?),
                     kind::LIST_QUICKLIST_1 => old::ziplist(&self.string()?, |bytes| push(bytes))?,
                     _ => match self.length()? {
-                        1 => push(&self.string()?),
+                        1 => match self.string()? {
+                            element if element.is_empty() => return Err(Bad::Corrupt("node of a list")),
+                            element => push(&element),
+                        },
                         2 => self.listpack()?.iter().for_each(|item| item.with_bytes(&mut push)),
                         _ => return Err(Bad::Corrupt("node of a list")),
                     },
