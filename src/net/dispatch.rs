@@ -14,7 +14,7 @@ use crate::net::connection::{Big, Closing, Conn};
 use crate::net::handshake::is_http;
 use crate::net::loading::LOADING;
 use crate::net::lookahead::Lookahead;
-use crate::net::noted::{NotedKind, count_error, note_run};
+use crate::net::noted::{NotedKind, count_error};
 use crate::net::output::truncate;
 use crate::net::plain::Stopwatch;
 use crate::net::prepare::{Known, Prepared, is_alike};
@@ -105,9 +105,7 @@ impl Worker {
             }
             if self.pause != Pause::No && self.conn_at(index).is_some_and(|c| c.big.is_some()) {
                 // a command whose large argument was set apart cannot be put back into the input
-                if !self.postponed.contains(&index) {
-                    self.postponed.push(index);
-                }
+                self.postpone(index);
                 continue;
             }
             let Some(conn) = self.conn_at(index) else { continue };
@@ -115,6 +113,13 @@ impl Worker {
                 let kept = std::mem::take(&mut conn.input);
                 self.inbox.push((index, Source::Kept(kept)));
             }
+        }
+    }
+
+    /// Has a connection wait for the end of CLIENT PAUSE.
+    fn postpone(&mut self, index: u32) {
+        if !self.postponed.contains(&index) {
+            self.postponed.push(index);
         }
     }
 
@@ -270,8 +275,7 @@ impl Worker {
         self.keep_rest(&mut conn, run.source, rest);
         let index = conn.id.index;
         match stopped {
-            Some(Next::StopBefore) if self.postponed.contains(&index) => {}
-            Some(Next::StopBefore) => self.postponed.push(index),
+            Some(Next::StopBefore) => self.postpone(index),
             Some(Next::StopAfter | Next::AwaitReplies | Next::Go) => {}
             None => self.after_run(&mut conn, run.stop, run.consumed),
         }
@@ -534,9 +538,7 @@ impl Worker {
         mark: usize,
     ) {
         let failed = out.bytes.get(mark) == Some(&b'-');
-        let core = self.router.core;
-        let tracking = self.config.latency_tracking;
-        note_run(&mut self.histograms, &self.shared.cores[core], tracking, id, (calls, ticks), failed);
+        self.count_runs(id, (calls, ticks), failed);
         if failed {
             count_error(&mut self.error_counts, &out.bytes[mark + 1..]);
         }

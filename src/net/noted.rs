@@ -52,6 +52,13 @@ pub(super) fn count_error(counts: &mut HashMap<Box<str>, u64>, text: &[u8]) {
 }
 
 impl Worker {
+    /// As [`note_run`].
+    #[inline]
+    pub(super) fn count_runs(&mut self, id: CommandId, (calls, ticks): (u64, u64), failed: bool) {
+        let counters = &self.shared.cores[self.router.core];
+        note_run(&mut self.histograms, counters, self.config.latency_tracking, id, (calls, ticks), failed);
+    }
+
     /// Notes a command for one of the logs, without its secrets.
     pub(super) fn note(&mut self, conn: &Conn, kind: NotedKind, amount: u64, args: &Args<'_>) {
         let command = conn.last_command.map_or("", |id| self.router.table.get(id).name);

@@ -12,7 +12,6 @@ use crate::commands::flags::flag;
 use crate::commands::spec::{CommandSpec, Plan};
 use crate::net::connection::Conn;
 use crate::net::dispatch::Next;
-use crate::net::noted::note_run;
 use crate::net::prepare::Known;
 use crate::net::session::ReplyMode;
 use crate::net::worker::{Pause, Worker};
@@ -55,7 +54,7 @@ impl Worker {
     /// Whether a call of a command is so short and simple that a few may be timed together.
     #[inline]
     pub(super) fn is_short(spec: &CommandSpec, words: usize, bytes: u32) -> bool {
-        spec.flags & (flag::FAST | flag::BRIEF) != 0 && words <= SHORT_WORDS_MAX && bytes <= SHORT_BYTES_MAX
+        spec.has(flag::FAST | flag::BRIEF) && words <= SHORT_WORDS_MAX && bytes <= SHORT_BYTES_MAX
     }
 
     /// Whether a call of this command may go the short way: it runs on one shard, which is `here`, and never waits.
@@ -66,7 +65,7 @@ impl Worker {
             Plan::Session => false,
             _ => self.router.cores == 1,
         };
-        one_shard && spec.flags & (flag::BLOCKING | flag::PUBSUB) == 0
+        one_shard && !spec.has(flag::BLOCKING | flag::PUBSUB)
     }
 
     /// Whether the next commands of a connection may go the short way. Asked again after each that did not.
@@ -98,7 +97,7 @@ impl Worker {
     ) -> Option<Next> {
         let id = known.id;
         let spec = self.router.table.get(id);
-        if spec.flags & flag::DENYOOM != 0 && self.is_out_of_memory() {
+        if spec.has(flag::DENYOOM) && self.is_out_of_memory() {
             return None;
         }
         let session = &conn.session;
@@ -130,14 +129,6 @@ impl Worker {
     pub(super) fn note_untimed(&mut self, conn: &Conn, watch: &mut Stopwatch) {
         let Some(id) = conn.last_command else { return };
         let (calls, took) = watch.read();
-        let core = self.router.core;
-        note_run(
-            &mut self.histograms,
-            &self.shared.cores[core],
-            self.config.latency_tracking,
-            id,
-            (calls, took),
-            false,
-        );
+        self.count_runs(id, (calls, took), false);
     }
 }

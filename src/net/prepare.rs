@@ -37,7 +37,6 @@ struct Named {
     word: u64,
     len: usize,
     id: CommandId,
-    spec: &'static CommandSpec,
 }
 
 /// Whether the next command is as short, and of the same name.
@@ -75,8 +74,8 @@ impl Worker {
         want: impl FnOnce(&'static CommandSpec, Position),
     ) -> Prepared {
         let (word, len) = args.word(0);
-        let (id, spec) = match named {
-            Some(named) if named.word == word && named.len == len => (named.id, named.spec),
+        let id = match named {
+            Some(named) if named.word == word && named.len == len => named.id,
             _ => {
                 let id = match self.router.table.resolve(args) {
                     Resolved::Command(id) => id,
@@ -86,10 +85,11 @@ impl Worker {
                 let spec = self.router.table.get(id);
                 // the first eight bytes of a longer name do not tell, nor those of a container
                 let whole = len <= 8 && self.router.table.parent(id).is_none() && !spec.has_subcommands;
-                *named = whole.then_some(Named { word, len, id, spec });
-                (id, spec)
+                *named = whole.then_some(Named { word, len, id });
+                id
             }
         };
+        let spec = self.router.table.get(id);
         let pos = match spec.key_shape {
             KeyShape::One(at) => args.get(at).map(Position::of),
             KeyShape::None | KeyShape::Many => None,

@@ -9,7 +9,7 @@ use crate::commands::flags::flag;
 use crate::commands::table::CommandId;
 use crate::net::connection::{Closing, Conn};
 use crate::net::dispatch::OUT_OF_MEMORY;
-use crate::net::noted::{count_error, note_run};
+use crate::net::noted::count_error;
 use crate::net::session::Multi;
 use crate::net::worker::Worker;
 use crate::resp::reply::Reply;
@@ -273,8 +273,7 @@ impl Worker {
     pub(super) fn count_ran(&mut self) {
         let mut ran = std::mem::take(&mut self.router.ran);
         for (id, ticks, failed) in ran.drain(..) {
-            let counters = &self.shared.cores[self.router.core];
-            note_run(&mut self.histograms, counters, self.config.latency_tracking, id, (1, ticks), failed);
+            self.count_runs(id, (1, ticks), failed);
         }
         self.router.ran = ran;
         for code in self.router.failures.drain(..) {

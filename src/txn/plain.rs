@@ -24,16 +24,10 @@ impl Router {
         if self.is_guarded() {
             return false;
         }
-        let Some(run) = hop::function(&spec.plan, Phase::Run) else { return false };
         self.shard.events.tracking.caller = None;
-        let journaled = self.shard.events.journaled;
         let bulk_bytes_max = self.terms.bulk_bytes_max;
         let mut ctx = Context { shard: &mut self.shard, db, no_touch, hint: pos, bulk_bytes_max, foreign: &mut [] };
-        if journaled {
-            hop::recorded(&mut ctx, args, |ctx, args| run(ctx, args, reply));
-        } else {
-            run(&mut ctx, args, reply);
-        }
+        hop::run_phase(&spec.plan, Phase::Run, &mut ctx, args, reply);
         self.settle_ready();
         true
     }
