@@ -121,36 +121,26 @@ fn load_into(
     Ok(())
 }
 
-/// DEBUG RELOAD: has a thread load the snapshot again. The caller holds the locks of all shards.
+/// DEBUG RELOAD: has a thread load the snapshot again; DEBUG LOADAOF: the log. The caller holds the locks of all shards.
 pub fn reload(shared: &Arc<Shared>, order: ReloadOrder) {
     if order.log {
-        return reload_log(shared);
+        shared.loading.begin(clock::unix_ms_now());
+        return load_aside(shared, |to| recovery::load_again(to));
     }
     let config = shared.config();
     let found = Found::Snapshot(Path::new(&config.dir).join(&config.dbfilename));
     let (feeder, intakes) = feed(shared.cores.len(), config.databases, &shared.doorbells, &shared.loading);
     shared.loading.begin(clock::unix_ms_now());
     shared.feed_all(intakes, order.flushes);
-    let to = shared.clone();
-    let body = move || {
-        affinity::run_in_background();
-        let loaded = load_into(&found, feeder, &to, order.merges, || Ok(()));
-        to.loading.end();
-        to.reload_over(loaded);
-    };
-    if let Err(error) = std::thread::Builder::new().name("loader".into()).spawn(body) {
-        shared.loading.end();
-        shared.reload_over(Err(format!("cannot start a thread: {error}")));
-    }
+    load_aside(shared, move |to| load_into(&found, feeder, to, order.merges, || Ok(())));
 }
 
-/// DEBUG LOADAOF: has a thread read the log back, and the cores take over what it holds.
-fn reload_log(shared: &Arc<Shared>) {
-    shared.loading.begin(clock::unix_ms_now());
+/// Runs `load` on a thread of its own; how it went is told by [`Shared::reload_over`].
+fn load_aside(shared: &Arc<Shared>, load: impl FnOnce(&Arc<Shared>) -> Result<(), String> + Send + 'static) {
     let to = shared.clone();
     let body = move || {
         affinity::run_in_background();
-        let loaded = recovery::load_again(&to);
+        let loaded = load(&to);
         to.loading.end();
         to.reload_over(loaded);
     };

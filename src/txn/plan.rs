@@ -149,13 +149,13 @@ pub(super) fn claim(spec: &CommandSpec, args: &Args<'_>, form: &Form, cores: usi
     match form {
         Form::Anywhere => return,
         // on its turn the connection may want all that they name, or everything
-        Form::Session if spec.name != "debug" && !spec.has(flag::WRITE) => return,
         Form::Session if spec.name == "debug" => {
             for core in 0..cores {
                 claim_on(claims, core).add_whole(Mode::Exclusive);
             }
             return;
         }
+        Form::Session if !spec.has(flag::WRITE) => return,
         Form::Everywhere(_) => {
             for core in 0..cores {
                 claim_on(claims, core).add_whole(mode(spec));
