@@ -167,10 +167,21 @@ fn blmove_waits(args: &Args<'_>) -> Result<Option<Wait>, Refusal> {
 
 fn blmove_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, _: usize, reply: &mut Reply<'_>) {
     let (Ok(from), Ok(to)) = (end_of(&args[3]), end_of(&args[4])) else { return reply.error(errors::SYNTAX) };
+    move_journaled(ctx, args, (from, to), &[b"LMOVE", &args[1], &args[2], word_of(from), word_of(to)], reply);
+}
+
+/// As [`move_one`]; if something was moved, the journal gets `effect`.
+fn move_journaled(
+    ctx: &mut Context<'_>,
+    args: &Args<'_>,
+    (from, to): (End, End),
+    effect: &[&[u8]],
+    reply: &mut Reply<'_>,
+) {
     let dirty = ctx.shard.dirty;
     move_one(ctx, args, from, to, reply);
     if ctx.shard.dirty != dirty {
-        ctx.shard.events.effect(&[b"LMOVE", &args[1], &args[2], word_of(from), word_of(to)]);
+        ctx.shard.events.effect(effect);
     }
 }
 
@@ -198,11 +209,7 @@ fn brpoplpush_waits(args: &Args<'_>) -> Result<Option<Wait>, Refusal> {
 }
 
 fn brpoplpush_serve(ctx: &mut Context<'_>, args: &mut Args<'_>, _: usize, reply: &mut Reply<'_>) {
-    let dirty = ctx.shard.dirty;
-    move_one(ctx, args, End::Tail, End::Head, reply);
-    if ctx.shard.dirty != dirty {
-        ctx.shard.events.effect(&[b"RPOPLPUSH", &args[1], &args[2]]);
-    }
+    move_journaled(ctx, args, (End::Tail, End::Head), &[b"RPOPLPUSH", &args[1], &args[2]], reply);
 }
 
 /// How BRPOPLPUSH waits.

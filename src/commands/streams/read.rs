@@ -492,6 +492,9 @@ fn tell(ctx: &mut Context<'_>, key: Key<'_>, request: &Request<'_>, read: &Read)
         }
     }
     ctx.shard.dirty += u64::from(read.served);
+    if !ctx.shard.events.journaled {
+        return;
+    }
     let now_ms = ctx.shard.now_ms.to_string();
     for id in &read.delivered {
         let id = id.text();
