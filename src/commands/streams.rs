@@ -4,6 +4,7 @@
 //! and [`pending`] keep who was given what, [`info`] shows it.
 
 mod add;
+mod follow;
 mod groups;
 mod info;
 mod pending;

@@ -121,7 +121,8 @@ fn load_into(
     Ok(())
 }
 
-/// DEBUG RELOAD: has a thread load the snapshot again; DEBUG LOADAOF: the log. The caller holds the locks of all shards.
+/// DEBUG RELOAD: has a thread load the snapshot again; DEBUG LOADAOF: the log. The caller holds the locks of all
+/// shards.
 pub fn reload(shared: &Arc<Shared>, order: ReloadOrder) {
     if order.log {
         shared.loading.begin(clock::unix_ms_now());

@@ -1,6 +1,7 @@
 //! XREAD and XREADGROUP: what came after an identifier, over several streams, for one reader or for a consumer of a
 //! group. Where the streams lie on several shards, [`relay`] asks each for its own.
 
+use super::follow::Follow;
 use super::words::{self, Refusal, put_entries, refuse};
 use crate::commands::args::Args;
 use crate::commands::blocking::{self, ALIEN, Blocking, Look, Nil, Wait, millis};
@@ -449,35 +450,6 @@ fn put_history(
                 reply.null_array();
             }
         }
-    }
-}
-
-/// Looks up entries in rising order: steps on from the last one while that is likely to be shorter than a search.
-struct Follow<'a> {
-    log: &'a Log,
-    entries: std::iter::Peekable<crate::types::stream::Range<'a>>,
-}
-
-/// Entries that [`Follow`] passes over before it searches.
-const STEPS_MAX: usize = 64;
-
-impl<'a> Follow<'a> {
-    fn new(log: &'a Log) -> Self {
-        // Empty: the first lookup searches.
-        Follow { log, entries: log.range(Id::MAX, Id::MIN).peekable() }
-    }
-
-    fn get(&mut self, id: Id) -> Option<Entry<'a>> {
-        for _ in 0..STEPS_MAX {
-            match self.entries.peek() {
-                Some(entry) if entry.id < id => drop(self.entries.next()),
-                Some(entry) if entry.id == id => return self.entries.next(),
-                Some(_) => return None,
-                None => break,
-            }
-        }
-        self.entries = self.log.range(id, Id::MAX).peekable();
-        self.entries.next_if(|entry| entry.id == id)
     }
 }
 
