@@ -7,7 +7,7 @@ use crate::admin::latency::LatencyFacts;
 use crate::admin::save::{self, ShutdownHow};
 use crate::admin::slowlog::{CommandLogs, LogKind, Record};
 use crate::admin::state::AdminState;
-use crate::admin::{collect, command as command_replies, log};
+use crate::admin::{collect, command as command_replies, crash, log};
 use crate::base::bytes::OutBuf;
 use crate::base::config::{Allowed, Config};
 use crate::base::limits;
@@ -83,6 +83,7 @@ fn config_set(worker: &mut Worker, conn: &mut Conn, pairs: &[&[u8]], out: &mut O
     let mut store = shared.admin::<AdminState>().store();
     let publish = |worker: &mut Worker, config: Config| {
         log::apply(&config);
+        crash::apply(&config);
         worker.shared.publish(config);
         worker.refresh_config();
         if worker.router.core != 0 {
@@ -416,7 +417,7 @@ pub fn debug(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mu
             return Outcome::Done;
         }
         DebugCall::Reload(order) => return save::reload(worker, conn, order, out),
-        DebugCall::Crash => std::process::abort(),
+        DebugCall::Crash(fault) => crash::end_by(fault),
         DebugCall::Sleep(micros) => Request::Hold(micros),
         DebugCall::ActiveExpire(on) => Request::ActiveExpire(on),
         DebugCall::Digest => Request::Digest,

@@ -2,8 +2,11 @@
 
 use crate::base::clock;
 use crate::base::config::{Config, LogLevel, LogTimestamp};
+use crate::runtime::crash;
+use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 struct Log {
@@ -54,8 +57,7 @@ fn line(level: LogLevel, mark: char, text: &str) {
     if level < log.level {
         return;
     }
-    let when = timestamp(log.timestamp, clock::unix_ms_now());
-    let line = format!("{}:M {when} {mark} {text}\n", std::process::id());
+    let line = format!("{}{text}\n", Head(log.timestamp, clock::unix_ms_now(), mark));
     // a log that cannot be written has nowhere to say so
     let _ = match &mut log.file {
         Some(file) => file.write_all(line.as_bytes()),
@@ -65,8 +67,33 @@ fn line(level: LogLevel, mark: char, text: &str) {
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
+/// Where the log goes: the file, or standard output.
+pub fn descriptor() -> RawFd {
+    let Some(log) = LOG.get() else { return libc::STDOUT_FILENO };
+    let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.file.as_ref().map_or(libc::STDOUT_FILENO, File::as_raw_fd)
+}
+
+/// Begins a line of a crash report. Waits for nobody: who writes a line just now may be who crashed.
+pub(crate) fn head_of_crash(line: &mut crash::Line) {
+    let format = LOG.get().and_then(|log| log.try_lock().ok()).map_or(LogTimestamp::Legacy, |log| log.timestamp);
+    // a line takes what fits
+    let _ = write!(line, "{}", Head(format, clock::unix_ms_now(), '#'));
+}
+
+/// What a line begins with: the process, the time in milliseconds since 1970, and the mark of its level.
+struct Head(LogTimestamp, u64, char);
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:M ", std::process::id())?;
+        timestamp(self.0, self.1, f)?;
+        write!(f, " {} ", self.2)
+    }
+}
+
 /// UTC; year, month and day after Howard Hinnant's "chrono-compatible low-level date algorithms".
-fn timestamp(format: LogTimestamp, unix_ms: u64) -> String {
+fn timestamp(format: LogTimestamp, unix_ms: u64, to: &mut impl fmt::Write) -> fmt::Result {
     let (seconds, millis) = (unix_ms / 1000, unix_ms % 1000);
     let days = (seconds / 86_400) as i64 + 719_468;
     let era = days / 146_097;
@@ -79,10 +106,10 @@ fn timestamp(format: LogTimestamp, unix_ms: u64) -> String {
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     match format {
-        LogTimestamp::Milliseconds => unix_ms.to_string(),
-        LogTimestamp::Iso8601 => format!("{year}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{millis:03}+00:00"),
+        LogTimestamp::Milliseconds => write!(to, "{unix_ms}"),
+        LogTimestamp::Iso8601 => write!(to, "{year}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{millis:03}+00:00"),
         LogTimestamp::Legacy => {
-            format!("{day:02} {} {year} {h:02}:{m:02}:{s:02}.{millis:03}", MONTHS[month as usize - 1])
+            write!(to, "{day:02} {} {year} {h:02}:{m:02}:{s:02}.{millis:03}", MONTHS[month as usize - 1])
         }
     }
 }
@@ -90,6 +117,12 @@ fn timestamp(format: LogTimestamp, unix_ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn timestamp(format: LogTimestamp, unix_ms: u64) -> String {
+        let mut text = String::new();
+        super::timestamp(format, unix_ms, &mut text).expect("text grows");
+        text
+    }
 
     #[test]
     fn dates_are_right() {

@@ -3,6 +3,7 @@
 pub mod collect;
 pub mod command;
 pub mod config;
+pub mod crash;
 pub mod files;
 pub mod handlers;
 pub mod info;

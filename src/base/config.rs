@@ -379,6 +379,8 @@ pub struct Config {
     pub logfile: String,
     /// How times look in the log.
     pub log_timestamp_format: LogTimestamp,
+    /// Report a fault in the log before the process ends of it.
+    pub crash_log_enabled: bool,
     /// File for our process id; empty for none.
     pub pidfile: String,
     /// Leave keys and values out of log lines.
@@ -522,6 +524,7 @@ impl Default for Config {
             loglevel: LogLevel::Notice,
             logfile: String::new(),
             log_timestamp_format: LogTimestamp::Legacy,
+            crash_log_enabled: true,
             pidfile: String::new(),
             hide_user_data_from_log: true,
             always_show_logo: false,

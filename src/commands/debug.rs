@@ -36,14 +36,27 @@ pub enum DebugCall {
     Log,
     /// Save, empty the databases, load what was saved, or the log; then `+OK`.
     Reload(ReloadOrder),
-    /// Abort the process.
-    Crash,
+    /// End the process by a fault.
+    Crash(Fault),
     /// Run the function on the shard of the key at this argument.
     OnKey(usize, CommandFn),
     /// Scatter the keys from argument 2 on, as `Plan::Scatter`.
     OnKeys(CommandFn, Gather),
     /// Run the function on every shard, as `Plan::AllShards`.
     OnShards(CommandFn, Gather),
+}
+
+/// How the process is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// By SIGSEGV.
+    Segfault,
+    /// By a panic.
+    Panic,
+    /// By an assertion that fails.
+    Assert,
+    /// For want of memory.
+    Memory,
 }
 
 /// What DEBUG RELOAD is to do.
@@ -73,7 +86,10 @@ pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugC
         (b"transactions", 2) => DebugCall::Transactions,
         (b"change-repl-id", 2) => DebugCall::ChangeReplicationId,
         (b"log", 3) => DebugCall::Log,
-        (b"segfault" | b"panic" | b"assert" | b"oom", 2) => DebugCall::Crash,
+        (b"segfault", 2) => DebugCall::Crash(Fault::Segfault),
+        (b"panic", 2) => DebugCall::Crash(Fault::Panic),
+        (b"assert", 2) => DebugCall::Crash(Fault::Assert),
+        (b"oom", 2) => DebugCall::Crash(Fault::Memory),
         (b"object", 3 | 4) => DebugCall::OnKey(2, keyed::object),
         (b"sdslen", 3) => DebugCall::OnKey(2, keyed::sdslen),
         (b"htstats-key", 3 | 4) => DebugCall::OnKey(2, keyed::htstats_key),
@@ -249,6 +265,7 @@ fn stringmatch_test(reply: &mut Reply<'_>) {
 
 /// Subcommands and what they do.
 const HELP: &[(&str, &str)] = &[
+    ("ASSERT", "End the process by an assertion that fails."),
     ("CHANGE-REPL-ID", "Draw new replication ids. For tests only."),
     ("DICT-RESIZING <0|1>", "Accepted without effect: tables grow by splitting small segments."),
     ("DIGEST", "Print a hash of the whole data set: 40 hexadecimal digits."),
@@ -259,7 +276,8 @@ const HELP: &[(&str, &str)] = &[
     ("LISTPACK <key>", "Print how a listpack is laid out."),
     ("LOG <message>", "Write <message> to the log."),
     ("OBJECT <key> [fast]", "Print how a value is kept; `fast` leaves out what takes time."),
-    ("PANIC", "Abort the process."),
+    ("OOM", "End the process as where there is no memory left."),
+    ("PANIC", "End the process by a panic."),
     ("POPULATE <count> [<prefix>] [<size>]", "Make keys <prefix>:0 and on (default prefix: key), <size> bytes each."),
     (
         "PROTOCOL <type>",
@@ -271,7 +289,7 @@ const HELP: &[(&str, &str)] = &[
     ("RELOAD [MERGE] [NOFLUSH] [NOSAVE]", "Save the data to the snapshot file, drop it, and load it again."),
     ("REPLYBUFFER <option> <value>", "Accepted without effect: reply buffers are not resized by a timer."),
     ("SDSLEN <key>", "Print the lengths and the spare room of a string and its key."),
-    ("SEGFAULT", "Abort the process."),
+    ("SEGFAULT", "End the process by SIGSEGV."),
     ("SET-ACTIVE-EXPIRE <0|1>", "Whether expired keys are removed before somebody asks for them."),
     ("SLEEP <seconds>", "Stop every shard for <seconds>, which may have a fraction."),
     ("STRINGMATCH-TEST", "Match random patterns against random texts."),

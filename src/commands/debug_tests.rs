@@ -71,7 +71,10 @@ fn says_what_the_server_has_to_do() {
     assert!(matches!(call("debug digest"), DebugCall::Digest));
     assert!(matches!(call("debug change-repl-id"), DebugCall::ChangeReplicationId));
     assert!(matches!(call("debug log x"), DebugCall::Log));
-    assert!(matches!(call("debug segfault"), DebugCall::Crash));
+    assert!(matches!(call("debug segfault"), DebugCall::Crash(Fault::Segfault)));
+    assert!(matches!(call("debug Panic"), DebugCall::Crash(Fault::Panic)));
+    assert!(matches!(call("debug assert"), DebugCall::Crash(Fault::Assert)));
+    assert!(matches!(call("debug oom"), DebugCall::Crash(Fault::Memory)));
     assert!(matches!(call("debug object k"), DebugCall::OnKey(2, _)));
     assert!(matches!(call("debug populate 3"), DebugCall::OnShards(_, Gather::AllOk)));
 }

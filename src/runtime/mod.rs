@@ -3,6 +3,7 @@
 pub mod affinity;
 pub mod aligned;
 pub mod alloc;
+pub mod crash;
 pub mod driver;
 pub mod executor;
 pub mod files;

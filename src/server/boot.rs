@@ -111,6 +111,7 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
         driver: chosen.name(),
         admin: Box::new(state),
     }));
+    admin::crash::install(&config, cores, chosen.name(), &shared.run_id);
     admin::log::notice(&format!(
         "Pinion {} starts: {cores} shards, {} driver{}",
         env!("CARGO_PKG_VERSION"),

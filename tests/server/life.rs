@@ -183,3 +183,61 @@ fn the_kernel_is_told_how_willing_to_be_to_kill_it() {
     assert_eq!(set(&["oom-score-adj", "no"]), Value::ok());
     assert_eq!(score(), before);
 }
+
+/// What DEBUG does to end a server, the signal that ends it, and what its log says.
+const FAULTS: [(&str, i32, &[&str]); 4] = [
+    ("SEGFAULT", libc::SIGSEGV, &["crashed by signal: 11", "Killed by PID"]),
+    ("PANIC", libc::SIGABRT, &["panicked at", "called by DEBUG PANIC", "crashed by signal: 6"]),
+    ("ASSERT", libc::SIGABRT, &["assertion failed: 1 == 2", "crashed by signal: 6"]),
+    ("OOM", libc::SIGABRT, &["crashed by signal: 6"]),
+];
+
+#[test]
+fn a_fault_leaves_a_report() {
+    use std::os::unix::process::ExitStatusExt;
+    let launch = Launch::new(&Setup::typical()).args("--enable-debug-command yes");
+    let end = |launch: &Launch, before: &str, fault: &str| {
+        let mut server = launch.start();
+        let mut client = server.client();
+        if !before.is_empty() {
+            client.ok(before);
+        }
+        client.send(&["DEBUG", fault]);
+        client.expect_closed();
+        (server.wait_exit().signal(), server.log())
+    };
+    let report = [
+        "=== PINION BUG REPORT START",
+        "process_id:",
+        "VmRSS:",
+        "STACK TRACE",
+        "pinion(+0x",
+        "=== PINION BUG REPORT END",
+    ];
+    for (fault, signal, says) in FAULTS {
+        let (by, log) = end(&launch, "", fault);
+        assert_eq!(by, Some(signal), "{fault}: {log}");
+        let missing: Vec<_> = says.iter().chain(&report).filter(|text| !log.contains(**text)).collect();
+        assert!(missing.is_empty(), "{fault}: no {missing:?} in\n{log}");
+        assert_eq!(log.matches("REPORT START").count(), 1, "{fault}: {log}");
+    }
+    for (before, quiet) in
+        [("CONFIG SET crash-log-enabled no", &launch), ("", &launch.clone().args("--crash-log-enabled no"))]
+    {
+        let (by, log) = end(quiet, before, "PANIC");
+        assert_eq!(by, Some(libc::SIGABRT));
+        assert!(log.contains("called by DEBUG PANIC") && !log.contains("REPORT"), "{log}");
+    }
+}
+
+#[test]
+fn a_signal_from_outside_leaves_a_report_in_the_log_file() {
+    let data = crate::aof::Data::new();
+    let path = data.0.join("log");
+    let mut server = Launch::new(&Setup::typical()).args(&format!("--logfile {}", path.display())).start();
+    server.signal(libc::SIGABRT);
+    server.wait_exit();
+    let log = fs::read_to_string(&path).expect("a log");
+    assert!(log.contains("crashed by signal: 6"), "{log}");
+    assert!(log.contains(&format!("Killed by PID: {}, ", std::process::id())), "{log}");
+}

@@ -8,7 +8,6 @@ use crate::base::config::{IoDriver, LogLevel, LogTimestamp, OomScoreAdj, Pipelin
 use crate::base::limits::{MESH_DEPTH_MAX, SHARDS_MAX, SPIN_US_MAX};
 
 const NO_SYSLOG: &str = "the log goes to standard output or to logfile; journald and container runtimes collect it";
-const NO_CRASH_REPORT: &str = "a crash leaves a core file and no report";
 const NO_TITLE: &str = "the process keeps its own command line";
 const BY_PIN_CORES: &str = "pin-cores gives each shard its own CPU; restrict all of them with taskset or cgroups";
 
@@ -51,12 +50,12 @@ pub(super) const ROWS: &[Setting] = &[
     text("ignore-warnings", "").no_effect("the fault it silences comes with fork, which Pinion does without"),
     text("server_cpulist", "").also_named(&["server-cpulist"]).no_effect(BY_PIN_CORES).at_start(),
     text("bio_cpulist", "").also_named(&["bio-cpulist"]).no_effect(BY_PIN_CORES).at_start(),
-    yes_no("crash-log-enabled", "yes").no_effect(NO_CRASH_REPORT),
-    yes_no("crash-memcheck-enabled", "yes").no_effect(NO_CRASH_REPORT),
-    yes_no("use-exit-on-panic", "no").no_effect(NO_CRASH_REPORT).hidden(),
-    count("watchdog-period", "0").no_effect(NO_CRASH_REPORT).hidden(),
+    yes_no("crash-log-enabled", "yes").fill(|c, v| c.crash_log_enabled = v.yes()),
+    yes_no("crash-memcheck-enabled", "yes").no_effect("a crash report does not test the memory"),
+    yes_no("use-exit-on-panic", "no").no_effect("a panic leaves a core file").hidden(),
+    count("watchdog-period", "0").no_effect("LATENCY and SLOWLOG say what took long").hidden(),
     yes_no("enable-debug-assert", "no").no_effect("assertions are always on").at_start().hidden(),
-    text("debug-context", "").no_effect(NO_CRASH_REPORT).hidden(),
+    text("debug-context", "").no_effect("crash reports carry no note of the operator's").hidden(),
     long("busy-reply-threshold", "5000").also_named(&["lua-time-limit"]).no_effect(NO_LUA),
     yes_no("lua-enable-deprecated-api", "no").no_effect(NO_LUA).at_start().hidden(),
     yes_no("lua-enable-insecure-api", "no").no_effect(NO_LUA).at_start().hidden(),
