@@ -4,6 +4,7 @@ use crate::case::{Case, Command, shown};
 use crate::common::client::encode;
 use crate::common::{Client, Launch, Server, Setup, Value};
 use crate::compare::{Oracle, difference};
+use crate::peers::stored_once;
 use std::time::Duration;
 
 /// How long a reply may take before it counts as missing.
@@ -69,8 +70,12 @@ impl Pair {
             let (a, b) = (theirs.send(batch), ours.send(batch));
             let (a, b) = (theirs.replies(batch, a), ours.replies(batch, b));
             for ((command, theirs), ours) in batch.iter().zip(a).zip(b) {
+                let apart = went_apart(command, &queued, &theirs, &ours);
                 if let Some(why) = differ(self.oracle, command, &mut queued, &theirs, &ours) {
                     return Some(Mismatch { at, command: command.clone(), theirs, ours, why });
+                }
+                if apart {
+                    return None;
                 }
                 at += 1;
             }
@@ -104,6 +109,16 @@ fn differ(
     replies
         .filter(|(_, command)| !is_scan(command))
         .find_map(|((a, b), command)| Some(format!("{}: {}", shown(&command), difference(oracle, &command, a, b)?)))
+}
+
+/// Whether what follows says nothing, see [`stored_once`]; in an EXEC of the commands queued so too.
+fn went_apart(command: &Command, queued: &[Command], theirs: &Value, ours: &Value) -> bool {
+    match (theirs, ours) {
+        (Value::Array(a), Value::Array(b)) if command[0].eq_ignore_ascii_case(b"EXEC") => {
+            queued.iter().zip(a.iter().zip(b)).any(|(command, (theirs, ours))| stored_once(command, theirs, ours))
+        }
+        _ => stored_once(command, theirs, ours),
+    }
 }
 
 /// The commands to send together, from `at` on: a SCAN is alone, because it is a loop.
