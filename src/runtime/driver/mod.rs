@@ -45,7 +45,7 @@ pub const RECEIVE_BUFFER_BYTES: usize = 16 * 1024;
 /// Receive buffers of one core.
 pub const RECEIVE_BUFFERS: usize = 256;
 /// See [`Driver::set_gather`]. Halves the processor time per request of many clients that do not pipeline.
-pub const GATHER: Duration = Duration::from_micros(50);
+pub const GATHER: Duration = Duration::from_micros(100);
 /// How long accepting rests after the process ran out of file descriptors or memory.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
