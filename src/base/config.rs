@@ -367,6 +367,8 @@ pub struct Config {
     pub appendfsync: Fsync,
     /// A log whose last record was being written when the machine stopped is cut there; otherwise the start fails.
     pub aof_load_truncated: bool,
+    /// Bytes of one file of a shard's log.
+    pub aof_segment_bytes: u64,
     /// The log is rewritten once it has grown by this much since the last time, percent; 0 for never.
     pub auto_aof_rewrite_percentage: u32,
     /// But not before it has this many bytes.
@@ -518,6 +520,7 @@ impl Default for Config {
             appendfilename: "appendonly.aof".into(),
             appendfsync: Fsync::EverySecond,
             aof_load_truncated: true,
+            aof_segment_bytes: super::limits::LOG_SEGMENT_BYTES,
             auto_aof_rewrite_percentage: 100,
             auto_aof_rewrite_min_size: 64 << 20,
 

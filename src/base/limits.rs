@@ -1,5 +1,18 @@
 //! Every bound of the server, named. A bound that depends on another says so and is checked at compile time.
 
+/// Bytes of a segment of a log (`aof-segment-size`), and the bounds of what it may be set to.
+pub const LOG_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// See [`LOG_SEGMENT_BYTES`].
+pub const LOG_SEGMENT_BYTES_MIN: u64 = 64 * 1024;
+/// See [`LOG_SEGMENT_BYTES`].
+pub const LOG_SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Segments that a rewrite made superfluous and that stay to be written over, for each shard.
+pub const LOG_SPARES_PER_SHARD: u64 = 2;
+/// Bytes of all of them.
+pub const LOG_SPARE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+const _: () = assert!(LOG_SPARE_BYTES_MAX >= LOG_SEGMENT_BYTES_MAX);
+/// Segments of a log that are full and not synced yet; the next one fills beyond its size meanwhile.
+pub const LOG_SEGMENTS_BEHIND_MAX: usize = 4;
 /// Logical databases (`databases`, Redis's default).
 pub const DATABASES_DEFAULT: usize = 16;
 /// Longest inline command line, bytes (Redis PROTO_INLINE_MAX_SIZE).

@@ -17,6 +17,7 @@ use crate::persist::aof::log::Log;
 use crate::persist::aof::manifest::Begin;
 use crate::resp::reply::Reply;
 use crate::runtime::aligned::AlignedBuf;
+use crate::runtime::driver::ChosenKind;
 use crate::shard::keyspace::Shard;
 use crate::txn::message::ConnId;
 use smallvec::SmallVec;
@@ -105,7 +106,10 @@ impl Worker {
     }
 
     /// From now on every write is journaled, and goes to `log`. All cores must do so before anything changes.
-    pub fn keep_log(&mut self, log: Log) {
+    pub fn keep_log(&mut self, mut log: Log) {
+        if self.driver.kind() == ChosenKind::Sim {
+            log.make_at_once();
+        }
         let core = self.router.core;
         self.router.shard.journal.publish_to(self.router.frontier.end_counter(core));
         self.router.shard.events.journaled = true;
@@ -133,7 +137,8 @@ impl Worker {
     /// Where this core's log begins behind the last cut that splits it; said once, when it does.
     pub(super) fn take_log_begin(&mut self) -> Option<Begin> {
         let log = &mut self.keeper.as_mut()?.log;
-        if log.switches() || self.router.shard.journal.is_split() {
+        // an old segment that is still written to may not be used again yet
+        if log.switches() || log.fills_behind() || self.router.shard.journal.is_split() {
             return None;
         }
         log.take_begun()
@@ -173,8 +178,11 @@ impl Worker {
             Stage::Open => keeper.fsync,
             Stage::Closing | Stage::Closed => Fsync::Always,
         };
-        let committed =
-            if self.shared.frontier.works() { keeper.log.commit(&mut shard.journal, keeper.fsync) } else { Ok(None) };
+        let works = self.shared.frontier.works();
+        if works {
+            keeper.log.make_next();
+        }
+        let committed = if works { keeper.log.commit(&mut shard.journal, keeper.fsync) } else { Ok(None) };
         match committed {
             Ok(Some(write)) => self.driver.write_log(write.file, write.buffer, write.offset, true),
             Ok(None) => {}

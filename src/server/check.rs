@@ -145,7 +145,7 @@ fn run_of(folder: &Folder, set: &Set, cut: bool, is_last: bool) -> Result<(), St
 fn cut_damage(folder: &Folder, damage: &Damage) -> Result<(), String> {
     println!("{damage}; cutting there");
     shorten(&damage.file, damage.offset)?;
-    for later in folder.segments_from(damage.segment).skip(1) {
+    for later in folder.behind(damage.segment).map(|id| folder.segment_path(id)) {
         println!("{}: behind the cut", later.display());
         shorten(&later, 0)?;
     }

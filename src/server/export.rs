@@ -126,7 +126,7 @@ fn order(args: &[OsString]) -> Option<Order> {
 fn export(order: &Order) -> Result<(), String> {
     let _lock = lock(&order.dir)?;
     let from = find(&order.dir)?;
-    let to = Folder { path: order.out.join(FOLDER), name: NAME.into() };
+    let to = Folder::new(order.out.join(FOLDER), NAME);
     if fs::read_dir(&to.path).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(format!("{}: not empty; give another folder with --to", to.path.display()));
     }

@@ -297,12 +297,15 @@ fn tell(config: &Config, scanned: &Scanned, left_out: &mut Vec<String>) -> Resul
     Ok(())
 }
 
-/// Cuts files off behind their last whole block: what was allocated ahead, or torn.
+/// Cuts files off behind their last whole block: what was allocated ahead, or torn. Segments behind that hold nothing.
 fn trim(folder: &Folder, scanned: &Scanned) {
     for (id, end) in &scanned.ends {
         let file = OpenOptions::new().write(true).open(folder.segment_path(*id));
         // where that fails it is found torn again next time
         let _ = file.and_then(|file| file.set_len(*end));
+        for later in folder.behind(*id) {
+            let _ = folder.retire(later);
+        }
     }
 }
 

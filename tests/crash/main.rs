@@ -53,8 +53,12 @@ impl Drop for Folder {
 }
 
 /// Starts a server on what is in a folder, and waits until all of it is loaded.
-fn start(setup: &Setup, policy: &str, folder: &Folder, logs: &str) -> Server {
-    let args = format!("--appendonly {logs} --appendfsync {policy} --dir {}", folder.0.display());
+fn start(setup: &Setup, policy: &str, folder: &Folder, logs: &str, segment: &str) -> Server {
+    let args = format!(
+        "--appendonly {logs} --appendfsync {policy} --aof-segment-size {segment} --auto-aof-rewrite-min-size {segment} \
+         --dir {}",
+        folder.0.display()
+    );
     let server = Launch::new(setup).args(&args).start();
     let mut client = server.client();
     wait_until("the files to be loaded", || client.run("PING") == Value::Simple(b"PONG".to_vec()));
@@ -149,9 +153,14 @@ fn ordeal(setup: &Setup, policy: &str, seed: u64) -> usize {
     let mut tellers: Vec<Teller> = (0..TELLERS).map(|number| Teller::new(number, random.next())).collect();
     // the first life may begin without a log; whoever switches it on lives until it holds everything
     let late = random.chance(50);
+    // small segments are often full, and a log of one is begun anew already: what it leaves is written over
+    let segment = *random.one(&["64kb", "1mb", "64mb"]);
     for life in 0..=LIVES {
-        let mut server = start(setup, policy, &folder, if late && life == 0 { "no" } else { "yes" });
-        let what = format!("{} appendfsync {policy}, life {life}, PINION_CRASH_SEED={seed}", setup.name());
+        let mut server = start(setup, policy, &folder, if late && life == 0 { "no" } else { "yes" }, segment);
+        let what = format!(
+            "{} appendfsync {policy}, segments of {segment}, life {life}, PINION_CRASH_SEED={seed}",
+            setup.name()
+        );
         verify(&mut server.client(), &mut authors, &mut tellers, &what);
         if life < LIVES {
             let switches = late && life == 0 || random.chance(25);

@@ -17,7 +17,9 @@ use pinion::server::core::Core;
 use pinion::server::{boot, recovery, registry};
 use pinion::txn::figures::TxnStats;
 use pinion::txn::message::Message;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +64,15 @@ pub(crate) struct Died;
 /// What the disk writes whole or not at all.
 const SECTOR_BYTES: usize = 512;
 
+/// What the files of the logs hold, by inode: a name may change.
+fn contents(logs: &Path) -> BTreeMap<u64, Vec<u8>> {
+    let files = std::fs::read_dir(logs).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_one = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "log" || kind == "spare");
+    let content =
+        |path: PathBuf| (std::fs::metadata(&path).expect("a log").ino(), std::fs::read(&path).expect("a log"));
+    files.filter(is_one).map(content).collect()
+}
+
 /// Run and shard of a log's segment.
 fn numbers(path: &Path) -> Option<(u32, usize)> {
     let mut words = path.file_name()?.to_str()?.strip_suffix(".log")?.rsplit('.').skip(1);
@@ -86,6 +97,8 @@ pub(crate) struct World {
     held: Vec<u64>,
     /// Grows with every step, so that what follows what is known even within a microsecond.
     pub(crate) steps: u64,
+    /// What the files of the logs held at the start, by inode: where nothing was synced since, a loss of power leaves it.
+    before: BTreeMap<u64, Vec<u8>>,
     /// Sum over what happened, to compare two runs.
     pub(crate) trace: u64,
 }
@@ -148,6 +161,7 @@ impl World {
             random,
             faults,
             steps: 0,
+            before: contents(&Folder::of(&config).path),
             trace: 0,
         }
     }
@@ -281,7 +295,9 @@ impl World {
         for (_, shard, path) in files.iter().filter(|(run, ..)| *run == newest) {
             let Driver::Sim(driver) = &self.cores[*shard].worker.driver else { panic!("a simulated core") };
             let mut now = std::fs::read(path).expect("a log");
-            let mut before = driver.synced(path).unwrap_or_default().to_vec();
+            let inode = std::fs::metadata(path).expect("a log").ino();
+            let before = driver.synced(path).or_else(|| self.before.get(&inode).map(Vec::as_slice));
+            let mut before = before.unwrap_or_default().to_vec();
             before.resize(now.len(), 0);
             let earlier = files.iter().find(|(run, of, _)| run < &newest && of == shard);
             let stale = earlier.filter(|_| recycles).map(|(.., path)| std::fs::read(path).expect("a log"));

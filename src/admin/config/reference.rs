@@ -21,6 +21,7 @@ Settings are those of redis.conf. Pinion's own:
        --shard-port-base P  shard N also listens on port P + N (0: none)
        --pin-cores yes|no   pin each shard to a CPU
        --mesh-depth N       messages that fit between two shards
+       --aof-segment-size B bytes of one file of a shard's log
 
 Examples:
        pinion

@@ -1,13 +1,17 @@
 //! The folder that holds the logs: names, opening, the manifest's replacement. Every function may block.
 
 use crate::base::config::Config;
+use crate::base::limits::{LOG_SEGMENT_BYTES, LOG_SPARE_BYTES_MAX, LOG_SPARES_PER_SHARD};
 use crate::persist::aof::manifest::Manifest;
-use crate::runtime::files::{preallocate, replace, sync_folder};
-use std::fs::{self, File, OpenOptions};
+use crate::runtime::files::{NewFile, Spares, preallocate, replace, written_bytes};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+/// How the name of a segment ends, and of one that may be written over: `NAME.R.S.N` is the segment it was last, so no
+/// block in it has a later epoch.
+const SEGMENT: &str = ".log";
+const SPARE: &str = ".spare";
 
 /// Where a server's logs are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub struct Folder {
     pub path: PathBuf,
     /// `appendfilename`.
     pub name: String,
+    /// Bytes of a segment (`aof-segment-size`). A block that does not fit begins the next one, however large it is.
+    pub segment_bytes: u64,
 }
 
 /// One segment of one shard's log in one run.
@@ -29,9 +35,9 @@ pub struct SegmentId {
     pub number: u32,
 }
 
-/// The segment whose name ends in this.
-fn segment_of(rest: &str) -> Option<SegmentId> {
-    let mut numbers = rest.strip_suffix(".log")?.split('.');
+/// The segment whose name ends in this, behind which stands `kind`.
+fn segment_of(rest: &str, kind: &str) -> Option<SegmentId> {
+    let mut numbers = rest.strip_suffix(kind)?.split('.');
     let set = numbers.next()?.parse().ok()?;
     let shard = numbers.next()?.parse().ok()?;
     Some(SegmentId { set, shard, number: numbers.next()?.parse().ok()? })
@@ -52,16 +58,12 @@ impl SegmentId {
     }
 }
 
-/// A segment open for writing.
-#[derive(Debug, Clone)]
-pub struct OpenSegment {
-    /// Around the page cache; `None` where the file system refuses.
-    pub direct: Option<Arc<File>>,
-    /// Through the page cache.
-    pub buffered: Arc<File>,
-}
-
 impl Folder {
+    /// A folder with segments of the usual size.
+    pub fn new(path: PathBuf, name: &str) -> Folder {
+        Folder { path, name: name.into(), segment_bytes: LOG_SEGMENT_BYTES }
+    }
+
     /// The logs that `dir` itself or a folder in it holds the manifests of.
     pub fn find(dir: &Path) -> io::Result<Vec<Folder>> {
         let mut found = Vec::new();
@@ -82,28 +84,28 @@ impl Folder {
     /// The log whose manifest has this path.
     pub fn of_manifest(path: &Path) -> Option<Folder> {
         let name = path.file_name()?.to_str()?.strip_suffix(".pinion")?;
-        let folder = Folder { path: path.parent()?.to_path_buf(), name: name.into() };
+        let folder = Folder::new(path.parent()?.to_path_buf(), name);
         (!name.starts_with("temp-")).then_some(folder)
     }
 
-    /// The log that a segment with this path is of.
+    /// The log that a segment, or a spare one, with this path is of.
     pub fn of_segment(path: &Path) -> Option<Folder> {
         let name = path.file_name()?.to_str()?;
         let (at, _) = name.rmatch_indices('.').nth(3)?;
-        segment_of(&name[at + 1..])?;
-        Some(Folder { path: path.parent()?.to_path_buf(), name: name[..at].into() })
+        segment_of(&name[at + 1..], SEGMENT).or_else(|| segment_of(&name[at + 1..], SPARE))?;
+        Some(Folder::new(path.parent()?.to_path_buf(), &name[..at]))
     }
 
-    /// The segments of this shard in this run from `number` on, as far as there are any.
-    pub fn segments_from(&self, id: SegmentId) -> impl Iterator<Item = PathBuf> {
-        let paths = (id.number..).map(move |number| self.segment_path(SegmentId { number, ..id }));
-        paths.take_while(|path| path.exists())
+    /// The segments behind this one of its shard in its run, as far as there are any.
+    pub fn behind(&self, id: SegmentId) -> impl Iterator<Item = SegmentId> {
+        let ids = (id.number + 1..).map(move |number| SegmentId { number, ..id });
+        ids.take_while(|id| self.segment_path(*id).exists())
     }
 
     /// Where the settings say that the logs are.
     pub fn of(config: &Config) -> Folder {
         let path = Path::new(&config.dir).join(&config.appenddirname);
-        Folder { path, name: config.appendfilename.clone() }
+        Folder { path, name: config.appendfilename.clone(), segment_bytes: config.aof_segment_bytes }
     }
 
     /// A number that no run in `manifest` has, nor a file that a run left which is no longer named.
@@ -144,15 +146,32 @@ impl Folder {
         replace(&temporary, &self.manifest_path(), manifest.text().as_bytes())
     }
 
-    /// Makes a new segment with `bytes` preallocated; its name is durable when this returns.
-    pub fn create_segment(&self, id: SegmentId, bytes: u64) -> io::Result<OpenSegment> {
+    /// What a new segment is to be: one that may be written over, or else a new file with `bytes` reserved.
+    pub fn new_segment(&self, id: SegmentId, bytes: u64) -> NewFile {
+        let spares = Spares { prefix: format!("{}.", self.name), suffix: SPARE, bytes: self.segment_bytes };
+        NewFile { path: self.segment_path(id), bytes: bytes.min(self.segment_bytes), spares }
+    }
+
+    /// A segment that nobody needs any more nor writes to: it stays to be written over, if enough of it was written to
+    /// make that worth while, or is deleted.
+    pub fn retire(&self, id: SegmentId) -> io::Result<()> {
         let path = self.segment_path(id);
-        let buffered = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-        preallocate(&buffered, bytes)?;
-        let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path).ok();
-        buffered.sync_all()?;
-        sync_folder(&self.path)?;
-        Ok(OpenSegment { direct: direct.map(Arc::new), buffered: Arc::new(buffered) })
+        let file = OpenOptions::new().write(true).open(&path)?;
+        let bytes = file.metadata()?.len();
+        if written_bytes(&file) < self.segment_bytes / 2 {
+            return fs::remove_file(&path);
+        }
+        if bytes > self.segment_bytes {
+            file.set_len(self.segment_bytes)?;
+        } else if bytes < self.segment_bytes {
+            preallocate(&file, self.segment_bytes)?;
+        }
+        fs::rename(&path, path.with_extension(&SPARE[1..]))
+    }
+
+    /// How many segments may stay to be written over beside the logs of so many shards.
+    fn spares_max(&self, shards: u64) -> u64 {
+        (shards * LOG_SPARES_PER_SHARD).min(LOG_SPARE_BYTES_MAX / self.segment_bytes)
     }
 
     /// The path of a base.
@@ -165,24 +184,49 @@ impl Folder {
         format!("{}.{set}.{number}.base.rdb", self.name)
     }
 
-    /// Deletes the files of runs that `manifest` does not name, segments before the begin of their shard's log, and
-    /// bases that it does not name.
+    /// Clears away segments of runs that `manifest` does not name, segments before the begin of their shard's log, and
+    /// bases that it does not name. Some of the segments stay to be written over. The logs may be written to meanwhile,
+    /// and may take what stays.
     pub fn sweep(&self, manifest: &Manifest) -> io::Result<()> {
         let own = format!("{}.", self.name);
+        let (mut spares, mut stale) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
             let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&own)) else { continue };
-            let stale_log = segment_of(rest).is_some_and(|id| {
+            if let Some(id) = segment_of(rest, SEGMENT) {
                 let set = manifest.sets.iter().find(|set| set.number == id.set);
-                set.is_none_or(|set| id.number < set.begin(id.shard).segment)
-            });
-            let stale_base = is_base(rest) && manifest.base.as_deref() != name.to_str();
-            if stale_log || stale_base {
+                if set.is_none_or(|set| id.number < set.begin(id.shard).segment) {
+                    stale.push(id);
+                }
+            } else if segment_of(rest, SPARE).is_some() {
+                spares.push(self.path.join(&name));
+            } else if is_base(rest) && manifest.base.as_deref() != name.to_str() {
                 fs::remove_file(self.path.join(&name))?;
             }
         }
+        let shards = manifest.sets.last().map_or(0, |set| u64::from(set.shards));
+        let (mut kept, most) = (0, self.spares_max(shards));
+        for path in spares {
+            // one that is not there any more was taken by a log meanwhile
+            let fits = fs::metadata(&path).is_ok_and(|data| data.len() == self.segment_bytes);
+            if fits && kept < most { kept += 1 } else { there(fs::remove_file(&path))? }
+        }
+        for id in stale {
+            let path = self.segment_path(id);
+            if kept < most {
+                there(self.retire(id))?
+            } else {
+                there(fs::remove_file(&path))?
+            }
+            kept += u64::from(path.with_extension(&SPARE[1..]).exists());
+        }
         Ok(())
     }
+}
+
+/// What was done to a file; one that is gone needs nothing.
+fn there(done: io::Result<()>) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 #[cfg(test)]
@@ -191,9 +235,11 @@ mod tests {
 
     #[test]
     fn files_know_their_log() {
-        let folder = Folder { path: "/data/logs".into(), name: "a.b".into() };
+        let folder = Folder::new("/data/logs".into(), "a.b");
         let id = SegmentId { set: 12, shard: 3, number: 4 };
         assert_eq!(Folder::of_segment(&folder.segment_path(id)), Some(folder.clone()));
+        let spare = folder.segment_path(id).with_extension(&SPARE[1..]);
+        assert_eq!(Folder::of_segment(&spare), Some(folder.clone()));
         assert_eq!(Folder::of_manifest(&folder.manifest_path()), Some(folder));
         for other in ["/x/a.log", "/x/a.1.2.log", "/x/a.1.2.x.log", "/x/a.1.base.rdb", "/x/temp-a.pinion"] {
             let path = Path::new(other);

@@ -1,21 +1,22 @@
 //! One shard's log while the server runs: what was gathered goes out as one block per commit, one commit at a time;
 //! while it is under way the next one gathers. Knows what is durable. Never waits for a durable write: the driver does
-//! those.
+//! those, and a thread makes the next segment ahead.
 
 use crate::base::config::Fsync;
+use crate::base::limits::LOG_SEGMENTS_BEHIND_MAX;
 use crate::persist::aof::block::{self, BUFFERED_ALIGN, DIRECT_ALIGN, Place};
-use crate::persist::aof::folder::{Folder, OpenSegment, SegmentId};
+use crate::persist::aof::folder::{Folder, SegmentId};
+use crate::persist::aof::maker::Maker;
 use crate::persist::aof::manifest::Begin;
 use crate::runtime::aligned::AlignedBuf;
-use crate::runtime::files::preallocate;
+use crate::runtime::files::{MadeFile, preallocate};
 use crate::shard::journal::Journal;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Bytes of a segment. A block that does not fit begins the next one, however large it is.
-pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// Bytes by which a segment's file grows ahead of what is written.
 const AHEAD_BYTES: u64 = 4 << 20;
 /// Bytes that are filled with zeros at a time: then a small commit is one write and one flush, where blocks that were
@@ -27,8 +28,12 @@ pub(super) const FILL_GAP_BYTES: u64 = 64 << 10;
 pub(super) const FILL_AHEAD_BYTES: u64 = 1 << 20;
 /// Behind commits of more bytes than this filling is not worth writing everything twice.
 const FILL_COMMIT_BYTES_MAX: u64 = 32 << 10;
-/// Bytes that a new segment has from the begin.
+/// Bytes that a new segment has from the begin, unless the one before it got full.
 const FIRST_BYTES: u64 = 256 << 10;
+/// While the next segment is not there yet, one may grow to so many times its size.
+const OVERFULL: u64 = 2;
+/// What the page cache reads from the disk before a part of it is written.
+const PAGE_BYTES: usize = 4096;
 /// Milliseconds between two syncs under `appendfsync everysec`.
 const SYNC_INTERVAL_MS: u64 = 1000;
 
@@ -59,7 +64,13 @@ pub struct Fill {
 pub struct Log {
     folder: Folder,
     id: SegmentId,
-    segment: OpenSegment,
+    segment: MadeFile,
+    /// Makes the next one.
+    maker: Maker,
+    /// Whether it makes it when it is told to, before anything else goes on.
+    makes_at_once: bool,
+    /// Full segments that are not synced yet, and position and block number behind what is in them.
+    behind: VecDeque<(Arc<File>, u64, u64)>,
     offset: u64,
     /// Bytes that the file has.
     allocated: u64,
@@ -94,14 +105,17 @@ impl Log {
     /// Begins a shard's log of a run. The run must be in the manifest already. `position` is the journal's end.
     pub fn begin(folder: Folder, set: u32, shard: u16, position: u64) -> io::Result<Log> {
         let id = SegmentId { set, shard, number: 0 };
-        let segment = folder.create_segment(id, FIRST_BYTES)?;
+        let segment = folder.new_segment(id, FIRST_BYTES).make()?;
         Ok(Log {
+            allocated: segment.bytes,
+            filled: segment.filled,
             folder,
             id,
             segment,
+            maker: Maker::default(),
+            makes_at_once: false,
+            behind: VecDeque::new(),
             offset: 0,
-            allocated: FIRST_BYTES,
-            filled: 0,
             filling: None,
             last_bytes: 0,
             sequence: 0,
@@ -133,6 +147,12 @@ impl Log {
     pub fn begin_at(&mut self, position: u64) {
         (self.written, self.durable) = (position, position);
         self.begun = Some(Begin { segment: self.id.number, sequence: self.sequence });
+    }
+
+    /// From now on the next segment is made when it is asked for, by whoever does: in a simulation, where no thread may
+    /// decide.
+    pub fn make_at_once(&mut self) {
+        self.makes_at_once = true;
     }
 
     /// Where it is.
@@ -173,6 +193,11 @@ impl Log {
     /// Whether a sync is under way.
     pub fn is_syncing(&self) -> bool {
         self.syncing.is_some()
+    }
+
+    /// Whether zeros are still being written to a segment that it has left.
+    pub fn fills_behind(&self) -> bool {
+        self.filling.is_some_and(|(from, to)| from == to)
     }
 
     /// Whether a write, a sync or a fill is under way.
@@ -233,7 +258,7 @@ impl Log {
         let direct = self.segment.direct.as_ref().filter(|_| fsync == Fsync::Always).cloned();
         let align = if direct.is_some() { DIRECT_ALIGN } else { BUFFERED_ALIGN };
         let mut offset = self.offset.next_multiple_of(align as u64);
-        if offset > 0 && offset + buffer.len() as u64 > SEGMENT_BYTES {
+        if offset > 0 && offset + buffer.len() as u64 > self.folder.segment_bytes && self.may_switch() {
             self.next_segment()?;
             offset = 0;
         }
@@ -256,6 +281,10 @@ impl Log {
             self.writing = Some((end, self.sequence));
             return Ok(Some(Write { file, buffer, offset }));
         }
+        if self.segment.filled > 0 {
+            // what was there before would have to be read first where a page is written in part
+            buffer.resize(bytes + (offset as usize + bytes).next_multiple_of(PAGE_BYTES) - (offset as usize + bytes));
+        }
         file.write_all_at(&buffer, offset)?;
         self.written = end;
         self.spare = buffer;
@@ -276,7 +305,7 @@ impl Log {
     pub fn fill(&mut self, fsync: Fsync) -> io::Result<Option<Fill>> {
         let ends = self.offset.next_multiple_of(DIRECT_ALIGN as u64);
         let from = self.filled.max(ends + FILL_GAP_BYTES);
-        let to = (from + FILL_BYTES).min(SEGMENT_BYTES);
+        let to = (from + FILL_BYTES).min(self.folder.segment_bytes);
         let small = self.last_bytes > 0 && self.last_bytes <= FILL_COMMIT_BYTES_MAX;
         if fsync != Fsync::Always || !small || self.filling.is_some() || from >= (ends + FILL_AHEAD_BYTES).min(to) {
             return Ok(None);
@@ -299,12 +328,17 @@ impl Log {
     /// A file to sync, if it is time to; give the driver's answer to [`Log::log_synced`].
     pub fn sync(&mut self, fsync: Fsync, now_ms: u64) -> Option<Arc<File>> {
         let due = match fsync {
+            _ if !self.behind.is_empty() => true,
             Fsync::Always => self.durable < self.written,
             Fsync::EverySecond => self.durable < self.written && now_ms >= self.synced_ms + SYNC_INTERVAL_MS,
             Fsync::No => false,
         };
         if !due || self.is_busy() {
             return None;
+        }
+        if let Some((file, end, sequence)) = self.behind.front() {
+            self.syncing = Some((*end, *sequence));
+            return Some(file.clone());
         }
         self.synced_ms = now_ms;
         self.syncing = Some((self.written, self.sequence));
@@ -316,6 +350,7 @@ impl Log {
         if let Some((end, sequence)) = self.syncing.take() {
             result?;
             (self.durable, self.synced) = (end, sequence);
+            self.behind.pop_front_if(|(_, behind, _)| *behind == end);
         }
         Ok(())
     }
@@ -325,8 +360,13 @@ impl Log {
         self.syncing = None;
         self.commit(journal, Fsync::No)?;
         if self.durable < self.written {
+            self.sync_behind()?;
             self.segment.buffered.sync_data()?;
             self.durable = self.written;
+        }
+        if self.maker.take().is_some() {
+            // where that fails the next start does it
+            let _ = self.folder.retire(self.next_id());
         }
         // what was allocated ahead is given back; where that fails it is only space
         let _ = self.segment.buffered.set_len(self.offset);
@@ -337,22 +377,54 @@ impl Log {
     fn grow(&mut self, bytes: u64) -> io::Result<()> {
         let bytes = bytes.next_multiple_of(DIRECT_ALIGN as u64);
         if bytes > self.allocated {
-            let ahead = (self.allocated * 2).min(self.allocated + AHEAD_BYTES).min(SEGMENT_BYTES);
+            let ahead = (self.allocated * 2).min(self.allocated + AHEAD_BYTES).min(self.folder.segment_bytes);
             self.allocated = bytes.max(ahead);
             preallocate(&self.segment.buffered, self.allocated)?;
         }
         Ok(())
     }
 
-    /// Goes on in a new file. What is in the old one becomes durable first, so that a sync of the new one covers it.
-    fn next_segment(&mut self) -> io::Result<()> {
-        if self.durable < self.written {
-            self.segment.buffered.sync_data()?;
+    fn next_id(&self) -> SegmentId {
+        SegmentId { number: self.id.number + 1, ..self.id }
+    }
+
+    /// Has the next segment made, if that was not done yet. Once one got full the next one gets its whole size at once.
+    pub fn make_next(&mut self) {
+        let bytes = if self.id.number > 0 { self.folder.segment_bytes } else { FIRST_BYTES };
+        let (folder, id) = (&self.folder, self.next_id());
+        self.maker.order(|| folder.new_segment(id, bytes), self.makes_at_once);
+    }
+
+    /// Whether a full segment gives way to the next one now. It goes on for a while rather than wait for the disk.
+    fn may_switch(&mut self) -> bool {
+        let is_ready = self.maker.is_ready() && self.behind.len() < LOG_SEGMENTS_BEHIND_MAX;
+        is_ready || self.offset >= self.folder.segment_bytes * OVERFULL
+    }
+
+    /// Makes what is in full segments durable, waiting for the disk.
+    fn sync_behind(&mut self) -> io::Result<()> {
+        for (file, ..) in self.behind.drain(..) {
+            file.sync_data()?;
         }
-        self.id.number += 1;
-        self.segment = self.folder.create_segment(self.id, FIRST_BYTES)?;
-        self.allocated = FIRST_BYTES;
-        self.filled = 0;
+        Ok(())
+    }
+
+    /// Goes on in a new file. What is in the old one becomes durable before anything in the new one is called so.
+    fn next_segment(&mut self) -> io::Result<()> {
+        if self.behind.len() >= LOG_SEGMENTS_BEHIND_MAX {
+            self.sync_behind()?;
+        }
+        if self.durable < self.written {
+            self.behind.push_back((self.segment.buffered.clone(), self.written, self.sequence));
+        }
+        let made = self.maker.take();
+        self.id = self.next_id();
+        self.segment = match made {
+            Some(made) => made,
+            None => self.folder.new_segment(self.id, FIRST_BYTES).make()?,
+        };
+        self.allocated = self.segment.bytes;
+        self.filled = self.segment.filled;
         self.last_bytes = 0;
         self.filling = self.filling.map(|_| (0, 0));
         Ok(())

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::base::config::Fsync;
-use crate::persist::aof::log::{FILL_AHEAD_BYTES, FILL_GAP_BYTES, Fill, Log, SEGMENT_BYTES};
+use crate::base::limits::LOG_SEGMENT_BYTES as SEGMENT_BYTES;
+use crate::persist::aof::log::{FILL_AHEAD_BYTES, FILL_GAP_BYTES, Fill, Log};
 use crate::persist::aof::manifest::Manifest;
 use crate::runtime::aligned::AlignedBuf;
 use crate::shard::journal::Journal;
@@ -16,7 +17,7 @@ impl Temporary {
     fn new() -> Temporary {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("pinion-aof-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = Folder { path: std::env::temp_dir().join(name), name: "appendonly.aof".into() };
+        let folder = Folder::new(std::env::temp_dir().join(name), "appendonly.aof");
         fs::create_dir_all(&folder.path).unwrap();
         Temporary(folder)
     }
@@ -287,4 +288,119 @@ fn the_manifest_is_replaced_whole_and_old_runs_are_swept() {
     assert_eq!(left, ["appendonly.aof.pinion"]);
     fs::write(folder.manifest_path(), "pinion-aof 1\n").unwrap();
     assert!(folder.manifest().is_err());
+}
+
+/// How many files there are whose name ends so.
+fn count(folder: &Folder, end: &str) -> usize {
+    let names = fs::read_dir(&folder.path).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_str().unwrap().ends_with(end)).count()
+}
+
+/// A log of run `set` with so many commits of 5000 bytes; the first commit's value has `bytes`.
+fn small_segments(folder: &Folder, set: u32, keys: usize, fsync: Fsync) -> Vec<String> {
+    let mut journal = Journal::default();
+    let mut log = Log::begin(folder.clone(), set, 0, 0).unwrap();
+    log.make_at_once();
+    let mut expected = Vec::new();
+    for n in 0..keys {
+        self::set(&mut journal, &format!("run{set}-{n}"), &[b'v'; 5000]);
+        expected.push(format!("SET run{set}-{n} 5000"));
+        log.make_next();
+        commit(&mut log, &mut journal, fsync);
+        if let Some(file) = log.sync(fsync, n as u64 * 100) {
+            file.sync_data().unwrap();
+            log.log_synced(Ok(())).unwrap();
+        }
+    }
+    expected
+}
+
+fn read_run(folder: &Folder, number: u32) -> Vec<String> {
+    let set = Set::new(number, 1);
+    let scanned = scan(folder, &set).unwrap();
+    let mut commands = Vec::new();
+    replay(folder, &set, 0, &scanned, &mut |words| {
+        if words[0] != b"SELECT" {
+            let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+            commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
+        }
+        Ok(())
+    })
+    .unwrap();
+    commands
+}
+
+#[test]
+fn what_a_rewrite_leaves_is_written_over_and_never_read_again() {
+    for fsync in [Fsync::Always, Fsync::EverySecond, Fsync::No] {
+        let temporary = Temporary::new();
+        let folder = Folder { segment_bytes: 64 << 10, ..temporary.0.clone() };
+        let first = small_segments(&folder, 1, 100, fsync);
+        assert_eq!(read_run(&folder, 1), first);
+        let full = count(&folder, ".log");
+        assert!(full > 8, "{full} segments");
+        // run 2 follows: some of what run 1 left stays, up to a bound
+        let manifest = Manifest { base: None, sets: vec![Set::new(2, 1)] };
+        folder.sweep(&manifest).unwrap();
+        assert_eq!((count(&folder, ".spare"), count(&folder, ".log")), (2, 0));
+        assert_eq!(folder.next_number(&Manifest::default()), 2, "no number whose blocks may still be there");
+        let second = small_segments(&folder, 2, 12, fsync);
+        assert_eq!(count(&folder, ".spare"), 0, "they were renamed");
+        assert_eq!(read_run(&folder, 2), second, "and hold blocks of run 1 behind these");
+        // a spare that is too many, or has another size, goes
+        folder.sweep(&Manifest { base: None, sets: vec![Set::new(3, 1)] }).unwrap();
+        assert_eq!(count(&folder, ".spare"), 1);
+        Folder { segment_bytes: 128 << 10, ..folder.clone() }.sweep(&Manifest::default()).unwrap();
+        assert_eq!(count(&folder, ""), 0);
+    }
+}
+
+#[test]
+fn a_segment_that_was_only_reserved_is_not_kept() {
+    let temporary = Temporary::new();
+    let folder = &temporary.0;
+    let id = SegmentId { set: 1, shard: 0, number: 0 };
+    folder.new_segment(id, SEGMENT_BYTES).make().unwrap();
+    folder.retire(id).unwrap();
+    assert_eq!(count(folder, ""), 0);
+}
+
+#[test]
+fn a_full_segment_is_synced_before_what_follows_it_and_nobody_waits() {
+    let temporary = Temporary::new();
+    let folder = Folder { segment_bytes: 64 << 10, ..temporary.0.clone() };
+    let mut journal = Journal::default();
+    let mut log = Log::begin(folder.clone(), 1, 0, 0).unwrap();
+    log.make_at_once();
+    let mut ends = Vec::new();
+    for n in 0..3 {
+        self::set(&mut journal, &format!("k{n}"), &[b'v'; 40_000]);
+        log.make_next();
+        assert!(log.commit(&mut journal, Fsync::No).unwrap().is_none());
+        ends.push(journal.end());
+    }
+    assert_eq!((log.written(), log.durable()), (ends[2], 0));
+    // under any policy the full ones are synced, in order; the one in use as the policy says
+    for end in &ends[..2] {
+        log.sync(Fsync::No, 0).unwrap().sync_data().unwrap();
+        log.log_synced(Ok(())).unwrap();
+        assert_eq!(log.durable(), *end);
+    }
+    assert!(log.sync(Fsync::No, 0).is_none());
+    log.sync(Fsync::Always, 0).unwrap().sync_data().unwrap();
+    log.log_synced(Ok(())).unwrap();
+    assert_eq!(log.durable(), ends[2]);
+    // without any sync there is a bound, beyond which it waits for the disk itself
+    for n in 0..20 {
+        self::set(&mut journal, &format!("l{n}"), &[b'v'; 60_000]);
+        log.make_next();
+        log.commit(&mut journal, Fsync::No).unwrap();
+    }
+    let file = log.sync(Fsync::No, 0).unwrap();
+    file.sync_data().unwrap();
+    log.log_synced(Ok(())).unwrap();
+    assert!(log.durable() > ends[2]);
+    log.close(&mut journal).unwrap();
+    assert_eq!(log.durable(), journal.end());
+    assert_eq!(read_run(&folder, 1).len(), 23);
 }

@@ -10,6 +10,9 @@
 //!            PINION.BEGIN id shard shard ... and PINION.END id
 //! ```
 //!
+//! Segments that a rewrite made superfluous stay, a few of them, as `appendfilename.R.S.N.spare`, and are renamed when
+//! a log needs its next one.
+//!
 //! Run and segment make the epoch that every block carries, so that what an earlier use of a recycled file left behind
 //! is never taken for the log. The blocks of a run's shard are numbered from 0 without a gap.
 
@@ -18,6 +21,7 @@ pub mod cut;
 pub mod folder;
 pub mod frontier;
 pub mod log;
+mod maker;
 pub mod manifest;
 pub mod read;
 pub mod record;

@@ -5,6 +5,7 @@ use super::{count, int, one_of, size, text, yes_no};
 use crate::admin::config::special;
 use crate::admin::config::value::Kind;
 use crate::base::config::{Fsync, RdbFlavor};
+use crate::base::limits::{LOG_SEGMENT_BYTES_MAX, LOG_SEGMENT_BYTES_MIN};
 
 /// Why it matters nowhere which processors a child process would use.
 const NO_FORK: &str = "there is no other process: each shard writes its own part";
@@ -45,4 +46,8 @@ pub(super) const ROWS: &[Setting] = &[
     yes_no("aof-disable-auto-gc", "no").no_effect("files that the manifest does not name are always removed").hidden(),
     text("aof_rewrite_cpulist", "").also_named(&["aof-rewrite-cpulist"]).no_effect(NO_FORK).at_start(),
     text("bgsave_cpulist", "").also_named(&["bgsave-cpulist"]).no_effect(NO_FORK).at_start(),
+    // ---- Pinion's own ----
+    Setting::new("aof-segment-size", Kind::Size { min: LOG_SEGMENT_BYTES_MIN, max: LOG_SEGMENT_BYTES_MAX }, "64mb")
+        .fill(|c, v| c.aof_segment_bytes = v.size())
+        .at_start(),
 ];
