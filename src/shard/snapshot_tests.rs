@@ -10,6 +10,7 @@ use crate::types::table::{Expire, Key};
 use crate::types::value::{NewValue, Owned, Value, View};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Entries as a file holds them, by database and key.
 type Entries = BTreeMap<(usize, Vec<u8>), Vec<u8>>;
@@ -247,7 +248,8 @@ fn meet(shard: &mut Shard, key: Key<'_>, fate: Fate) {
             Some(Value::List(list)) => list.remove_range(0, 7),
             Some(Value::Hash(hash)) => drop(hash.remove(b"member:7", 0)),
             Some(Value::Stream(stream)) => drop(stream.remove_group(b"first")),
-            other => panic!("{other:?}"),
+            Some(Value::Str(string)) => Arc::make_mut(string).push(b'!'),
+            other => panic!("{:?}", other.map(|value| value.type_name())),
         },
         Fate::Removed => drop(shard.take(0, key)),
         Fate::Replaced => shard.set(0, key, short, Expire::Clear),

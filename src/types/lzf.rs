@@ -23,31 +23,53 @@ fn slot(bytes: &[u8], at: usize, bits: u32) -> usize {
 
 /// The compressed form, if it takes at most `bytes_max` bytes.
 pub fn compress(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
-    let bits = bytes.len().max(1).ilog2().clamp(TABLE_BITS.0, TABLE_BITS.1);
-    // Positions plus one; zero is none.
-    let mut recent = vec![0u32; 1 << bits];
     let mut out = Vec::with_capacity(bytes_max);
-    let (mut at, mut literals) = (0, 0);
-    while at + COPY_MIN <= bytes.len() {
-        let slot = slot(bytes, at, bits);
-        let candidate = std::mem::replace(&mut recent[slot], at as u32 + 1) as usize;
-        let found = candidate.checked_sub(1).filter(|from| at - from <= DISTANCE_MAX);
-        let Some(from) = found.filter(|from| bytes[*from..from + COPY_MIN] == bytes[at..at + COPY_MIN]) else {
-            at += 1;
-            continue;
-        };
-        let most = COPY_MAX.min(bytes.len() - at);
-        let len = (COPY_MIN..most).find(|n| bytes[from + n] != bytes[at + n]).unwrap_or(most);
-        push_literals(&mut out, &bytes[literals..at]);
-        push_copy(&mut out, at - from - 1, len);
-        if out.len() > bytes_max {
-            return None;
-        }
-        at += len;
-        literals = at;
+    Packer::new(bytes.len()).go_on(&mut out, bytes, bytes_max).then_some(out)
+}
+
+/// Compresses in steps.
+#[derive(Debug)]
+pub struct Packer {
+    /// By what three bytes become: where they were last, plus one; zero is none.
+    recent: Vec<u32>,
+    bits: u32,
+    /// What stands before is compressed.
+    at: usize,
+}
+
+impl Packer {
+    /// For `len` bytes in all.
+    pub fn new(len: usize) -> Packer {
+        let bits = len.max(1).ilog2().clamp(TABLE_BITS.0, TABLE_BITS.1);
+        Packer { recent: vec![0; 1 << bits], bits, at: 0 }
     }
-    push_literals(&mut out, &bytes[literals..]);
-    (out.len() <= bytes_max).then_some(out)
+
+    /// Goes on up to the end of `bytes`, which begin with everything that was given before, and appends what that
+    /// becomes. False, and `out` of no use, if there would be more than `bytes_max` bytes in it.
+    pub fn go_on(&mut self, out: &mut Vec<u8>, bytes: &[u8], bytes_max: usize) -> bool {
+        let (mut at, mut literals) = (self.at, self.at);
+        self.at = bytes.len();
+        while at + COPY_MIN <= bytes.len() {
+            let slot = slot(bytes, at, self.bits);
+            let candidate = std::mem::replace(&mut self.recent[slot], at as u32 + 1) as usize;
+            let found = candidate.checked_sub(1).filter(|from| at - from <= DISTANCE_MAX);
+            let Some(from) = found.filter(|from| bytes[*from..from + COPY_MIN] == bytes[at..at + COPY_MIN]) else {
+                at += 1;
+                continue;
+            };
+            let most = COPY_MAX.min(bytes.len() - at);
+            let len = (COPY_MIN..most).find(|n| bytes[from + n] != bytes[at + n]).unwrap_or(most);
+            push_literals(out, &bytes[literals..at]);
+            push_copy(out, at - from - 1, len);
+            if out.len() > bytes_max {
+                return false;
+            }
+            at += len;
+            literals = at;
+        }
+        push_literals(out, &bytes[literals..]);
+        out.len() <= bytes_max
+    }
 }
 
 fn push_literals(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -125,6 +147,16 @@ mod tests {
             if let Some(packed) = compress(&text, text.len()) {
                 prop_assert_eq!(decompress(&packed, text.len()), Some(text));
             }
+        }
+
+        #[test]
+        fn steps_make_one(text in proptest::collection::vec(0..4u8, 0..600), cut in 0..600usize) {
+            let (mut out, mut packer) = (Vec::new(), Packer::new(text.len()));
+            packer.go_on(&mut out, &text[..cut.min(text.len())], usize::MAX);
+            packer.go_on(&mut out, &text, usize::MAX);
+            let whole = compress(&text, 2 * text.len() + 8).map_or(0, |whole| whole.len());
+            prop_assert!(out.len() <= whole + 8, "{} where {whole} do", out.len());
+            prop_assert_eq!(decompress(&out, text.len()), Some(text));
         }
 
         #[test]

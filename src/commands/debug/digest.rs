@@ -121,7 +121,7 @@ impl Digest {
         size.mix(set.len().to_string().as_bytes());
         size.mix(set.shape().dim.to_string().as_bytes());
         all.xor(&size.0);
-        for element in set.stored() {
+        for (_, element) in set.stored(0) {
             let mut digest = Digest::default();
             digest.mix(&element.bytes);
             digest.mix(element.name);

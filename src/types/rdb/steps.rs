@@ -4,18 +4,27 @@
 //! The bytes are those of [`Writer::body`], in the order in which cursors find them.
 
 use super::kind;
-use super::write::Writer;
+use super::write::{COMPRESS_GAIN, Writer};
 use crate::types::hash::Hash;
 use crate::types::list::List;
+use crate::types::lzf::Packer;
 use crate::types::set::Set;
 use crate::types::stream::{ConsumerId, Group, Id, Stream};
 use crate::types::value::Value;
+use crate::types::vector::VectorSet;
 use crate::types::zset::Zset;
+use std::collections::VecDeque;
 
 /// Members of a table that are looked at between two looks at the bytes.
 const SCAN_MEMBERS: usize = 64;
 /// Members, entries or nodes that one step writes beyond what it was asked for, at most.
 const RUN: usize = 64;
+/// The same for elements of a vector set.
+const VECTORS: usize = 4;
+/// Bytes of a string that are written or compressed in one step.
+const STRING_BYTES: usize = 16 * 1024;
+/// A string is written as it is if so many bytes of it are not compressed to fewer.
+const STRING_TRIAL_BYTES: usize = 1024 * 1024;
 
 /// How far a value is written.
 #[derive(Debug)]
@@ -26,6 +35,10 @@ pub struct Steps {
     members: usize,
     /// The consumer group of a stream that is being written, or was last.
     group: Option<Box<[u8]>>,
+    /// The compressed form of a string, as far as it is not written: its length comes first.
+    packed: VecDeque<Vec<u8>>,
+    packer: Option<Box<Packer>>,
+    packed_bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +54,14 @@ enum Place {
         cursor: u64,
         soonest: u64,
     },
-    /// Chunks of a list, blocks of a stream, or members of a sorted set.
+    /// Chunks of a list, blocks of a stream, members of a sorted set, or elements of a vector set.
     Run(usize),
+    /// A string is compressed from this byte on.
+    Pack(usize),
+    /// What it was compressed to is written.
+    Packed,
+    /// A string is written as it is from this byte on.
+    Plain(usize),
     /// The next consumer group of a stream.
     Group,
     /// What the group has pending.
@@ -70,15 +89,22 @@ pub fn has_steps(value: &Value) -> bool {
         Value::Hash(hash) => hash.is_table(),
         Value::Zset(zset) => zset.as_listpack().is_none(),
         Value::List(list) => !list.is_small(),
-        Value::Stream(_) => true,
-        Value::Str(_) | Value::Vectors(_) => false,
+        Value::Stream(_) | Value::Str(_) | Value::Vectors(_) => true,
     }
 }
 
 impl Steps {
     /// Nothing is written of a value for which [`has_steps`] holds; `kind` is [`Writer::kind`]'s.
     pub fn new(kind: u8) -> Steps {
-        Steps { kind, place: Place::Begin, members: 0, group: None }
+        Steps {
+            kind,
+            place: Place::Begin,
+            members: 0,
+            group: None,
+            packed: VecDeque::new(),
+            packer: None,
+            packed_bytes: 0,
+        }
     }
 
     /// Goes on until about `bytes` more are written.
@@ -93,7 +119,11 @@ impl Steps {
                 Value::Zset(zset) => self.zset(writer, zset),
                 Value::List(list) => self.list(writer, list),
                 Value::Stream(stream) => self.stream(writer, stream),
-                Value::Str(_) | Value::Vectors(_) => unreachable!("written in one step"),
+                Value::Str(string) => {
+                    looks = 0;
+                    self.string(writer, string)
+                }
+                Value::Vectors(set) => self.vectors(writer, set),
             };
         }
         let expected = match value {
@@ -231,7 +261,71 @@ impl Steps {
                 }
                 self.consumer(writer, group, Some(group.consumer(owner).name()))
             }
-            Place::Soonest { .. } | Place::Scan { .. } | Place::End => Place::End,
+            _ => Place::End,
+        }
+    }
+
+    fn vectors(&mut self, writer: &mut Writer, set: &VectorSet) -> Place {
+        let Place::Run(from) = self.place else {
+            writer.vectors_head(set);
+            return Place::Run(0);
+        };
+        let mut next = None;
+        for (slot, element) in set.stored(from as u32).take(VECTORS) {
+            writer.vector(set, &element);
+            next = Some(Place::Run(slot as usize + 1));
+        }
+        next.unwrap_or_else(|| {
+            writer.vectors_end();
+            Place::End
+        })
+    }
+
+    /// As `Writer::string`, but that the string is compressed in steps, and not at all if its beginning does not get
+    /// shorter.
+    fn string(&mut self, writer: &mut Writer, string: &[u8]) -> Place {
+        let part = |from: usize| from..(from + STRING_BYTES).min(string.len());
+        match self.place {
+            Place::Pack(from) => {
+                let to = part(from).end;
+                if self.packed.back().is_none_or(|last| last.len() >= STRING_BYTES) {
+                    self.packed.push_back(Vec::with_capacity(2 * STRING_BYTES));
+                }
+                let packer = self.packer.get_or_insert_with(|| Box::new(Packer::new(string.len())));
+                if let Some(last) = self.packed.back_mut() {
+                    let before = last.len();
+                    packer.go_on(last, &string[..to], usize::MAX);
+                    self.packed_bytes += last.len() - before;
+                }
+                let gains = self.packed_bytes + COMPRESS_GAIN <= to;
+                if !gains && (to == string.len() || to >= STRING_TRIAL_BYTES) {
+                    self.packed.clear();
+                    writer.length(string.len() as u64);
+                    Place::Plain(0)
+                } else if to == string.len() {
+                    writer.compressed_head(self.packed_bytes, string.len());
+                    Place::Packed
+                } else {
+                    Place::Pack(to)
+                }
+            }
+            Place::Packed => match self.packed.pop_front() {
+                Some(part) => {
+                    writer.bytes.extend_from_slice(&part);
+                    Place::Packed
+                }
+                None => Place::End,
+            },
+            Place::Plain(from) => {
+                writer.bytes.extend_from_slice(&string[part(from)]);
+                let to = part(from).end;
+                if to == string.len() { Place::End } else { Place::Plain(to) }
+            }
+            _ if writer.compress => Place::Pack(0),
+            _ => {
+                writer.length(string.len() as u64);
+                Place::Plain(0)
+            }
         }
     }
 

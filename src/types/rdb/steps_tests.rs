@@ -8,6 +8,7 @@ use crate::types::set::Set;
 use crate::types::stream::{BlockLimits, Group, Pending};
 use crate::types::table::Expire;
 use crate::types::value::View;
+use crate::types::vector::{Quant, Shape};
 
 /// A value of each type, large enough for many steps.
 pub(crate) fn large_values(members: u64) -> Vec<Value> {
@@ -43,12 +44,68 @@ pub(crate) fn large_values(members: u64) -> Vec<Value> {
         Value::Hash(plain),
         Value::Hash(timed),
         Value::Stream(crate::base::thin::Thin::new(stream)),
+        text((0..members * 40).map(|n| (n % 7 * n % 251) as u8).collect()),
     ]
+}
+
+fn text(bytes: Vec<u8>) -> Value {
+    Value::Str(crate::base::thin::Thin::new(std::sync::Arc::new(bytes)))
+}
+
+#[test]
+fn a_string_is_compressed_by_parts_if_that_makes_it_shorter() {
+    let mut random = 1u64;
+    let mut noise = |bytes: usize| -> Vec<u8> {
+        let next = |_| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 56) as u8
+        };
+        (0..bytes).map(next).collect()
+    };
+    let (short, long) = (noise(100_000), noise(STRING_TRIAL_BYTES + 100_000));
+    let words = b"seven words that come again and again ".repeat(50_000);
+    // noise in front keeps what follows from being tried
+    let (early, late) = ([&short[..], &words].concat(), [&long[..], &words].concat());
+    for (bytes, shrinks) in [(short, false), (words, true), (early, true), (late, false), (long, false)] {
+        let (mut writer, mut steps) = (Writer { compress: true, ..Writer::default() }, Steps::new(kind::STRING));
+        let value = text(bytes.clone());
+        let mut most = 0;
+        loop {
+            let before = writer.bytes.len();
+            let stepped = steps.step(&mut writer, &value, 1);
+            most = most.max(writer.bytes.len() - before);
+            if stepped == Stepped::Whole {
+                break;
+            }
+        }
+        assert!(most <= 3 * STRING_BYTES, "{most}");
+        assert_eq!(writer.bytes.len() < bytes.len() / 2, shrinks);
+        let whole = Reader::new(&writer.bytes, 12).value(kind::STRING, &Limits::default()).expect("our own");
+        assert!(whole == Reader::new(&plain(&bytes), 12).value(kind::STRING, &Limits::default()).expect("our own"));
+    }
+}
+
+fn vectors(input: Option<usize>) -> Value {
+    let mut set = VectorSet::new(Shape { dim: 8, quant: Quant::Q8, links: 4, input }, 7);
+    for n in 0..400 {
+        let vector = (0..8).map(|at| (n * 31 % 17 + at * n % 5) as f32 - 4.0).collect();
+        set.add(format!("e{n}").as_bytes(), vector, (n % 3 == 0).then_some(b"{}"), 20);
+    }
+    for n in (0..400).step_by(7) {
+        set.remove(format!("e{n}").as_bytes());
+    }
+    Value::Vectors(crate::base::thin::Thin::new(set))
+}
+
+fn plain(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.string(bytes);
+    writer.bytes
 }
 
 #[test]
 fn steps_write_what_is_written_at_once() {
-    for value in large_values(3000) {
+    for value in large_values(3000).into_iter().chain([vectors(None), vectors(Some(24))]) {
         assert!(has_steps(&value), "{}", value.type_name());
         for (flavor, bytes) in [(Flavor::Redis, 1), (Flavor::Redis, 5000), (Flavor::Valkey, 1 << 30)] {
             let mut whole = Writer { flavor, ..Writer::default() };
@@ -66,7 +123,7 @@ fn steps_write_what_is_written_at_once() {
                 }
             }
             assert_eq!(writer.bytes.len(), whole.bytes.len(), "{}", value.type_name());
-            assert!(bytes > 5000 || most < bytes + 10_000, "a step of {most} bytes");
+            assert!(bytes > 5000 || most < bytes + 20_000, "a step of {most} bytes");
             let read = |bytes: &[u8]| Reader::new(bytes, 80).value(kind, &Limits::default()).expect("our own");
             // members of tables come in the order of the cursor
             assert!(matches!(value, Value::Set(_) | Value::Hash(_)) || writer.bytes == whole.bytes);

@@ -61,6 +61,13 @@ impl Writer {
 
     /// The body of a vector set.
     pub(super) fn vectors(&mut self, set: &VectorSet) {
+        self.vectors_head(set);
+        set.stored(0).for_each(|(_, element)| self.vector(set, &element));
+        self.vectors_end();
+    }
+
+    /// The body up to the first element.
+    pub(super) fn vectors_head(&mut self, set: &VectorSet) {
         let shape = set.shape();
         let attributed = set.attributed() > 0;
         self.length(TYPE_ID);
@@ -72,16 +79,25 @@ impl Writer {
         if let Some((input, matrix)) = shape.input.zip(set.matrix()) {
             self.unsigned(input as u64);
             let bytes: Vec<u8> = matrix.flat_map(f32::to_le_bytes).collect();
-            self.module_string(&bytes);
+            // random numbers: they would not get shorter
+            self.length(module_part::STRING);
+            self.length(bytes.len() as u64);
+            self.bytes.extend_from_slice(&bytes);
         }
-        for element in set.stored() {
-            self.module_string(element.name);
-            if attributed {
-                self.module_string(element.attributes.unwrap_or_default());
-            }
-            self.module_string(&element.bytes);
-            self.parameters(&element);
+    }
+
+    /// An element.
+    pub(super) fn vector(&mut self, set: &VectorSet, element: &Stored<'_>) {
+        self.module_string(element.name);
+        if set.attributed() > 0 {
+            self.module_string(element.attributes.unwrap_or_default());
         }
+        self.module_string(&element.bytes);
+        self.parameters(element);
+    }
+
+    /// What follows the last element.
+    pub(super) fn vectors_end(&mut self) {
         self.length(module_part::END);
     }
 

@@ -17,7 +17,7 @@ use crate::types::zset::Zset;
 const NUMBER_CHARS_MAX: usize = 11;
 /// Shortest string that is compressed, less one, and how much shorter it has to become.
 const COMPRESS_MIN: usize = 20;
-const COMPRESS_GAIN: usize = 4;
+pub(super) const COMPRESS_GAIN: usize = 4;
 /// A quicklist's node is a listpack.
 const NODE_PACKED: u64 = 2;
 
@@ -194,10 +194,15 @@ impl Writer {
 
     /// A string of `len` bytes in its compressed form.
     fn compressed(&mut self, packed: &[u8], len: usize) {
-        self.bytes.push(LZF);
-        self.length(packed.len() as u64);
-        self.length(len as u64);
+        self.compressed_head(packed.len(), len);
         self.bytes.extend_from_slice(packed);
+    }
+
+    /// What stands before the `packed` bytes that a string of `len` bytes is compressed to.
+    pub(super) fn compressed_head(&mut self, packed: usize, len: usize) {
+        self.bytes.push(LZF);
+        self.length(packed as u64);
+        self.length(len as u64);
     }
 
     /// A string that is a number's digits.

@@ -82,7 +82,12 @@ impl Graph {
 
     /// Slots in use.
     pub(super) fn taken(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.slots()).filter(|slot| self.node(*slot).taken)
+        self.taken_from(0)
+    }
+
+    /// Slots in use from one on.
+    pub(super) fn taken_from(&self, from: u32) -> impl Iterator<Item = u32> + '_ {
+        (from..self.slots()).filter(|slot| self.node(*slot).taken)
     }
 
     /// The highest layer a node is on.

@@ -44,11 +44,11 @@ impl VectorSet {
         self.projection.as_ref().map(|projection| projection.rows(self.shape.dim))
     }
 
-    /// Its elements.
-    pub fn stored(&self) -> impl Iterator<Item = Stored<'_>> {
-        self.graph.taken().map(|slot| {
+    /// Its elements from a place on, each with its place; they keep them while the set does not change.
+    pub fn stored(&self, from: u32) -> impl Iterator<Item = (u32, Stored<'_>)> {
+        self.graph.taken_from(from).map(|slot| {
             let (node, vector) = (self.graph.node(slot), self.graph.vector(slot));
-            Stored {
+            let stored = Stored {
                 name: &node.name,
                 attributes: node.attributes.as_deref(),
                 bytes: vector.to_bytes(),
@@ -56,7 +56,8 @@ impl VectorSet {
                 range: vector.range(),
                 uid: node.uid,
                 layers: (0..=self.graph.level(slot)).map(|layer| self.stored_layer(slot, layer)).collect(),
-            }
+            };
+            (slot, stored)
         })
     }
 
