@@ -98,8 +98,8 @@ pub(crate) struct World {
     held: Vec<u64>,
     /// Grows with every step, so that what follows what is known even within a microsecond.
     pub(crate) steps: u64,
-    /// What the files of the logs held at the start, by inode: where nothing was synced since, that is what a loss of power
-    /// leaves.
+    /// What the files of the logs held at the start, by inode: where nothing was synced since, a loss of power
+    /// leaves that.
     before: BTreeMap<u64, Vec<u8>>,
     /// Sum over what happened, to compare two runs.
     pub(crate) trace: u64,
