@@ -39,8 +39,10 @@ const MARGIN: u64 = 4;
 /// What the process may take beyond the limit however small that is: code, stacks, and a page of the heap for each size
 /// of blocks.
 const RESIDENT_SLACK: u64 = 24 << 20;
-/// How long clients may take to hear which of their cached keys were evicted, milliseconds.
-const TELLING_MS: u64 = 5;
+/// How long clients may take to hear which of their cached keys were evicted, milliseconds, and ticks: in the first their
+/// buffers go to the driver, in the second to the kernel, and in the third they come back. A slow machine takes longer
+/// over these than the time.
+const TELLING: (u64, u8) = (5, 3);
 /// Pieces of 8 KB that a table moves together in one tick while more than that is idle.
 const TIDY_PIECES: usize = 16;
 
@@ -59,8 +61,9 @@ pub struct MemoryWatch {
     exceeded_ms: u64,
     /// Whether evicting stopped for want of time only.
     unfinished: bool,
-    /// Until when clients may still be on their way to hear what was evicted, Unix milliseconds.
+    /// Until when clients may still be on their way to hear what was evicted: Unix milliseconds, and ticks to come.
     telling_until_ms: u64,
+    telling_ticks: u8,
 }
 
 impl MemoryWatch {
@@ -109,6 +112,7 @@ impl Worker {
         }
         self.memory.limit = limit;
         self.memory.unfinished = false;
+        self.memory.telling_ticks = self.memory.telling_ticks.saturating_sub(1);
         self.look();
         let now_ms = self.clock.unix_ms();
         if self.memory.over <= 0 {
@@ -202,7 +206,7 @@ impl Worker {
     /// further keys go. So it does not count here, and the next ones have time until it has been sent.
     fn evict(&mut self, keys_max: usize, time_max: u64) {
         let now_ms = self.clock.unix_ms();
-        if now_ms < self.memory.telling_until_ms {
+        if now_ms < self.memory.telling_until_ms || self.memory.telling_ticks > 0 {
             return;
         }
         let begin = clock::ticks();
@@ -223,7 +227,7 @@ impl Worker {
             }
             told += shard.events.tracking.noted_bytes(noted) as i64;
             if told > 0 {
-                self.memory.telling_until_ms = now_ms + TELLING_MS;
+                (self.memory.telling_until_ms, self.memory.telling_ticks) = (now_ms + TELLING.0, TELLING.1);
             }
             left = left.saturating_sub(KEYS_PER_LOOK);
             if clock::ticks().wrapping_sub(begin) >= time_max {
