@@ -12,14 +12,15 @@ def free_port():
 
 
 class Server:
-    """One server process, in a directory of its own, that ends with stop()."""
+    """One server process, in a directory of its own so that it finds nobody's data, that ends with stop()."""
 
     def __init__(self, template, cpu):
         self.dir, self.port = tempfile.mkdtemp(prefix="compare-"), free_port()
         command = template.replace("{port}", str(self.port)).replace("{dir}", self.dir)
         self.log = open(os.path.join(self.dir, "server.log"), "w+")
         pin = ["taskset", "-c", str(cpu)] if cpu != -1 else []
-        self.process = subprocess.Popen(pin + shlex.split(command), stdout=self.log, stderr=subprocess.STDOUT)
+        words = [os.path.abspath(word) if "/" in word and os.path.exists(word) else word for word in shlex.split(command)]
+        self.process = subprocess.Popen(pin + words, stdout=self.log, stderr=subprocess.STDOUT, cwd=self.dir)
         for _ in range(400):
             if self.process.poll() is not None:
                 break
