@@ -70,6 +70,7 @@ pub(crate) fn for_old_redis(commands: &mut Vec<Command>) {
         let odd = |arg: &Vec<u8>| is_hex(arg) || blank(arg);
         !(has_bounds && command[1..].iter().any(odd) || is_at_the_edge(command))
     });
+    keep_to_the_map(commands);
 }
 
 /// Leaves out scores in hexadecimal, which Valkey 9 does not take; MULTI and WATCH inside MULTI, which make its EXEC
@@ -83,6 +84,7 @@ pub(crate) fn for_valkey(commands: &mut Vec<Command>) {
         queues = after(queues, command);
         !(hex || refused || is_at_the_edge(command) || sorts_another_key(command) || sets_a_long_element(command))
     });
+    keep_to_the_map(commands);
 }
 
 /// Whether commands are queued after this one. A wrong number of arguments ends EXEC's transaction, and nothing else.
@@ -122,6 +124,7 @@ pub(crate) fn for_redis(commands: &mut Vec<Command>) {
         let differs = is_at_the_edge(command) || sorts_another_key(command) || sets_a_long_element(command);
         !(ends || refused || login || differs)
     });
+    keep_to_the_map(commands);
 }
 
 fn is_one_of(command: &Command, names: &[&[u8]]) -> bool {
@@ -154,4 +157,20 @@ fn is_hex(arg: &[u8]) -> bool {
 fn is_at_the_edge(command: &Command) -> bool {
     let searches = is_one_of(command, &[b"georadius", b"geosearch", b"geosearchstore"]);
     searches && command.iter().any(|arg| [&b"85.05112878"[..], b"180", b"-180", b"1e9"].contains(&&arg[..]))
+}
+
+/// Leaves out searches around a member where sorted sets have scores that are no places on the map: below 0, or 2^52
+/// and more. Redis takes such a place for one on the edge and looks in cells that are not there.
+fn keep_to_the_map(commands: &mut Vec<Command>) {
+    let number = |arg: &Vec<u8>| std::str::from_utf8(arg).ok().and_then(|text| text.parse::<f64>().ok());
+    let off = |arg: &Vec<u8>| number(arg).is_some_and(|score| !(0.0..4_503_599_627_370_496.0).contains(&score));
+    let scores = |command: &Command| command[0].first().is_some_and(|first| first.eq_ignore_ascii_case(&b'z'));
+    if commands.iter().any(|command| scores(command) && command[1..].iter().any(off)) {
+        let by_member = |command: &Command| {
+            let search = is_one_of(command, &[b"geosearch", b"geosearchstore"]);
+            let from = search && command.iter().any(|arg| arg.eq_ignore_ascii_case(b"frommember"));
+            from || is_one_of(command, &[b"georadiusbymember", b"georadiusbymember_ro"])
+        };
+        commands.retain(|command| !by_member(command));
+    }
 }
