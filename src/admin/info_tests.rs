@@ -15,8 +15,6 @@ const ABSENT: &[(&str, &[&str])] = &[
     (
         "each shard does its own I/O; nothing is handed to other threads",
         &[
-            "io_threaded_reads_processed",
-            "io_threaded_writes_processed",
             "io_threaded_freed_objects",
             "io_threaded_accept_processed",
             "io_threaded_poll_processed",
@@ -25,7 +23,6 @@ const ABSENT: &[(&str, &[&str])] = &[
         ],
     ),
     ("reply buffers have no fixed part that is resized", &["reply_buffer_shrinks", "reply_buffer_expands"]),
-    ("payloads are always checked whole; there is no partial repair to count", &["dump_payload_sanitizations"]),
     (
         "slot migration is not there yet",
         &[

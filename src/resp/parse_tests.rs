@@ -459,3 +459,26 @@ fn a_torn_command_of_many_arguments_takes_linear_time() {
     assert_eq!((parsed, connection.batch.spans.len()), (1, 1_000_000));
     assert!(connection.parser.partial.capacity() <= PARTIAL_KEPT_MAX);
 }
+
+#[test]
+fn a_batch_gives_back_what_a_huge_command_took() {
+    let (mut parser, mut batch) = (Parser::default(), Batch::default());
+    let limits = Limits { args_max: 1_000_000, inline_bytes_max: 1_000_000, ..small_limits() };
+    let huge = [b"*200000\r\n".to_vec(), b"$1\r\na\r\n".repeat(200_000)].concat();
+    assert_eq!(parser.parse(&huge, &limits, &mut batch, 64).0, huge.len());
+    assert_eq!(batch.commands[0].count, 200_000);
+    batch.clear();
+    assert!(batch.spans.capacity() <= BATCH_KEPT_MAX, "{} spans are kept", batch.spans.capacity());
+    // the same for the unquoted words of an inline command
+    let inline = [b"\"".to_vec(), b"x".repeat(300_000), b"\"\r\n".to_vec()].concat();
+    assert_eq!(parser.parse(&inline, &limits, &mut batch, 64).0, inline.len());
+    assert_eq!(batch.scratch.len(), 300_000);
+    batch.clear();
+    assert!(batch.scratch.capacity() <= BATCH_KEPT_MAX, "{} bytes are kept", batch.scratch.capacity());
+    // and for a parser that was in the middle of a huge command
+    assert_eq!(parser.parse(&huge[..huge.len() - 1], &limits, &mut batch, 64).0, 0);
+    assert!(parser.partial.len() >= 199_999);
+    assert_eq!(parser.parse(&huge, &limits, &mut batch, 64).0, huge.len());
+    assert_eq!(batch.commands.len(), 1);
+    assert!(parser.partial.capacity() <= PARTIAL_KEPT_MAX, "{} spans are kept", parser.partial.capacity());
+}

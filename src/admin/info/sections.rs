@@ -242,8 +242,13 @@ pub(super) fn stats(page: &mut Page, info: &InfoData) {
     page.field("tracking_total_prefixes", s.tracking_prefixes);
     page.field("unexpected_error_replies", s.unexpected_errors);
     page.field("total_error_replies", s.errors);
+    // looked through beyond what every payload is, which no setting asks for here
+    page.field("dump_payload_sanitizations", 0);
     page.field("total_reads_processed", s.reads);
     page.field("total_writes_processed", s.writes);
+    // each shard does its own
+    page.field("io_threaded_reads_processed", 0);
+    page.field("io_threaded_writes_processed", 0);
     page.field("client_query_buffer_limit_disconnections", s.query_buffer_disconnections);
     page.field("client_output_buffer_limit_disconnections", s.output_buffer_disconnections);
     page.field("eventloop_cycles", info.shards.iter().map(|s| s.ticks).sum::<u64>());
