@@ -12,9 +12,9 @@
 //! excess has become large. A command is refused only if no shard has anything to evict.
 
 use crate::base::clock;
-use crate::base::config::EvictionPolicy;
+use crate::base::config::{EvictionPolicy, OutputLimits};
 use crate::base::limits;
-use crate::net::connection::Closing;
+use crate::net::connection::{Closing, Conn};
 use crate::net::output::SpareOutputs;
 use crate::net::worker::Worker;
 use crate::runtime::alloc;
@@ -61,6 +61,8 @@ pub struct MemoryWatch {
     exceeded_ms: u64,
     /// Whether evicting stopped for want of time only.
     unfinished: bool,
+    /// Bytes that others have to be told of what was evicted in this tick.
+    told: i64,
     /// Until when clients may still be on their way to hear what was evicted: Unix milliseconds, and ticks to come.
     telling_until_ms: u64,
     telling_ticks: u8,
@@ -110,9 +112,14 @@ impl Worker {
             }
             return;
         }
-        self.memory.limit = limit;
+        if self.memory.limit != limit {
+            // what was kept clear under another limit says nothing about this one
+            self.shared.memory_margin.store(0, Relaxed);
+            self.memory.limit = limit;
+        }
         self.memory.unfinished = false;
         self.memory.telling_ticks = self.memory.telling_ticks.saturating_sub(1);
+        self.memory.told = 0;
         self.look();
         let now_ms = self.clock.unix_ms();
         if self.memory.over <= 0 {
@@ -134,7 +141,7 @@ impl Worker {
             let time_max = time_max(self.config.maxmemory_eviction_tenacity);
             self.evict(usize::MAX, time_max);
         }
-        self.memory.over = self.over();
+        self.memory.over = self.over() + self.memory.told;
         (self.memory.own, self.memory.idle) = (alloc::own_bytes(), self.router.shard.idle_bytes());
     }
 
@@ -147,7 +154,7 @@ impl Worker {
     #[cold]
     fn is_full(&mut self) -> bool {
         self.look();
-        if self.memory.over <= 0 {
+        if self.over() <= 0 {
             return false;
         }
         if self.config.maxmemory_policy == EvictionPolicy::Noeviction {
@@ -165,7 +172,8 @@ impl Worker {
     /// Notes how much memory the process takes of the machine: sets the margin that is kept for what holds no data.
     pub(super) fn note_resident(&self, resident: u64) {
         let limit = self.config.maxmemory;
-        let (low, high) = (limit.saturating_add(limit / 16), limit.saturating_add((limit / 10).max(RESIDENT_SLACK)));
+        let (low, high) = ((limit / 16).max(RESIDENT_SLACK / 8 * 5), (limit / 10).max(RESIDENT_SLACK));
+        let (low, high) = (limit.saturating_add(low), limit.saturating_add(high));
         let margin = self.shared.memory_margin.load(Relaxed);
         let next = if limit == 0 || alloc::used_bytes() == 0 {
             0
@@ -193,17 +201,18 @@ impl Worker {
         (self.memory.own, self.memory.idle) = (alloc::own_bytes(), idle);
     }
 
-    /// The excess now, with what this core did since it looked.
+    /// The excess now, with what this core did since it looked, less what is only noted for others.
     fn over(&self) -> i64 {
         let own = alloc::own_bytes() - self.memory.own;
         let idle = self.router.shard.idle_bytes() as i64 - self.memory.idle as i64;
-        self.memory.over + own as i64 - idle
+        self.memory.over + own as i64 - idle - self.memory.told
     }
 
     /// Evicts keys of this shard for as long as they are the ones that should go.
     ///
-    /// What clients that cache have to be told of it takes memory too, maybe more than the keys did: it must not make
-    /// further keys go. So it does not count here, and the next ones have time until it has been sent.
+    /// What others have to be told of it takes memory too, maybe more than the keys did: the log and those who wait for
+    /// events at the end of the tick, and clients that cache. It must not make further keys go, so it does not count
+    /// here; and where clients that cache are told, the next keys have time until that has been sent.
     fn evict(&mut self, keys_max: usize, time_max: u64) {
         let now_ms = self.clock.unix_ms();
         if now_ms < self.memory.telling_until_ms || self.memory.telling_ticks > 0 {
@@ -211,22 +220,22 @@ impl Worker {
         }
         let begin = clock::ticks();
         let mut left = keys_max;
-        let mut told = 0;
-        while left > 0 && self.over() - told > 0 {
+        while left > 0 && self.over() > 0 {
             let score = self.router.shard.victim_score();
             self.counters().victim.set(if score == 0 { NONE } else { score.saturating_add(SCORE) });
             let slack = (self.memory.limit / SLACK) as i64;
             let elsewhere = self.wake_better(score);
-            if score == 0 || elsewhere && self.over() - told <= slack {
+            if score == 0 || elsewhere && self.over() <= slack {
                 return;
             }
             let shard = &mut self.router.shard;
-            let noted = shard.events.tracking.noted.len();
+            let (noted, mark) = (shard.events.tracking.noted.len(), shard.events.eviction_mark());
             for _ in 0..KEYS_PER_LOOK.min(left) {
                 shard.evict_one();
             }
-            told += shard.events.tracking.noted_bytes(noted) as i64;
-            if told > 0 {
+            let cached = shard.events.tracking.noted_bytes(noted);
+            self.memory.told += (cached + shard.events.noted_bytes(mark)) as i64;
+            if cached > 0 {
                 (self.memory.telling_until_ms, self.memory.telling_ticks) = (now_ms + TELLING.0, TELLING.1);
             }
             left = left.saturating_sub(KEYS_PER_LOOK);
@@ -267,9 +276,9 @@ impl Worker {
     /// While clients have a limit: notes what one takes now, and whether all together have come to take too much.
     #[cold]
     pub(super) fn note_client(&mut self, index: u32) {
-        let limit = self.clients_limit();
+        let (limit, limits) = (self.clients_limit(), self.config.output_limits);
         let Some(conn) = self.conn_at(index).filter(|_| limit > 0) else { return };
-        let bytes = if conn.closing.is_at_once() { 0 } else { conn.memory_bytes() };
+        let bytes = if is_going(conn, &limits) { 0 } else { conn.memory_bytes() };
         let before = std::mem::replace(&mut conn.noted_bytes, bytes);
         let own = &self.counters().client_bytes;
         own.set((own.get() + bytes as u64).saturating_sub(before as u64));
@@ -286,15 +295,14 @@ impl Worker {
     /// Closes the largest clients while all together take more than `maxmemory-clients`. Ten times a second without a
     /// reason, for those whose share has changed elsewhere.
     pub(super) fn evict_clients(&mut self) {
-        let limit = self.clients_limit();
+        let (limit, limits) = (self.clients_limit(), self.config.output_limits);
         if limit == 0 {
             return;
         }
         let mut sizes: Vec<(usize, u32)> = Vec::new();
         let mut own = 0;
         for index in 0..self.place_count() as u32 {
-            // one that is being closed is as good as gone
-            let Some(conn) = self.conn_at(index).filter(|conn| !conn.closing.is_at_once()) else { continue };
+            let Some(conn) = self.conn_at(index).filter(|conn| !is_going(conn, &limits)) else { continue };
             conn.noted_bytes = conn.memory_bytes();
             own += conn.noted_bytes;
             if !conn.session.no_evict && conn.closing == Closing::No {
@@ -320,6 +328,12 @@ impl Worker {
         let largest = sizes.last().map_or(0, |(bytes, _)| *bytes);
         self.counters().client_bytes_max.set(largest as u64);
     }
+}
+
+/// Whether a connection is as good as gone: it is being closed, or will be in this tick for what waits for it.
+fn is_going(conn: &Conn, limits: &OutputLimits) -> bool {
+    let hard = limits[conn.output_class()].hard;
+    conn.closing.is_at_once() || hard > 0 && conn.output_bytes() as u64 > hard
 }
 
 /// See [`IDLE`].

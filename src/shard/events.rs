@@ -107,7 +107,35 @@ pub struct Events {
     pub effects: Option<Vec<Effect>>,
 }
 
+/// How far the lists were that evicting adds to: see [`Events::eviction_mark`].
+#[derive(Debug, Clone, Copy)]
+pub struct EvictionMark {
+    happened: usize,
+    ready: usize,
+    due: usize,
+    list_bytes: usize,
+}
+
 impl Events {
+    /// To ask later with [`Events::noted_bytes`] how much was noted from now on.
+    pub fn eviction_mark(&self) -> EvictionMark {
+        let (happened, ready, due) = (self.happened.len(), self.ready.len(), self.due.len());
+        EvictionMark { happened, ready, due, list_bytes: self.list_bytes() }
+    }
+
+    /// Bytes that what evicting has noted since `mark` takes until it is passed on.
+    pub fn noted_bytes(&self, mark: EvictionMark) -> usize {
+        let happened = self.happened.iter().skip(mark.happened).map(|happening| happening.key.capacity());
+        let others = self.ready.iter().skip(mark.ready).chain(self.due.iter().skip(mark.due));
+        happened.chain(others.map(|(_, key)| key.capacity())).sum::<usize>()
+            + self.list_bytes().saturating_sub(mark.list_bytes)
+    }
+
+    fn list_bytes(&self) -> usize {
+        self.happened.capacity() * size_of::<Happening>()
+            + (self.ready.capacity() + self.due.capacity()) * size_of::<(usize, Vec<u8>)>()
+    }
+
     /// Notes a keyspace event if its class is wanted.
     #[inline]
     pub fn happen(&mut self, class: u16, event: &'static str, db: usize, key: &[u8]) {

@@ -311,3 +311,24 @@ fn telling_clients_of_evicted_keys_evicts_no_more() {
         assert!(left > 400, "{left} keys are left");
     });
 }
+
+#[test]
+fn events_of_evicted_keys_evict_no_more() {
+    each_setup(|setup| {
+        if setup.shards > 1 {
+            return;
+        }
+        let args = "--maxmemory-policy allkeys-lru --maxmemory-eviction-tenacity 100 --notify-keyspace-events KEA";
+        let server = Launch::new(setup).args(args).start();
+        let mut admin = server.client();
+        for number in 0..1000 {
+            admin.call(&["SET", &format!("{number}{}", "x".repeat(1000)), "x"]);
+        }
+        let info = admin.run("INFO memory").text();
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("used_memory");
+        let used: u64 = used.trim().parse().expect("bytes");
+        admin.ok(&format!("CONFIG SET maxmemory {}", used - 200_000));
+        let left = admin.run("DBSIZE").int();
+        assert!(left > 600, "{left} keys are left");
+    });
+}
