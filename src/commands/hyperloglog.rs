@@ -7,7 +7,7 @@ mod debug;
 
 use crate::commands::args::Args;
 use crate::commands::context::Context;
-use crate::commands::spec::flag::{ADMIN, DENYOOM, FAST, READONLY, WRITE};
+use crate::commands::spec::flag::{ADMIN, DENYOOM, FAST, MAY_REPLICATE, READONLY, WRITE};
 use crate::commands::spec::{CommandSpec, Gather, Group, KeySpec, Plan, key};
 use crate::commands::strings::{Refusal, boxed, bytes_of, current_bytes, hold};
 use crate::resp::reply::Reply;
@@ -198,7 +198,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .key_specs(&[KeySpec::one(key::RW | key::INSERT, 1)])
         .docs("Adds elements to a HyperLogLog; a missing key starts empty.", "O(1) per element", "key#0 [element...]"),
     CommandSpec::new("pfcount", -2, Group::HyperLogLog, "2.8.9", Plan::TwoPhase { run: pfcount, home: 1 })
-        .flags(READONLY)
+        .flags(READONLY | MAY_REPLICATE)
         .key_specs(&[KeySpec::range(key::RW | key::ACCESS, 1, -1, 1)])
         .docs(
             "Estimates how many distinct elements were added to one HyperLogLog, or to any of several.",

@@ -270,7 +270,7 @@ pub fn flags(conn: &Conn) -> String {
         (conn.session.monitor, 'O'),
         (conn.subscriptions.is_some(), 'P'),
         (conn.session.multi.is_some(), 'x'),
-        (conn.blocked.is_some(), 'b'),
+        (conn.blocked.is_some() || conn.held_back, 'b'),
         (tracking.is_some(), 't'),
         (tracking.is_some_and(|t| t.broken), 'R'),
         (tracking.is_some_and(|t| t.broadcast), 'B'),
@@ -308,7 +308,7 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
     let _ = write!(
         line,
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} ssub={} multi={} \
-         watch={} qbuf={} qbuf-free={input_free} argv-mem=0 multi-mem={} rbs={} rbp={} obl={} oll={} \
+         watch={} qbuf={} qbuf-free={input_free} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} \
          omem={output_list} tot-mem={} events={} cmd={command} user=default \
          redir={} resp={} lib-name={} lib-ver={} io-thread=0 \
          tot-net-in={} tot-net-out={} tot-cmds={}",
@@ -324,7 +324,8 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
         subscribed(ChannelKind::Shard),
         s.multi.as_ref().map_or(-1, |multi| multi.commands.commands.len() as i64),
         s.watched_keys,
-        conn.input_bytes(),
+        conn.input_bytes() - conn.set_apart_bytes(),
+        conn.set_apart_bytes(),
         s.multi.as_ref().map_or(0, |multi| multi.commands.argument_bytes()),
         conn.out.bytes.capacity(),
         output_fixed,

@@ -95,6 +95,8 @@ pub struct Conn {
     pub stalled: bool,
     /// It waits for keys: its place on the board of those who do.
     pub blocked: Option<u32>,
+    /// A command of it waits for the end of CLIENT PAUSE.
+    pub held_back: bool,
     /// In the worker's list of connections with input to run.
     pub queued: bool,
     /// In the worker's list of connections with output.
@@ -164,6 +166,7 @@ impl Conn {
             sending: 0,
             stalled: false,
             blocked: None,
+            held_back: false,
             queued: false,
             touched: false,
             receive_paused: false,
@@ -255,6 +258,12 @@ impl Conn {
             None => 0,
         };
         self.input.len() + collected
+    }
+
+    /// Of [`Conn::input_bytes`]: what stands in front of a large argument that is being collected, its command's other
+    /// arguments.
+    pub fn set_apart_bytes(&self) -> usize {
+        if self.big.is_some() { self.input.len() } else { 0 }
     }
 
     /// Gives the front of `bytes` to the large argument under way; how many bytes that was.

@@ -118,6 +118,9 @@ impl Worker {
 
     /// Has a connection wait for the end of CLIENT PAUSE.
     fn postpone(&mut self, index: u32) {
+        if let Some(conn) = self.conn_at(index) {
+            conn.held_back = true;
+        }
         if !self.postponed.contains(&index) {
             self.postponed.push(index);
         }
@@ -313,6 +316,7 @@ impl Worker {
             return self.refuse(conn, b"ERR Protocol error: invalid bulk length");
         };
         let here = conn.input.split_off(payload);
+        conn.input.shrink_to_fit();
         conn.big = Some(Box::new(Big::Collecting(collector)));
         conn.starved = true;
         let taken = conn.collect(&here);
@@ -332,7 +336,7 @@ impl Worker {
             Stop::NeedMore { hint } => {
                 // unless bytes of a later buffer have joined the rest of this one
                 conn.starved = !conn.queued;
-                conn.input.reserve(hint.min(limits::BIG_ARG_RESERVE_MAX));
+                conn.input.reserve_exact(hint.min(limits::BIG_ARG_RESERVE_MAX));
             }
             Stop::Big { len, payload, .. } => self.start_big(conn, len, payload - consumed),
             Stop::Full => {
@@ -401,6 +405,8 @@ impl Worker {
             let queued = has(spec_flags, flag::NOT_QUEUED) && conn.session.multi.as_ref().is_some_and(|m| m.writes);
             let flags = if queued && spec.name == "exec" { spec_flags | flag::WRITE } else { spec_flags };
             if self.is_paused(flags, id) {
+                conn.last_command = Some(id);
+                conn.held_back = true;
                 return Next::StopBefore;
             }
         }

@@ -24,6 +24,8 @@ impl Worker {
 
     pub(super) fn apply_config(&mut self) {
         let config = &self.config;
+        // a limit may be new, or smaller
+        self.clients_over |= config.maxmemory_clients != 0;
         self.slow_ticks = match u64::try_from(config.slowlog_log_slower_than) {
             Ok(micros) => crate::base::clock::us_to_ticks(micros),
             Err(_) => u64::MAX,
@@ -62,6 +64,9 @@ impl Worker {
         };
         if (self.pause == Pause::No || self.pause != before) && !self.postponed.is_empty() {
             for index in std::mem::take(&mut self.postponed) {
+                if let Some(conn) = self.conn_at(index) {
+                    conn.held_back = false;
+                }
                 self.make_ready(index);
             }
         }

@@ -271,7 +271,8 @@ impl Worker {
 
     /// Connections with commands that CLIENT PAUSE holds back.
     pub fn postponed_clients(&self) -> usize {
-        self.postponed.iter().filter(|index| self.places[**index as usize].conn.is_some()).count()
+        let held_back = |index: &&u32| self.places[**index as usize].conn.as_ref().is_some_and(|conn| conn.held_back);
+        self.postponed.iter().filter(held_back).count()
     }
 
     /// Serves an accepted socket. The caller has checked limits and set its options.

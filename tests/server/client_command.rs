@@ -164,6 +164,19 @@ fn pause_holds_commands_back() {
         writer.expect_silence(Duration::from_millis(50));
         assert_eq!(reader.run("GET k"), Value::bulk("old"));
         assert!(reader.run("INFO clients").text().contains("blocked_clients:1\r\n"), "the one that is held back");
+        let list = reader.run("CLIENT LIST").text();
+        let held = list.lines().find(|line| line.contains(" cmd=set ")).expect("what is held back is named");
+        assert!(held.contains(" flags=b "), "{held}");
+        // what may change what is kept waits too, and one that gives up counts no more
+        for line in ["PFCOUNT k", "PUBLISH c m", "SPUBLISH c m"] {
+            let mut other = server.client();
+            other.send(&line.split(' ').collect::<Vec<_>>());
+            wait_until("it is held back", || reader.run("INFO clients").text().contains("blocked_clients:2\r\n"));
+            drop(other);
+            let mut another = server.client();
+            another.run("PING");
+            wait_until("it has gone", || reader.run("INFO clients").text().contains("blocked_clients:1\r\n"));
+        }
         admin.ok("CLIENT UNPAUSE");
         assert_eq!(writer.recv(), Value::ok());
         assert_eq!(reader.run("GET k"), Value::bulk("new"));

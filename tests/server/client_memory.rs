@@ -1,7 +1,7 @@
 //! What clients may take: the largest go once all together pass `maxmemory-clients`, whatever they hold, at once.
 
 use crate::common::client::encode;
-use crate::common::{Client, Launch, each_setup};
+use crate::common::{Client, Launch, each_setup, wait_until};
 
 fn info(client: &mut Client, section: &str, field: &str) -> u64 {
     let text = client.run(&format!("INFO {section}")).text();
@@ -98,5 +98,56 @@ fn the_count_of_objects_freed_later_begins_anew() {
         crate::common::wait_until("the set is freed", || info(&mut client, "memory", "lazyfreed_objects") == 1);
         client.ok("CONFIG RESETSTAT");
         assert_eq!(info(&mut client, "memory", "lazyfreed_objects"), 0);
+    });
+}
+
+#[test]
+fn an_argument_that_arrives_counts_once() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut admin = server.client();
+        let field = |line: &str, name: &str| {
+            let value = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            value.unwrap_or_else(|| panic!("no {name}: {line}")).parse::<usize>().expect("a number")
+        };
+        for bytes in [100_000, 1_000_000] {
+            let mut sender = server.client();
+            sender.ok("CLIENT SETNAME sender");
+            sender.send_raw(format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${bytes}\r\n").as_bytes());
+            sender.send_raw(&vec![b'v'; bytes]);
+            let mut line = String::new();
+            wait_until("all has come", || {
+                let list = admin.run("CLIENT LIST").text();
+                line = list.lines().find(|line| line.contains("name=sender")).unwrap_or_default().to_string();
+                field(&line, "qbuf") == bytes
+            });
+            let most = if setup.is_pinion { bytes + 20_000 } else { 2 * bytes };
+            assert!((bytes..most).contains(&field(&line, "tot-mem")), "{line}");
+            sender.send_raw(b"\r\n");
+            assert_eq!(sender.recv().text(), "OK");
+        }
+    });
+}
+
+#[test]
+fn a_smaller_limit_closes_clients_at_once() {
+    each_setup(|setup| {
+        if setup.shards > 1 || !setup.is_pinion {
+            return; // over several shards the largest of all go within a tenth of a second
+        }
+        let server = Launch::new(setup).start();
+        let mut admin = server.client();
+        let mut senders: Vec<Client> = (0..6).map(|_| server.client()).collect();
+        for sender in &mut senders {
+            sender.ok("CLIENT SETNAME sender");
+            sender.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\n");
+        }
+        let count = |admin: &mut Client| admin.run("CLIENT LIST").text().matches("name=sender").count();
+        wait_until("all have begun", || {
+            let list = admin.run("CLIENT LIST").text();
+            list.lines().filter(|line| line.contains("name=sender") && !line.contains("argv-mem=0 ")).count() == 6
+        });
+        admin.ok("CONFIG SET maxmemory-clients 3500000");
+        assert_eq!(count(&mut admin), 3);
     });
 }
