@@ -39,9 +39,9 @@ const MARGIN: u64 = 4;
 /// What the process may take beyond the limit however small that is: code, stacks, and a page of the heap for each size
 /// of blocks.
 const RESIDENT_SLACK: u64 = 24 << 20;
-/// How long clients may take to hear which of their cached keys were evicted, milliseconds, and ticks: in the first their
-/// buffers go to the driver, in the second to the kernel, and in the third they come back. A slow machine takes longer
-/// over these than the time.
+/// How long clients may take to hear which of their cached keys were evicted, milliseconds, and ticks: in the first
+/// their buffers go to the driver, in the second to the kernel, and in the third they come back. A slow machine takes
+/// longer over these than the time.
 const TELLING: (u64, u8) = (5, 3);
 /// Pieces of 8 KB that a table moves together in one tick while more than that is idle.
 const TIDY_PIECES: usize = 16;
