@@ -28,8 +28,10 @@ pub(super) const FILL_GAP_BYTES: u64 = 64 << 10;
 pub(super) const FILL_AHEAD_BYTES: u64 = 1 << 20;
 /// Behind commits of more bytes than this filling is not worth writing everything twice.
 const FILL_COMMIT_BYTES_MAX: u64 = 32 << 10;
-/// Bytes that a new segment has from the begin, unless the one before it got full.
+/// Bytes that a segment has from the begin that was not made ahead.
 const FIRST_BYTES: u64 = 256 << 10;
+/// The next segment is made when this part of one is used.
+const MAKE_FROM: u64 = 4;
 /// While the next segment is not there yet, one may grow to so many times its size.
 const OVERFULL: u64 = 2;
 /// What the page cache reads from the disk before a part of it is written.
@@ -388,11 +390,13 @@ impl Log {
         SegmentId { number: self.id.number + 1, ..self.id }
     }
 
-    /// Has the next segment made, if that was not done yet. Once one got full the next one gets its whole size at once.
+    /// Has the next segment made, once enough of this one is used and if that was not done yet. Not at once: where a
+    /// snapshot is being written, as behind its cut, the sync of a name would have that written first (ext4).
     pub fn make_next(&mut self) {
-        let bytes = if self.id.number > 0 { self.folder.segment_bytes } else { FIRST_BYTES };
-        let (folder, id) = (&self.folder, self.next_id());
-        self.maker.order(|| folder.new_segment(id, bytes), self.makes_at_once);
+        if self.offset >= self.folder.segment_bytes / MAKE_FROM {
+            let (folder, id) = (&self.folder, self.next_id());
+            self.maker.order(|| folder.new_segment(id, folder.segment_bytes), self.makes_at_once);
+        }
     }
 
     /// Whether a full segment gives way to the next one now. It goes on for a while rather than wait for the disk.
