@@ -352,7 +352,9 @@ impl Log {
         if let Some((end, sequence)) = self.syncing.take() {
             result?;
             (self.durable, self.synced) = (end, sequence);
-            self.behind.pop_front_if(|(_, behind, _)| *behind == end);
+            if self.behind.front().is_some_and(|(_, behind, _)| *behind == end) {
+                self.behind.pop_front();
+            }
         }
         Ok(())
     }
