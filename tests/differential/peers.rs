@@ -30,6 +30,9 @@ pub(crate) const REDIS: Exceptions = &[
         "Redis 7.0 reads weights with blanks in front or in hexadecimal, and none",
     ),
     ("SORT_RO", "-ERR One or more scores *", "*", "so it does here"),
+    ("SORT", "[*", "-ERR One or more scores *", "Redis 8 takes a number beyond a double's range for an infinite one"),
+    ("SORT", ":*", "-ERR One or more scores *", "so it does with STORE"),
+    ("SORT_RO", "[*", "-ERR One or more scores *", "so it does here"),
 ];
 
 /// Replies that may differ from those of Valkey 9.1. Pinion answers as Redis 7.0 and 8.0 there.
