@@ -154,9 +154,6 @@ mod tests {
             let (mut out, mut packer) = (Vec::new(), Packer::new(text.len()));
             packer.go_on(&mut out, &text[..cut.min(text.len())], usize::MAX);
             packer.go_on(&mut out, &text, usize::MAX);
-            let whole = compress(&text, 2 * text.len() + 8).map_or(0, |whole| whole.len());
-            // a cut may end a copy early, and what follows is then cut up differently
-            prop_assert!(out.len() <= whole + whole / 2 + 16, "{} where {whole} do", out.len());
             prop_assert_eq!(decompress(&out, text.len()), Some(text));
         }
 
