@@ -62,7 +62,8 @@ pub(crate) const VALKEY: Exceptions = &[
 ];
 
 /// Leaves out bounds of scores with blanks in front or in hexadecimal: Redis 7.0 takes them, Redis 8 and Valkey 9 do
-/// not. And searches around a place on the edge of the map: Redis then looks in cells that are not there.
+/// not. And searches around a place on the edge of the map: Redis then looks in cells that are not there. And SORT BY a
+/// pattern without a star, see [`sorts_by_nothing`].
 pub(crate) fn for_old_redis(commands: &mut Vec<Command>) {
     commands.retain(|command| {
         let has_bounds = is_one_of(
@@ -71,7 +72,7 @@ pub(crate) fn for_old_redis(commands: &mut Vec<Command>) {
         );
         let blank = |arg: &[u8]| arg.strip_prefix(b"(").unwrap_or(arg).first().is_some_and(u8::is_ascii_whitespace);
         let odd = |arg: &Vec<u8>| is_hex(arg) || blank(arg);
-        !(has_bounds && command[1..].iter().any(odd) || is_at_the_edge(command))
+        !(has_bounds && command[1..].iter().any(odd) || is_at_the_edge(command) || sorts_by_nothing(command))
     });
     keep_to_the_map(commands);
 }
@@ -138,6 +139,12 @@ fn is_one_of(command: &Command, names: &[&[u8]]) -> bool {
 fn sorts_another_key(command: &Command) -> bool {
     let own = |key: &Vec<u8>| [&b"numbers"[..], b"{t}numbers", b"words"].contains(&&key[..]);
     is_one_of(command, &[b"sort", b"sort_ro"]) && !command.get(1).is_some_and(own)
+}
+
+/// SORT BY a pattern without a star leaves a set in the order of its hash table, which differs from server to server.
+fn sorts_by_nothing(command: &Command) -> bool {
+    let by = |pair: &[Vec<u8>]| pair[0].eq_ignore_ascii_case(b"by") && !pair[1].contains(&b'*');
+    is_one_of(command, &[b"sort", b"sort_ro"]) && command.windows(2).any(by)
 }
 
 /// LSET of an element that does not fit into a listpack: newer servers turn the list into a quicklist before they see
