@@ -29,6 +29,7 @@ pub mod syntax;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
+mod time_unit;
 pub mod transactions;
 pub mod vectors;
 pub mod zsets;

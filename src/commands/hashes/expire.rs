@@ -1,10 +1,11 @@
 //! HEXPIRE and its kin, HTTL and its kin, HPERSIST, HGETEX: when fields expire. Times are Unix milliseconds inside.
 
 use super::get::value;
-use super::times::{self, Clock};
+use super::times;
 use super::{Absent, COUNT_NOT_POSITIVE, Refusal, edit, finish, journal_fields, journal_hdel, names, read, tell};
 use crate::commands::args::Args;
 use crate::commands::context::Context;
+use crate::commands::time_unit::TimeUnit;
 use crate::resp::reply::Reply;
 use crate::types::hash::Hash;
 use std::ops::Range;
@@ -25,22 +26,22 @@ mod outcome {
 
 /// `HEXPIRE key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]`
 pub(crate) fn hexpire(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    expire(ctx, args, reply, "hexpire", Clock::SECONDS);
+    expire(ctx, args, reply, "hexpire", TimeUnit::SECONDS);
 }
 
 /// `HPEXPIRE key milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]`
 pub(crate) fn hpexpire(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    expire(ctx, args, reply, "hpexpire", Clock::MILLISECONDS);
+    expire(ctx, args, reply, "hpexpire", TimeUnit::MILLISECONDS);
 }
 
 /// `HEXPIREAT key unix-time-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]`
 pub(crate) fn hexpireat(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    expire(ctx, args, reply, "hexpireat", Clock::UNIX_SECONDS);
+    expire(ctx, args, reply, "hexpireat", TimeUnit::UNIX_SECONDS);
 }
 
 /// `HPEXPIREAT key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]`
 pub(crate) fn hpexpireat(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    expire(ctx, args, reply, "hpexpireat", Clock::UNIX_MILLISECONDS);
+    expire(ctx, args, reply, "hpexpireat", TimeUnit::UNIX_MILLISECONDS);
 }
 
 /// When a new expiry replaces the old one.
@@ -76,8 +77,8 @@ impl Condition {
     }
 }
 
-fn expire(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, name: &str, clock: Clock) {
-    if let Err(refusal) = expire_checked(ctx, args, reply, name, clock) {
+fn expire(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, name: &str, unit: TimeUnit) {
+    if let Err(refusal) = expire_checked(ctx, args, reply, name, unit) {
         reply.error(&refusal);
     }
 }
@@ -87,11 +88,11 @@ fn expire_checked(
     args: &Args<'_>,
     reply: &mut Reply<'_>,
     name: &str,
-    clock: Clock,
+    unit: TimeUnit,
 ) -> Result<(), String> {
     let now_ms = ctx.shard.now_ms;
     let there = look(ctx, args)?;
-    let at_ms = times::instant(&args[2], clock, now_ms, name)?;
+    let at_ms = times::instant(&args[2], unit, now_ms, name)?;
     let condition = Condition::named(&args[3]);
     let at = if condition.is_some() { 4 } else { 3 };
     let fields = names(args, at, "ERR Parameter `numFields` should be greater than 0")?;
@@ -222,8 +223,8 @@ pub(crate) fn hgetex(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Rep
 fn hgetex_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), String> {
     let now_ms = ctx.shard.now_ms;
     let hash = read(ctx, args)?;
-    let (new, at) = match Clock::named(&args[2]) {
-        Some(clock) => (Some(Some(times::instant(&args[3], clock, now_ms, "hgetex")?)), 4),
+    let (new, at) = match TimeUnit::named(&args[2]) {
+        Some(unit) => (Some(Some(times::instant(&args[3], unit, now_ms, "hgetex")?)), 4),
         None if args[2].eq_ignore_ascii_case(b"persist") => (Some(None), 3),
         None => (None, 2),
     };

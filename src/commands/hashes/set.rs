@@ -1,11 +1,12 @@
 //! HSET, HMSET, HSETNX, HSETEX: giving fields values.
 
-use super::times::{self, Clock};
+use super::times;
 use super::{Absent, Refusal, edit, finish, journal_hdel, tell};
 use crate::base::text::parse_i64;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
+use crate::commands::time_unit::TimeUnit;
 use crate::resp::reply::Reply;
 use crate::types::table::Expire;
 
@@ -122,13 +123,13 @@ fn parse(args: &Args<'_>, now_ms: u64) -> Result<Options, String> {
             options.key_absent = Some(is("nx"));
         } else if is("keepttl") {
             options.live(Lifetime::Keep)?;
-        } else if let Some(clock) = Clock::named(word) {
+        } else if let Some(unit) = TimeUnit::named(word) {
             // Redis sees that there are two before it reads the time.
             if options.lifetime != Lifetime::Unsaid {
                 return Err(ONE_LIFETIME.into());
             }
             let time = args.get(index).ok_or(WRONG_ARITY)?;
-            options.live(Lifetime::At(times::instant(time, clock, now_ms, "hsetex")?))?;
+            options.live(Lifetime::At(times::instant(time, unit, now_ms, "hsetex")?))?;
             index += 1;
         } else {
             let shown = word.split(|&byte| byte == 0).next().unwrap_or_default();

@@ -4,6 +4,7 @@ use super::Refusal;
 use crate::base::text::parse_i64;
 use crate::commands::args::Args;
 use crate::commands::errors;
+use crate::commands::time_unit::TimeUnit;
 use crate::types::table::Expire;
 
 /// Which command's options are parsed; they differ in what they allow.
@@ -40,24 +41,6 @@ pub(crate) enum Condition {
     Equal(usize),
 }
 
-/// How a time argument is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Clock {
-    /// Milliseconds per unit: 1000 or 1.
-    pub(crate) unit_ms: i64,
-    /// A Unix time, not a span from now.
-    pub(crate) absolute: bool,
-}
-
-impl Clock {
-    /// EX and SETEX.
-    pub(crate) const SECONDS: Clock = Clock { unit_ms: 1000, absolute: false };
-    /// PX and PSETEX.
-    pub(crate) const MILLISECONDS: Clock = Clock { unit_ms: 1, absolute: false };
-    const UNIX_SECONDS: Clock = Clock { unit_ms: 1000, absolute: true };
-    const UNIX_MILLISECONDS: Clock = Clock { unit_ms: 1, absolute: true };
-}
-
 /// What the options say about the expiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lifetime {
@@ -68,7 +51,7 @@ pub(crate) enum Lifetime {
     /// PERSIST.
     Persist,
     /// EX, PX, EXAT or PXAT with the time at the argument of this index.
-    Until(Clock, usize),
+    Until(TimeUnit, usize),
 }
 
 /// Parsed options. Times are still text: each command reads them when Redis does.
@@ -117,14 +100,8 @@ impl Options {
         } else if !writes && is("persist") {
             self.live(Lifetime::Persist, 1)
         } else {
-            let clock = match () {
-                () if is("ex") => Clock::SECONDS,
-                () if is("px") => Clock::MILLISECONDS,
-                () if is("exat") => Clock::UNIX_SECONDS,
-                () if is("pxat") => Clock::UNIX_MILLISECONDS,
-                () => return None,
-            };
-            if index + 1 >= args.len() { None } else { self.live(Lifetime::Until(clock, index + 1), 2) }
+            let unit = TimeUnit::named(word)?;
+            if index + 1 >= args.len() { None } else { self.live(Lifetime::Until(unit, index + 1), 2) }
         }
     }
 
@@ -156,20 +133,20 @@ impl Options {
         match self.lifetime {
             Lifetime::Unsaid | Lifetime::Persist => Ok(Expire::Clear),
             Lifetime::Keep => Ok(Expire::Keep),
-            Lifetime::Until(clock, index) => {
-                deadline(&args[index], clock, now_ms, self.family.invalid_expire()).map(Expire::At)
+            Lifetime::Until(unit, index) => {
+                deadline(&args[index], unit, now_ms, self.family.invalid_expire()).map(Expire::At)
             }
         }
     }
 }
 
 /// The Unix time in milliseconds that `text` names; `invalid` if it is not positive or beyond 63 bits.
-pub(crate) fn deadline(text: &[u8], clock: Clock, now_ms: u64, invalid: Refusal) -> Result<u64, Refusal> {
+pub(crate) fn deadline(text: &[u8], unit: TimeUnit, now_ms: u64, invalid: Refusal) -> Result<u64, Refusal> {
     let number = parse_i64(text).ok_or(errors::NOT_INTEGER)?;
     if number <= 0 {
         return Err(invalid);
     }
-    let span = number.checked_mul(clock.unit_ms).ok_or(invalid)?;
-    let base = if clock.absolute { 0 } else { i64::try_from(now_ms).unwrap_or(i64::MAX) };
+    let span = number.checked_mul(unit.ms).ok_or(invalid)?;
+    let base = if unit.absolute { 0 } else { i64::try_from(now_ms).unwrap_or(i64::MAX) };
     span.checked_add(base).map(|at| at as u64).ok_or(invalid)
 }

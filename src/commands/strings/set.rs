@@ -1,11 +1,12 @@
 //! SET and its older forms: SETNX, SETEX, PSETEX, GETSET. Never keeps part of an old value.
 
-use super::options::{Clock, Condition, Family, Options, deadline};
+use super::options::{Condition, Family, Options, deadline};
 use super::{Refusal, answer, boxed, bytes_of, encode, is_alien, refuse_short};
 use crate::base::bytes::BigString;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
+use crate::commands::time_unit::TimeUnit;
 use crate::resp::reply::Reply;
 use crate::shard::events::class;
 use crate::types::table::{Expire, Key};
@@ -143,19 +144,19 @@ pub(crate) fn setnx(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Repl
 
 /// `SETEX key seconds value`
 pub(crate) fn setex(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    set_until(ctx, args, reply, Clock::SECONDS, "ERR invalid expire time in 'setex' command");
+    set_until(ctx, args, reply, TimeUnit::SECONDS, "ERR invalid expire time in 'setex' command");
 }
 
 /// `PSETEX key milliseconds value`
 pub(crate) fn psetex(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
-    set_until(ctx, args, reply, Clock::MILLISECONDS, "ERR invalid expire time in 'psetex' command");
+    set_until(ctx, args, reply, TimeUnit::MILLISECONDS, "ERR invalid expire time in 'psetex' command");
 }
 
-fn set_until(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>, clock: Clock, invalid: Refusal) {
+fn set_until(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>, unit: TimeUnit, invalid: Refusal) {
     if args.len() < 4 {
         return refuse_short(args, reply);
     }
-    match deadline(&args[2], clock, ctx.shard.now_ms, invalid) {
+    match deadline(&args[2], unit, ctx.shard.now_ms, invalid) {
         Ok(at_ms) => {
             let big = args.take_big(3);
             let key = ctx.first_key(&args[1]);
