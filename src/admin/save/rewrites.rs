@@ -70,6 +70,10 @@ impl RewriteState {
 /// What log begins with the next snapshot, and what its cut is to the journal. Opens the logs if there are to be any.
 pub(super) fn begin_log(worker: &Worker, state: &AdminState, switch: Switch) -> Result<(LogTerms, JournalCut), String> {
     let shared = &worker.shared;
+    if matches!(switch, Switch::Stopping { .. }) {
+        // logs that are being closed never tell where they begin behind the cut
+        return Err("The append-only file is being closed".to_string());
+    }
     if shared.logs_open.load(Ordering::SeqCst) > 0 {
         let (folder, number) = worker.log_set().ok_or("The append-only file cannot be written")?;
         return Ok((LogTerms { folder, number, has_logs: true }, JournalCut::Split));
@@ -248,7 +252,8 @@ pub(super) fn is_due(worker: &Worker, saves: &SaveState, now_s: u64) -> bool {
         return true;
     }
     let rests = rewrites.last_failed && now_s.saturating_sub(rewrites.last_try_s) <= RETRY_S;
-    if rests || worker.log_set().is_none() {
+    let is_stopping = matches!(rewrites.switch, Switch::Stopping { .. });
+    if rests || is_stopping || worker.log_set().is_none() {
         return false;
     }
     let base = shared.log_base_bytes.load(Ordering::Relaxed);
