@@ -216,10 +216,13 @@ fn clients(worker: &Worker, figures: &[Figures]) -> ClientsInfo {
 
 /// What INFO memory and MEMORY show.
 pub fn memory(worker: &Worker, state: &AdminState, figures: &[Figures]) -> MemoryInfo {
+    let log_held = worker.shared.total(|core| &core.log_held);
     let mut memory = MemoryInfo {
         max: worker.config.maxmemory,
         policy: policy_name(worker.config.maxmemory_policy).to_string(),
         tables_overhead: figures.iter().map(|f| f.table_overhead).sum(),
+        aof_buffer: log_held,
+        not_counted: log_held,
         clients_normal: figures.iter().map(|f| f.client_bytes).sum(),
         lazyfree_pending: figures.iter().map(|f| f.lazy_pending).sum(),
         defrag_percent: worker.shared.cores.iter().map(|core| core.defrag_percent.get()).max().unwrap_or(0),

@@ -204,10 +204,18 @@ impl Worker {
         counters.log_bytes.set(keeper.log.bytes());
         counters.log_waiting.set(self.router.shard.journal.len() as u64);
         counters.log_syncing.set(u64::from(keeper.log.is_syncing()));
+        self.note_log_held();
         self.tell_frontier();
         if !journaled {
             self.end_log();
         }
+    }
+
+    /// Publishes how much memory what goes to the log takes now.
+    pub(super) fn note_log_held(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        let held = self.router.shard.journal.held_bytes() + keeper.log.held_bytes();
+        self.shared.cores[self.router.core].log_held.set(held as u64);
     }
 
     /// Nothing is journaled any more: closes the log once all of it is durable, or as it is if it cannot be written.
@@ -229,6 +237,7 @@ impl Worker {
         let counters = &self.shared.cores[self.router.core];
         counters.log_bytes.set(0);
         counters.log_waiting.set(0);
+        counters.log_held.set(0);
         self.shared.log_closed();
     }
 

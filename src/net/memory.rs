@@ -2,7 +2,8 @@
 //!
 //! The limit is one for all cores, so a core whose shard holds most of the data may use most of the memory. What
 //! counts is what the allocator has handed out, to whom ever, less what the tables keep free for new entries and what
-//! waits to be freed; of that at most an eighth of the limit, so that memory that is only reserved counts at last.
+//! waits to be freed; of that at most an eighth of the limit, so that memory that is only reserved counts at last. What
+//! is on its way to the log does not count either: it grows as keys go.
 //! The machine has to have more than that: pages that hold little. Where moving blocks together (`defrag.rs`) does not
 //! keep the process within the limit and a tenth, keys go for the rest, up to a quarter of the limit.
 //!
@@ -192,7 +193,9 @@ impl Worker {
         let idle = self.router.shard.idle_bytes();
         self.counters().idle_bytes.set(idle as u64);
         let limit = self.memory.limit;
-        let counted = alloc::used_bytes().saturating_sub(self.shared.idle_bytes(limit));
+        self.note_log_held();
+        let aside = self.shared.idle_bytes(limit) + self.shared.total(|core| &core.log_held);
+        let counted = alloc::used_bytes().saturating_sub(aside);
         let margin = match self.config.maxmemory_policy {
             EvictionPolicy::Noeviction => 0,
             _ => self.shared.memory_margin.load(Relaxed).min(limit / MARGIN),

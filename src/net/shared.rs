@@ -116,6 +116,8 @@ pub struct CoreCounters {
     pub log_bytes: Counter,
     /// Bytes of the log that are not written yet.
     pub log_waiting: Counter,
+    /// Bytes of memory for what goes to the log: they do not count for `maxmemory`.
+    pub log_held: Counter,
     /// Whether a sync of the log is under way.
     pub log_syncing: Counter,
     /// Changes since the last save.

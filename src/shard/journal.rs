@@ -98,6 +98,11 @@ impl Journal {
         self.gathered.len().saturating_sub(HEAD_BYTES) + before.saturating_sub(HEAD_BYTES)
     }
 
+    /// Bytes of memory that it takes, but for transactions that still run.
+    pub fn held_bytes(&self) -> usize {
+        self.gathered.capacity() + self.before.as_ref().map_or(0, |(bytes, _)| bytes.capacity())
+    }
+
     /// What was gathered, behind [`HEAD_BYTES`] free ones; `spare` is filled next.
     pub fn take(&mut self, mut spare: AlignedBuf) -> AlignedBuf {
         spare.clear(KEPT_BYTES);

@@ -314,12 +314,23 @@ fn telling_clients_of_evicted_keys_evicts_no_more() {
 
 #[test]
 fn events_of_evicted_keys_evict_no_more() {
+    evict_some("--notify-keyspace-events KEA");
+}
+
+#[test]
+fn what_is_logged_of_evicted_keys_evicts_no_more() {
+    evict_some("--appendonly yes --appendfsync always");
+    evict_some("--appendonly yes --appendfsync no");
+}
+
+/// Evicts 200 KB of 1,000 keys with names of 1 KB: most of them have to be left.
+fn evict_some(more: &str) {
     each_setup(|setup| {
         if setup.shards > 1 {
             return;
         }
-        let args = "--maxmemory-policy allkeys-lru --maxmemory-eviction-tenacity 100 --notify-keyspace-events KEA";
-        let server = Launch::new(setup).args(args).start();
+        let args = format!("--maxmemory-policy allkeys-lru --maxmemory-eviction-tenacity 100 {more}");
+        let server = Launch::new(setup).args(&args).start();
         let mut admin = server.client();
         for number in 0..1000 {
             admin.call(&["SET", &format!("{number}{}", "x".repeat(1000)), "x"]);

@@ -187,6 +187,11 @@ impl Log {
         self.bytes
     }
 
+    /// Bytes of memory that its buffers take, the one that is being written among them.
+    pub fn held_bytes(&self) -> usize {
+        self.spare.capacity() + if self.is_writing() { self.last_bytes as usize } else { 0 }
+    }
+
     /// Whether a durable write is under way.
     pub fn is_writing(&self) -> bool {
         self.writing.is_some()
