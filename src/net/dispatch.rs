@@ -95,6 +95,7 @@ impl Worker {
                 conn.touched = true;
                 self.touched.push(index);
             }
+            let paused = self.pause != Pause::No;
             let Some(conn) = self.conn_at(index) else { continue };
             if conn.is_clogged() {
                 // sending goes on with it once its replies are read
@@ -103,12 +104,12 @@ impl Worker {
             if conn.stalled || conn.closing != Closing::No || conn.is_collecting() {
                 continue;
             }
-            if self.pause != Pause::No && self.conn_at(index).is_some_and(|c| c.big.is_some()) {
+            if paused && conn.big.is_some() {
                 // a command whose large argument was set apart cannot be put back into the input
+                conn.held_back = true;
                 self.postpone(index);
                 continue;
             }
-            let Some(conn) = self.conn_at(index) else { continue };
             if !conn.input.is_empty() {
                 let kept = std::mem::take(&mut conn.input);
                 self.inbox.push((index, Source::Kept(kept)));
@@ -116,11 +117,8 @@ impl Worker {
         }
     }
 
-    /// Has a connection wait for the end of CLIENT PAUSE.
+    /// Has a connection that is held back looked at again at the end of CLIENT PAUSE.
     fn postpone(&mut self, index: u32) {
-        if let Some(conn) = self.conn_at(index) {
-            conn.held_back = true;
-        }
         if !self.postponed.contains(&index) {
             self.postponed.push(index);
         }
@@ -278,7 +276,10 @@ impl Worker {
         self.keep_rest(&mut conn, run.source, rest);
         let index = conn.id.index;
         match stopped {
-            Some(Next::StopBefore) => self.postpone(index),
+            Some(Next::StopBefore) => {
+                conn.held_back = true;
+                self.postpone(index);
+            }
             Some(Next::StopAfter | Next::AwaitReplies | Next::Go) => {}
             None => self.after_run(&mut conn, run.stop, run.consumed),
         }
@@ -406,7 +407,6 @@ impl Worker {
             let flags = if queued && spec.name == "exec" { spec_flags | flag::WRITE } else { spec_flags };
             if self.is_paused(flags, id) {
                 conn.last_command = Some(id);
-                conn.held_back = true;
                 return Next::StopBefore;
             }
         }
