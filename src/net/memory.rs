@@ -43,7 +43,8 @@ const RESIDENT_SLACK: u64 = 24 << 20;
 /// How long clients may take to hear which of their cached keys were evicted, milliseconds, and ticks: in the first
 /// their buffers go to the driver, in the second to the kernel, and in the third they come back. A slow machine takes
 /// longer over these than the time.
-const TELLING: (u64, u8) = (5, 3);
+const TELLING_MS: u64 = 5;
+const TELLING_TICKS: u8 = 3;
 /// Pieces of 8 KB that a table moves together in one tick while more than that is idle.
 const TIDY_PIECES: usize = 16;
 
@@ -239,7 +240,7 @@ impl Worker {
             let cached = shard.events.tracking.noted_bytes(noted);
             self.memory.told += (cached + shard.events.noted_bytes(mark)) as i64;
             if cached > 0 {
-                (self.memory.telling_until_ms, self.memory.telling_ticks) = (now_ms + TELLING.0, TELLING.1);
+                (self.memory.telling_until_ms, self.memory.telling_ticks) = (now_ms + TELLING_MS, TELLING_TICKS);
             }
             left = left.saturating_sub(KEYS_PER_LOOK);
             if clock::ticks().wrapping_sub(begin) >= time_max {
