@@ -126,7 +126,16 @@ impl Folder {
 
     /// A segment's path.
     pub fn segment_path(&self, id: SegmentId) -> PathBuf {
-        self.path.join(format!("{}.{}.{}.{}.log", self.name, id.set, id.shard, id.number))
+        self.path_of(id, SEGMENT)
+    }
+
+    /// Where it stays to be written over.
+    fn spare_path(&self, id: SegmentId) -> PathBuf {
+        self.path_of(id, SPARE)
+    }
+
+    fn path_of(&self, id: SegmentId, kind: &str) -> PathBuf {
+        self.path.join(format!("{}.{}.{}.{}{kind}", self.name, id.set, id.shard, id.number))
     }
 
     /// The manifest; `None` if there is none.
@@ -166,7 +175,7 @@ impl Folder {
         } else if bytes < self.segment_bytes {
             preallocate(&file, self.segment_bytes)?;
         }
-        fs::rename(&path, path.with_extension(&SPARE[1..]))
+        fs::rename(&path, self.spare_path(id))
     }
 
     /// How many segments may stay to be written over beside the logs of so many shards.
@@ -212,13 +221,8 @@ impl Folder {
             if fits && kept < most { kept += 1 } else { there(fs::remove_file(&path))? }
         }
         for id in stale {
-            let path = self.segment_path(id);
-            if kept < most {
-                there(self.retire(id))?
-            } else {
-                there(fs::remove_file(&path))?
-            }
-            kept += u64::from(path.with_extension(&SPARE[1..]).exists());
+            there(if kept < most { self.retire(id) } else { fs::remove_file(self.segment_path(id)) })?;
+            kept += u64::from(self.spare_path(id).exists());
         }
         Ok(())
     }
@@ -238,8 +242,7 @@ mod tests {
         let folder = Folder::new("/data/logs".into(), "a.b");
         let id = SegmentId { set: 12, shard: 3, number: 4 };
         assert_eq!(Folder::of_segment(&folder.segment_path(id)), Some(folder.clone()));
-        let spare = folder.segment_path(id).with_extension(&SPARE[1..]);
-        assert_eq!(Folder::of_segment(&spare), Some(folder.clone()));
+        assert_eq!(Folder::of_segment(&folder.spare_path(id)), Some(folder.clone()));
         assert_eq!(Folder::of_manifest(&folder.manifest_path()), Some(folder));
         for other in ["/x/a.log", "/x/a.1.2.log", "/x/a.1.2.x.log", "/x/a.1.base.rdb", "/x/temp-a.pinion"] {
             let path = Path::new(other);

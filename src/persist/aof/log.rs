@@ -290,7 +290,7 @@ impl Log {
         }
         if self.segment.filled > 0 {
             // what was there before would have to be read first where a page is written in part
-            buffer.resize(bytes + (offset as usize + bytes).next_multiple_of(PAGE_BYTES) - (offset as usize + bytes));
+            buffer.resize((offset as usize + bytes).next_multiple_of(PAGE_BYTES) - offset as usize);
         }
         file.write_all_at(&buffer, offset)?;
         self.written = end;

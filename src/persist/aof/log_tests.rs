@@ -64,22 +64,20 @@ fn set(journal: &mut Journal, key: &str, value: &[u8]) {
 
 /// The commands of a shard's log, without SELECT, as "SET key length".
 fn read_back(folder: &Folder, shard: u16) -> Result<Vec<String>, Damage> {
-    let scanned = scan(folder, &SET, QUIET)?;
+    read_set(folder, &SET, shard)
+}
+
+fn read_set(folder: &Folder, set: &Set, shard: u16) -> Result<Vec<String>, Damage> {
+    let scanned = scan(folder, set, QUIET)?;
     let mut commands = Vec::new();
-    replay(
-        folder,
-        &SET,
-        shard,
-        &scanned,
-        &mut |words| {
-            if words[0] != b"SELECT" {
-                let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
-                commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
-            }
-            Ok(())
-        },
-        QUIET,
-    )?;
+    let mut one = |words: &Words<'_>| {
+        if words[0] != b"SELECT" {
+            let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+            commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
+        }
+        Ok(())
+    };
+    replay(folder, set, shard, &scanned, &mut one, QUIET)?;
     Ok(commands)
 }
 
@@ -306,7 +304,7 @@ fn count(folder: &Folder, end: &str) -> usize {
     names.filter(|name| name.to_str().unwrap().ends_with(end)).count()
 }
 
-/// A log of run `set` with so many commits of 5000 bytes; the first commit's value has `bytes`.
+/// Writes a log of run `set` with `keys` commits of 5000 bytes; answers as [`read_run`] is to.
 fn small_segments(folder: &Folder, set: u32, keys: usize, fsync: Fsync) -> Vec<String> {
     let mut journal = Journal::default();
     let mut log = Log::begin(folder.clone(), set, 0, 0).unwrap();
@@ -325,26 +323,9 @@ fn small_segments(folder: &Folder, set: u32, keys: usize, fsync: Fsync) -> Vec<S
     expected
 }
 
+/// As [`read_back`], of the only shard of run `number`.
 fn read_run(folder: &Folder, number: u32) -> Vec<String> {
-    let set = Set::new(number, 1);
-    let scanned = scan(folder, &set, QUIET).unwrap();
-    let mut commands = Vec::new();
-    replay(
-        folder,
-        &set,
-        0,
-        &scanned,
-        &mut |words| {
-            if words[0] != b"SELECT" {
-                let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
-                commands.push(format!("{} {} {}", text(words[0]), text(words[1]), words[2].len()));
-            }
-            Ok(())
-        },
-        QUIET,
-    )
-    .unwrap();
-    commands
+    read_set(folder, &Set::new(number, 1), 0).unwrap()
 }
 
 #[test]
