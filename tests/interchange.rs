@@ -420,7 +420,7 @@ fn a_damaged_snapshot_is_refused_with_its_place() {
     let mut flipped = whole.clone();
     let at = whole.windows(5).position(|bytes| bytes == b"a-key").expect("the key");
     flipped[at] = b'b';
-    refused(&flipped, "the checksum is wrong");
+    refused(&flipped, "RDB CRC error: Wrong RDB checksum expected: (");
     let newer = [b"REDIS0099", &whole[9..]].concat();
     refused(&newer, "a version that is newer than this server");
     let mut other_kind = whole.clone();

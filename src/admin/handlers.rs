@@ -27,6 +27,7 @@ use crate::runtime::alloc;
 use crate::txn::message::{Answer, Request};
 use crate::txn::router::{Call, Outcome};
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// COMMAND ...
@@ -229,6 +230,10 @@ pub fn answer(worker: &mut Worker, request: &Request, asker: Option<&mut Conn>) 
         Request::ResetStats => collect::reset(worker),
         Request::MonitorLine(line) => worker.monitor_line(line),
         Request::ActiveExpire(on) => worker.router.shard.settings.active_expire = *on,
+        Request::SkipChecksums(on) => {
+            worker.router.shard.settings.skip_checksums = *on;
+            worker.shared.skip_checksums.store(*on, Ordering::Relaxed);
+        }
         Request::Digest => return Answer::Digest(debug::database_digests(&worker.router.shard)),
         Request::Hold(micros) => std::thread::sleep(Duration::from_micros(*micros)),
         Request::Purge => alloc::purge(),
@@ -420,6 +425,7 @@ pub fn debug(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mu
         DebugCall::Crash(fault) => crash::end_by(fault),
         DebugCall::Sleep(micros) => Request::Hold(micros),
         DebugCall::ActiveExpire(on) => Request::ActiveExpire(on),
+        DebugCall::SkipChecksums(on) => Request::SkipChecksums(on),
         DebugCall::Digest => Request::Digest,
         DebugCall::TableStats(db) => Request::TableStats(db as u16),
         DebugCall::Transactions => Request::Transactions,

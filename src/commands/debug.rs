@@ -24,6 +24,8 @@ pub enum DebugCall {
     Sleep(u64),
     /// Set `active_expire` of every shard, then `+OK`.
     ActiveExpire(bool),
+    /// Set `skip_checksums` of every shard, and of the server, then `+OK`.
+    SkipChecksums(bool),
     /// Collect [`database_digests`] of every shard and answer [`DatasetDigest`] as a simple string.
     Digest,
     /// Collect [`table_stats`] of this database from every shard and answer them, joined, as a bulk string.
@@ -81,6 +83,7 @@ pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugC
     match (name.as_slice(), args.len()) {
         (b"sleep", 3) => DebugCall::Sleep(microseconds(&args[2])),
         (b"set-active-expire", 3) => DebugCall::ActiveExpire(leading_integer(&args[2]) != 0),
+        (b"set-skip-checksum-validation", 3) => DebugCall::SkipChecksums(leading_integer(&args[2]) != 0),
         (b"digest", 2) => DebugCall::Digest,
         (b"htstats", 3 | 4) => stats_of(&args[2], databases, reply),
         (b"transactions", 2) => DebugCall::Transactions,
@@ -128,7 +131,7 @@ fn answer(name: &[u8], args: &Args<'_>, reply: &mut Reply<'_>) {
         },
         (b"replybuffer", 4) => reply_buffer(args, reply),
         // Switches of mechanisms that this server does not have: accepted, without effect.
-        (b"dict-resizing" | b"pause-cron" | b"set-disable-deny-scripts" | b"set-skip-checksum-validation", 3)
+        (b"dict-resizing" | b"pause-cron" | b"set-disable-deny-scripts", 3)
         | (b"aof-flush-sleep" | b"hashtable-can-abort-shrink" | b"client-enforce-reply-list", 3)
         | (b"pause-after-fork" | b"drop-cluster-packet-filter", 3) => reply.ok(),
         _ => errors::subcommand_syntax(args, reply),

@@ -207,6 +207,8 @@ pub struct Shared {
     reloaded: Mutex<Option<Result<(), String>>>,
     /// See `reloaded`.
     pub reloads: AtomicBool,
+    /// Whether a snapshot with a wrong checksum is loaded (`DEBUG SET-SKIP-CHECKSUM-VALIDATION`).
+    pub skip_checksums: AtomicBool,
     /// Why the log cannot be written any more, as an errno; 0 while it can.
     pub log_error: AtomicI64,
     /// Wakes a core from any thread.
@@ -284,6 +286,7 @@ impl Shared {
             feed_count: AtomicUsize::new(0),
             reloaded: Mutex::default(),
             reloads: AtomicBool::new(false),
+            skip_checksums: AtomicBool::new(false),
             kept: Mutex::default(),
             kept_count: AtomicUsize::new(0),
             log_error: AtomicI64::new(0),

@@ -19,6 +19,7 @@ use crate::txn::loading::Loading;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Milliseconds between two lines of progress in the log.
 const PROGRESS_MS: u64 = 5000;
@@ -210,6 +211,10 @@ impl FeedSink {
 }
 
 impl Sink for FeedSink {
+    fn checks(&self) -> bool {
+        self.shared.config().rdb_checksum && !self.shared.skip_checksums.load(Ordering::Relaxed)
+    }
+
     fn snapshot(&mut self, file: &Path, version: u16, is_preamble: bool) -> Result<(), Refusal> {
         let file = file.display().to_string().into();
         let source = Source { file, version, keeps_expired: is_preamble, replaces: self.replaces };

@@ -34,6 +34,8 @@ pub struct ShardSettings {
     pub lfu_decay_minutes: u32,
     /// Whether expired keys are looked for between commands (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: bool,
+    /// Whether RESTORE takes a payload with a wrong checksum (`DEBUG SET-SKIP-CHECKSUM-VALIDATION`).
+    pub skip_checksums: bool,
     /// `active-expire-effort`, 1 to 10.
     pub active_expire_effort: u32,
     /// `lazyfree-lazy-user-flush`: FLUSHALL and FLUSHDB free in steps unless they say SYNC.
@@ -68,6 +70,7 @@ impl Default for ShardSettings {
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
             active_expire: true,
+            skip_checksums: false,
             active_expire_effort: 1,
             lazy_user_flush: true,
             hash_limits: PackLimits { entries: 512, value_bytes: 64 },

@@ -336,6 +336,8 @@ pub enum Request {
     MonitorLine(Vec<u8>),
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     ActiveExpire(bool),
+    /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`.
+    SkipChecksums(bool),
     /// `DEBUG` text about a table, per database.
     TableStats(u16),
     /// Digests of this shard's databases.

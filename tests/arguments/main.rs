@@ -9,6 +9,7 @@ mod common;
 
 mod draw;
 mod live;
+mod payloads;
 mod shard;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,6 +40,14 @@ fn no_arguments_break_a_shard() {
         let calls = shard::try_all(proto, seed, time / 2);
         println!("{calls} calls from seed {seed}");
     }
+}
+
+#[test]
+fn no_payload_breaks_a_shard() {
+    let (time, seed) = budget(4);
+    let (tried, taken) = payloads::try_all(seed, time);
+    println!("{tried} payloads, {taken} of them taken, from seed {seed}");
+    assert!(taken > tried / 50, "{taken} of {tried}");
 }
 
 #[test]

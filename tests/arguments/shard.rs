@@ -36,28 +36,33 @@ struct State {
     digests: Vec<DatabaseDigest>,
 }
 
-struct Home {
-    shard: Shard,
+/// A shard with what [`SETTING`] puts there.
+pub(crate) struct Home {
+    pub(crate) shard: Shard,
     proto: Proto,
     table: CommandTable,
 }
 
 impl Home {
-    fn new(proto: Proto) -> Home {
+    pub(crate) fn new(proto: Proto) -> Home {
         let mut shard = Shard::new(DATABASES, 0..16384, 1);
         shard.now_ms = 1_700_000_000_000;
         shard.events.journaled = true;
         let mut home = Home { shard, proto, table: CommandTable::new() };
         for line in SETTING {
             let call = words(line);
-            let spec = home.table.get(home.table.lookup_full(&name_of(&home.table, &call)).expect("a command"));
-            assert!(!home.call(spec.plan, &call).is_error(), "{line}");
+            assert!(!home.call(home.plan(&call), &call).is_error(), "{line}");
         }
         home
     }
 
+    /// How a call is carried out.
+    pub(crate) fn plan(&self, call: &Call) -> Plan {
+        self.table.get(self.table.lookup_full(&name_of(&self.table, call)).expect("a command")).plan
+    }
+
     /// One reply, whole.
-    fn call(&mut self, plan: Plan, call: &Call) -> Value {
+    pub(crate) fn call(&mut self, plan: Plan, call: &Call) -> Value {
         match plan {
             Plan::Session => panic!("{} has no function here", shown(call)),
             Plan::CheckedScatter { check, run, .. } => match self.run(check, call) {
@@ -93,7 +98,7 @@ impl Home {
     }
 
     /// Takes what the call tells beyond its reply, as the tick does.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.shard.events.due.clear();
         self.shard.events.effects = None;
         while !self.shard.free_step(1 << 20) {}

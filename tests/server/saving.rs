@@ -1,6 +1,7 @@
 //! Snapshots: what they hold, who may load them, what happens where they cannot be written, and the last one at the
 //! end. The real Redis 7 reads what Pinion wrote.
 
+use crate::aof::{Data, kill};
 use crate::common::{Client, Launch, Random, Server, Setup, Value, each_setup, wait_until};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -470,5 +471,42 @@ fn debug_reload_gives_the_same_data() {
         client.ok("MSET a 1 b 2 c 3");
         client.ok("DEBUG RELOAD");
         assert_eq!(client.run("DBSIZE"), Value::Int(3));
+    });
+}
+
+/// DEBUG SET-SKIP-CHECKSUM-VALIDATION: a payload and a file with a wrong checksum are taken, and what was taken is
+/// there again after a restart, where nothing is left aside.
+#[test]
+fn checksums_are_left_aside_where_debug_says_so() {
+    each_setup(|setup| {
+        let data = Data::new();
+        let server = data.launch(setup, "always").start();
+        let mut client = server.client();
+        client.ok("SET k hello");
+        let Value::Bulk(mut payload) = client.run("DUMP k") else { panic!("no payload") };
+        payload[3] ^= 1;
+        let mut restore =
+            |client: &mut Client, key: &str| client.call(&[&b"RESTORE"[..], key.as_bytes(), b"0", &payload]);
+        let refusal = Value::Error("ERR DUMP payload version or checksum are wrong".into());
+        assert_eq!(restore(&mut client, "a"), refusal);
+        client.ok("DEBUG SET-SKIP-CHECKSUM-VALIDATION 1");
+        let keys: Vec<String> = (0..8).map(|n| format!("key:{n}")).collect();
+        keys.iter().for_each(|key| assert_eq!(restore(&mut client, key), Value::ok()));
+
+        client.ok("SAVE");
+        let path = data.0.join("dump.rdb");
+        let mut file = fs::read(&path).expect("it is there");
+        *file.last_mut().expect("a checksum") ^= 1;
+        fs::write(&path, file).expect("written");
+        client.ok("DEBUG RELOAD NOSAVE");
+        assert_eq!(client.run("GET key:3").text(), "hdllo");
+        client.ok("DEBUG SET-SKIP-CHECKSUM-VALIDATION 0");
+        assert_eq!(restore(&mut client, "a"), refusal);
+        assert!(client.run("DEBUG RELOAD NOSAVE NOFLUSH MERGE").is_error());
+        kill(server);
+
+        let server = data.launch(setup, "always").start();
+        let mut client = server.client();
+        keys.iter().for_each(|key| assert_eq!(client.run(&format!("GET {key}")).text(), "hdllo"));
     });
 }

@@ -107,3 +107,31 @@ fn tells_and_journals() {
     let told: Vec<_> = shard.shard.events.happened.iter().map(|h| h.event).collect();
     assert_eq!(told, ["restore", "restore", "del"]);
 }
+
+/// What is journaled of a payload with a wrong checksum is accepted by who checks.
+#[test]
+fn checksums_are_left_aside_where_the_setting_says_so() {
+    let mut shard = TestShard::new();
+    shard.run("SET k hello");
+    let payload = dump(&mut shard, "k");
+    let mut other = payload.clone();
+    other[3] ^= 1;
+    assert_eq!(shard.run_words(&[b"RESTORE", b"x", b"0", &other]), ENVELOPE);
+    shard.shard.settings.skip_checksums = true;
+    shard.shard.events.journaled = true;
+    for (ttl, rest) in [(&b"0"[..], 4), (b"5000", 5)] {
+        assert_eq!(shard.run_words(&[b"RESTORE", b"x", ttl, &other, b"REPLACE"]), "+OK");
+        let effect = shard.shard.events.effects.take().expect("an effect").remove(0);
+        assert_eq!((effect.len(), &effect[4][..]), (rest + 1, &b"REPLACE"[..]));
+        shard.shard.settings.skip_checksums = false;
+        assert_eq!(shard.run_words(&[b"RESTORE", b"y", b"0", &effect[3], b"REPLACE"]), "+OK");
+        shard.shard.settings.skip_checksums = true;
+        shard.shard.events.effects = None;
+    }
+    check(&mut shard, "GET x", "\"hdllo\"");
+    assert_eq!(shard.run_words(&[b"RESTORE", b"x", b"0", &payload, b"REPLACE"]), "+OK");
+    assert_eq!(shard.shard.events.effects.take(), None, "its own words");
+    let newer = [&payload[..payload.len() - 10], &[99, 0], &[0; 8]].concat();
+    assert_eq!(shard.run_words(&[b"RESTORE", b"x", b"0", &newer, b"REPLACE"]), ENVELOPE);
+    assert_eq!(shard.run_words(&[b"RESTORE", b"x", b"0", b"short", b"REPLACE"]), ENVELOPE);
+}

@@ -32,6 +32,10 @@ pub struct RawEntry<'a> {
 pub trait Sink {
     /// A snapshot of this version begins; a log follows it if `is_preamble`.
     fn snapshot(&mut self, file: &Path, version: u16, is_preamble: bool) -> Result<(), Refusal>;
+    /// Whether the checksum of a snapshot is to be right.
+    fn checks(&self) -> bool {
+        true
+    }
     /// A database will hold about so many keys.
     fn sizes(&mut self, db: u64, keys: u64) -> Result<(), Refusal> {
         let _ = (db, keys);

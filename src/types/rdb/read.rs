@@ -54,6 +54,14 @@ pub enum Bad {
     /// A checksum or version that is not ours.
     #[error("version or checksum are wrong")]
     Envelope,
+    /// The checksum of a file is another: the one it tells, and that of its bytes. Redis's words.
+    #[error("RDB CRC error: Wrong RDB checksum expected: ({told:x}) but got ({computed:x})")]
+    Checksum {
+        /// At the end of the file.
+        told: u64,
+        /// Of what stands before.
+        computed: u64,
+    },
     /// Something contradicts itself.
     #[error("{0}")]
     Corrupt(&'static str),

@@ -57,6 +57,13 @@ pub fn payload(value: View<'_>, flavor: Flavor) -> Vec<u8> {
     bytes
 }
 
+/// A DUMP payload as it is with the checksum that its bytes have; `None` if it has that one, or is too short for any.
+pub fn signed_anew(payload: &[u8]) -> Option<Vec<u8>> {
+    let (signed, told) = payload.split_last_chunk::<8>()?;
+    let checksum = crc64(0, signed).to_le_bytes();
+    (checksum != *told).then(|| [signed, &checksum].concat())
+}
+
 /// Whether a consumer was active at another time than it was last seen: only then is there something to keep.
 fn needs_active_times(stream: &Stream) -> bool {
     stream.groups().any(|(_, group)| group.consumers().any(|c| c.active_ms != Some(c.seen_ms)))
