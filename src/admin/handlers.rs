@@ -13,7 +13,7 @@ use crate::base::config::{Allowed, Config};
 use crate::base::limits;
 use crate::base::stats::Histogram;
 use crate::commands::args::{Args, lay_out};
-use crate::commands::debug::{self, DatasetDigest, DebugCall};
+use crate::commands::debug::{self, DatasetDigest, DebugCall, Switch};
 use crate::commands::errors;
 use crate::commands::table::{CommandId, CommandTable, Resolved};
 use crate::net::client;
@@ -229,8 +229,8 @@ pub fn answer(worker: &mut Worker, request: &Request, asker: Option<&mut Conn>) 
         Request::Subscribers { kind, names } => return subscribe::answer_subscribers(worker, *kind, names),
         Request::ResetStats => collect::reset(worker),
         Request::MonitorLine(line) => worker.monitor_line(line),
-        Request::ActiveExpire(on) => worker.router.shard.settings.active_expire = *on,
-        Request::SkipChecksums(on) => {
+        Request::Switch(Switch::ActiveExpire, on) => worker.router.shard.settings.active_expire = *on,
+        Request::Switch(Switch::SkipChecksums, on) => {
             worker.router.shard.settings.skip_checksums = *on;
             worker.shared.skip_checksums.store(*on, Ordering::Relaxed);
         }
@@ -424,8 +424,7 @@ pub fn debug(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mu
         DebugCall::Reload(order) => return save::reload(worker, conn, order, out),
         DebugCall::Crash(fault) => crash::end_by(fault),
         DebugCall::Sleep(micros) => Request::Hold(micros),
-        DebugCall::ActiveExpire(on) => Request::ActiveExpire(on),
-        DebugCall::SkipChecksums(on) => Request::SkipChecksums(on),
+        DebugCall::Switch(what, on) => Request::Switch(what, on),
         DebugCall::Digest => Request::Digest,
         DebugCall::TableStats(db) => Request::TableStats(db as u16),
         DebugCall::Transactions => Request::Transactions,

@@ -22,10 +22,8 @@ pub enum DebugCall {
     Answered,
     /// Hold every core for so many microseconds, then `+OK`.
     Sleep(u64),
-    /// Set `active_expire` of every shard, then `+OK`.
-    ActiveExpire(bool),
-    /// Set `skip_checksums` of every shard, and of the server, then `+OK`.
-    SkipChecksums(bool),
+    /// Turn this on or off on every shard, then `+OK`.
+    Switch(Switch, bool),
     /// Collect [`database_digests`] of every shard and answer [`DatasetDigest`] as a simple string.
     Digest,
     /// Collect [`table_stats`] of this database from every shard and answer them, joined, as a bulk string.
@@ -46,6 +44,15 @@ pub enum DebugCall {
     OnKeys(CommandFn, Gather),
     /// Run the function on every shard, as `Plan::AllShards`.
     OnShards(CommandFn, Gather),
+}
+
+/// What can be turned on and off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// SET-ACTIVE-EXPIRE: expired keys are looked for between commands.
+    ActiveExpire,
+    /// SET-SKIP-CHECKSUM-VALIDATION: payloads and snapshots with a wrong checksum are taken.
+    SkipChecksums,
 }
 
 /// How the process is to end.
@@ -82,8 +89,8 @@ pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugC
     let name = args[1].to_ascii_lowercase();
     match (name.as_slice(), args.len()) {
         (b"sleep", 3) => DebugCall::Sleep(microseconds(&args[2])),
-        (b"set-active-expire", 3) => DebugCall::ActiveExpire(leading_integer(&args[2]) != 0),
-        (b"set-skip-checksum-validation", 3) => DebugCall::SkipChecksums(leading_integer(&args[2]) != 0),
+        (b"set-active-expire", 3) => switch(Switch::ActiveExpire, args),
+        (b"set-skip-checksum-validation", 3) => switch(Switch::SkipChecksums, args),
         (b"digest", 2) => DebugCall::Digest,
         (b"htstats", 3 | 4) => stats_of(&args[2], databases, reply),
         (b"transactions", 2) => DebugCall::Transactions,
@@ -105,6 +112,10 @@ pub fn debug(args: &Args<'_>, databases: usize, reply: &mut Reply<'_>) -> DebugC
         (b"loadaof", 2) => DebugCall::Reload(ReloadOrder { saves: false, flushes: true, merges: false, log: true }),
         _ => answered(|| answer(&name, args, reply)),
     }
+}
+
+fn switch(what: Switch, args: &Args<'_>) -> DebugCall {
+    DebugCall::Switch(what, leading_integer(&args[2]) != 0)
 }
 
 fn answered(write: impl FnOnce()) -> DebugCall {

@@ -64,9 +64,9 @@ fn says_what_the_server_has_to_do() {
     assert!(matches!(call("DEBUG SLEEP 0.25"), DebugCall::Sleep(250_000)));
     assert!(matches!(call("debug sleep x"), DebugCall::Sleep(0)));
     assert!(matches!(call("debug sleep -1"), DebugCall::Sleep(0)));
-    assert!(matches!(call("debug set-active-expire 0"), DebugCall::ActiveExpire(false)));
-    assert!(matches!(call("debug set-active-expire x"), DebugCall::ActiveExpire(false)));
-    assert!(matches!(call("debug set-active-expire 1"), DebugCall::ActiveExpire(true)));
+    assert!(matches!(call("debug set-active-expire 0"), DebugCall::Switch(Switch::ActiveExpire, false)));
+    assert!(matches!(call("debug set-active-expire x"), DebugCall::Switch(Switch::ActiveExpire, false)));
+    assert!(matches!(call("debug set-active-expire 1"), DebugCall::Switch(Switch::ActiveExpire, true)));
     assert!(matches!(call("debug htstats 3 full"), DebugCall::TableStats(3)));
     assert!(matches!(call("debug digest"), DebugCall::Digest));
     assert!(matches!(call("debug change-repl-id"), DebugCall::ChangeReplicationId));

@@ -187,10 +187,11 @@ fn torn(window: &Window, at: u64, is_last: bool, config: &Config) -> Result<(), 
         return Ok(());
     }
     let why = match is_last {
-        true => "the file ends in mid-command, and aof-load-truncated is off",
-        false => "the file ends in mid-command, but others were written after it",
+        true => "it ends in mid-command, and aof-load-truncated is off",
+        false => "it ends in mid-command, but others were written after it",
     };
-    Err(LoadError::Damage { file, at, why: why.into() })
+    let why = format!("Unexpected end of file reading the append only file: {why}");
+    Err(LoadError::Damage { file, at, why })
 }
 
 /// Gives what files hold to the shards.

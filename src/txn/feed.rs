@@ -291,7 +291,7 @@ impl Feeder {
             return refused(format!("database {db}, but this server has only {} (databases)", self.databases));
         }
         let Resolved::Command(id) = self.table.resolve(args) else {
-            return refused(format!("the unknown command '{}'", name()));
+            return refused(format!("Unknown command '{}' reading the append only file", name()));
         };
         if !self.table.get(id).accepts(args.len()) {
             return refused(format!("the command '{}' with {} arguments", name(), args.len() - 1));

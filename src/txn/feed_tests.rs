@@ -144,7 +144,7 @@ fn commands_run_in_order_also_over_several_shards() {
         }
         assert_eq!(
             feeder.command(1, &words("NONSENSE a")),
-            Err(FeedError::Refused("the unknown command 'NONSENSE'".into()))
+            Err(FeedError::Refused("Unknown command 'NONSENSE' reading the append only file".into()))
         );
         assert!(matches!(feeder.command(16, &words("SET a 1")), Err(FeedError::Refused(_))));
         assert!(matches!(feeder.command(1, &words("SET a")), Err(FeedError::Refused(_))));

@@ -334,10 +334,8 @@ pub enum Request {
     EndBroadcast(Tracker, Vec<Vec<u8>>),
     /// A line for this core's monitors.
     MonitorLine(Vec<u8>),
-    /// `DEBUG SET-ACTIVE-EXPIRE`.
-    ActiveExpire(bool),
-    /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`.
-    SkipChecksums(bool),
+    /// A switch of `DEBUG`, on or off.
+    Switch(crate::commands::debug::Switch, bool),
     /// `DEBUG` text about a table, per database.
     TableStats(u16),
     /// Digests of this shard's databases.

@@ -485,8 +485,7 @@ fn checksums_are_left_aside_where_debug_says_so() {
         client.ok("SET k hello");
         let Value::Bulk(mut payload) = client.run("DUMP k") else { panic!("no payload") };
         payload[3] ^= 1;
-        let mut restore =
-            |client: &mut Client, key: &str| client.call(&[&b"RESTORE"[..], key.as_bytes(), b"0", &payload]);
+        let restore = |client: &mut Client, key: &str| client.call(&[&b"RESTORE"[..], key.as_bytes(), b"0", &payload]);
         let refusal = Value::Error("ERR DUMP payload version or checksum are wrong".into());
         assert_eq!(restore(&mut client, "a"), refusal);
         client.ok("DEBUG SET-SKIP-CHECKSUM-VALIDATION 1");

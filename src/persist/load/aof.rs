@@ -73,7 +73,10 @@ pub fn read(window: &mut Window, sink: &mut dyn Sink) -> Result<Ending, LoadErro
                 }
                 window.consume(taken);
             }
-            Err(Unread::Wrong(why)) => return Err(LoadError::damage(window.path(), at, why)),
+            Err(Unread::Wrong(why)) => {
+                let why = format!("Bad file format reading the append only file: {why}");
+                return Err(LoadError::damage(window.path(), at, why));
+            }
             Err(Unread::Short(wanted)) => {
                 if window.fill(wanted.max(window.unread().len() + 1))? {
                     continue;
