@@ -61,6 +61,15 @@ pub mod flag {
     /// O(1) without Redis's flag [`FAST`]. Not printed by COMMAND INFO.
     pub const BRIEF: Flags = 1 << 25;
 
+    /// Sent by its own relay, it stores what the relay has found (SORT). Not printed by COMMAND INFO.
+    pub const STORES_FOUND: Flags = 1 << 26;
+    /// What it does on its turn in a transaction happens within the transaction's locks (MIGRATE). Not printed by
+    /// COMMAND INFO.
+    pub const WITHIN_LOCKS: Flags = 1 << 27;
+    /// A command of the connection that may see and change every key (DEBUG): a transaction with it locks all. Not
+    /// printed by COMMAND INFO.
+    pub const LOCKS_ALL: Flags = 1 << 28;
+
     /// Bit and name as COMMAND INFO prints it; bits that are not printed are not here.
     pub const NAMES: &[(Flags, &str)] = &[
         (WRITE, "write"),

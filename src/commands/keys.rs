@@ -156,7 +156,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
         .docs("Returns every key that matches a pattern.", "O(N) with N the keys in the database", "pattern:pattern"),
     CommandSpec::new("migrate", -6, Group::Generic, "2.6.0", Plan::Session)
-        .flags(WRITE)
+        .flags(WRITE | WITHIN_LOCKS)
         .acl(acl::DANGEROUS)
         .key_specs(MIGRATED)
         .tips(&["nondeterministic_output"])

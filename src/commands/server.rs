@@ -289,7 +289,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI)
         .docs("Saves the data set to disk and answers when that is done.", "O(N) with N the keys", ""),
     CommandSpec::new("debug", -2, Group::Server, "1.0.0", Plan::Session)
-        .flags(ADMIN | NOSCRIPT | LOADING | STALE)
+        .flags(ADMIN | NOSCRIPT | LOADING | STALE | WITHIN_LOCKS | LOCKS_ALL)
         .docs("Container: for tests and for developers of the server.", "", "")
         .internal(),
     CommandSpec::new("flushall", -1, Group::Server, "1.0.0", Plan::AllShards(flushall, Gather::AllOk))

@@ -13,7 +13,7 @@ use crate::base::bytes::OutBuf;
 use crate::commands::args::{Args, lay_out};
 use crate::commands::context::{CommandFn, Context};
 use crate::commands::key_args::KeyArg;
-use crate::commands::spec::flag::{DENYOOM, READONLY, TOUCHES_ARBITRARY_KEYS, WRITE};
+use crate::commands::spec::flag::{DENYOOM, READONLY, STORES_FOUND, TOUCHES_ARBITRARY_KEYS, WRITE};
 use crate::commands::spec::{BeginSearch, CommandSpec, FindKeys, Group, KeyFlags, KeySpec, Plan, Relay, acl, key};
 use crate::commands::table::FAMILIES;
 use crate::resp::reply::{Proto, Reply};
@@ -196,7 +196,7 @@ const BY_OPTION: KeySpec = KeySpec {
 /// The sort commands.
 pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("sort", -2, Group::Generic, "1.0.0", Plan::Relay { run: sort, relay: sort_relay })
-        .flags(WRITE | DENYOOM | TOUCHES_ARBITRARY_KEYS)
+        .flags(WRITE | DENYOOM | TOUCHES_ARBITRARY_KEYS | STORES_FOUND)
         .not_acl(acl::KEYSPACE)
         .acl(acl::SET | acl::SORTEDSET | acl::LIST | acl::DANGEROUS)
         .key_specs(&[KeySpec::one(READ, 1), BY_PATTERN, BY_OPTION])

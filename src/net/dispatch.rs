@@ -467,7 +467,8 @@ impl Worker {
                 self.router.call(call, args, out)
             }
         };
-        if outcome == Outcome::Done && !queued && (!session || matches!(spec.name, "exec" | "debug")) {
+        if outcome == Outcome::Done && !queued && (!session || spec.name == "exec" || has(spec_flags, flag::LOCKS_ALL))
+        {
             conn.seen |= Cores::one(self.router.core);
         }
         self.publish_events();

@@ -207,10 +207,10 @@ impl Worker {
         let mut args = Args::new(&data, &spans);
         let mut out = OutBuf::default();
         let before = clock::ticks();
-        let name = self.router.table.get(command).name;
-        self.router.borrows = self.router.turn_of(pending).filter(|_| matches!(name, "debug" | "migrate"));
+        let spec = self.router.table.get(command);
+        self.router.borrows = self.router.turn_of(pending).filter(|_| spec.has(flag::WITHIN_LOCKS));
         let outcome = match self.handlers.session[command.index()] {
-            _ if name == "monitor" => {
+            _ if spec.name == "monitor" => {
                 Reply::new(&mut out, conn.session.proto).error("ERR MONITOR isn't allowed for DENY BLOCKING client");
                 Outcome::Done
             }

@@ -149,7 +149,7 @@ pub(super) fn claim(spec: &CommandSpec, args: &Args<'_>, form: &Form, cores: usi
     match form {
         Form::Anywhere => return,
         // on its turn the connection may want all that they name, or everything
-        Form::Session if spec.name == "debug" => {
+        Form::Session if spec.has(flag::LOCKS_ALL) => {
             for core in 0..cores {
                 claim_on(claims, core).add_whole(Mode::Exclusive);
             }

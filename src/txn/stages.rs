@@ -432,8 +432,8 @@ impl Router {
             // A client caches what it asked to read, not what a write looks at on its way.
             let tracker = t.manner.tracker.map(|tracker| Tracker { remembers: tracker.remembers && reads, ..tracker });
             let manner = Manner { proto: Proto::Resp2, tracker, ..t.manner };
-            // SORT sends itself to store what it has found.
-            let phase = if self.table.get(id).name == "sort" { Phase::Sorted } else { Phase::Run };
+            let stores_found = id == outer && self.table.get(id).has(flag::STORES_FOUND);
+            let phase = if stores_found { Phase::Sorted } else { Phase::Run };
             batch_for(works, core, &mut self.outboxes).push_args(RemoteCommand::new(id, phase, manner, ticket), &args);
         }
         t.step = Step::Relay(rounds);

@@ -43,8 +43,8 @@ impl From<Done> for Event {
 }
 
 impl Order {
-    /// Does it; blocks.
-    pub(super) fn carry_out(self) -> Done {
+    /// Does it; blocks. `blank` are zeros kept from one fill to the next.
+    pub(super) fn carry_out(self, blank: &mut AlignedBuf) -> Done {
         match self {
             Order::Write { file, buffer, offset, durable } => {
                 let written = file.write_all_at(&buffer, offset);
@@ -52,7 +52,10 @@ impl Order {
                 Done::Logged { buffer, result }
             }
             Order::Fill { file, offset, bytes } => {
-                let _ = file.write_all_at(&zeros(bytes), offset);
+                if blank.len() < bytes {
+                    blank.resize(bytes);
+                }
+                let _ = file.write_all_at(&blank[..bytes], offset);
                 Done::Filled
             }
             Order::Sync(file) => Done::Synced { result: sync(&file) },
@@ -86,8 +89,8 @@ impl Disk {
             self.thread = start(core, bells.clone()).ok();
         }
         match &self.thread {
-            Some((orders, _)) => orders.send(order).err().map(|refused| refused.0.carry_out()),
-            None => Some(order.carry_out()),
+            Some((orders, _)) => orders.send(order).err().map(|refused| refused.0.carry_out(&mut zeros(0))),
+            None => Some(order.carry_out(&mut zeros(0))),
         }
     }
 
@@ -101,8 +104,9 @@ fn start(core: usize, bells: Doorbells) -> io::Result<(Sender<Order>, Receiver<D
     let (orders, todo) = channel::<Order>();
     let (report, done) = channel();
     thread::Builder::new().name(format!("disk-{core}")).spawn(move || {
+        let mut blank = zeros(0);
         for order in todo {
-            if report.send(order.carry_out()).is_err() {
+            if report.send(order.carry_out(&mut blank)).is_err() {
                 return;
             }
             bells.ring(core);

@@ -377,7 +377,7 @@ impl SimDriver {
                     let result = file.write_all_at(&buffer, offset);
                     Event::Logged { buffer, result }
                 }
-                Order::Fill { .. } => Event::from(order.carry_out()),
+                Order::Fill { .. } => Event::from(order.carry_out(&mut zeros(0))),
                 Order::Sync(_) => {
                     let image = self.syncing.pop_front();
                     self.synced.extend(image.filter(|_| !fails));
