@@ -7,10 +7,10 @@
 //! The machine has to have more than that: pages that hold little. Where moving blocks together (`defrag.rs`) does not
 //! keep the process within the limit and a tenth, keys go for the rest, up to a quarter of the limit.
 //!
-//! Once a tick, and before each command that may need memory, a core looks whether too much is in use. If so, each core
-//! publishes how much its best candidate deserves to go (its *score*); the core with the greatest evicts, for a
-//! bounded time each tick, and is woken for that if it sleeps. One whose candidates are worse evicts too once the
-//! excess has become large. A command is refused only if no shard has anything to evict.
+//! Once a tick, before each command that may need memory, and before those of another core, a core looks whether too
+//! much is in use. If so, each core publishes how much its best candidate deserves to go (its *score*); the core with
+//! the greatest evicts, for a bounded time each tick, and is woken for that if it sleeps. One whose candidates are
+//! worse evicts too once the excess has become large. A command is refused only if no shard has anything to evict.
 
 use crate::base::clock;
 use crate::base::config::{EvictionPolicy, OutputLimits};
@@ -162,13 +162,35 @@ impl Worker {
         if self.config.maxmemory_policy == EvictionPolicy::Noeviction {
             return true;
         }
-        // A command that adds much may have to let many small keys go.
-        if self.memory.over <= (self.memory.limit / SLACK) as i64 {
-            self.evict(KEYS_PER_COMMAND, u64::MAX);
-        } else {
-            self.evict(usize::MAX, time_max(self.config.maxmemory_eviction_tenacity));
-        }
+        self.evict_for(1);
         self.over() > 0 && self.shared.cores.iter().all(|core| core.victim.get() == NONE)
+    }
+
+    /// Before commands of another core: that has looked at what it may evict itself, which is nothing where the keys
+    /// are all here.
+    #[inline]
+    pub(super) fn make_room_for(&mut self, commands: usize) {
+        if self.memory.limit > 0 && self.memory.over + (alloc::own_bytes() - self.memory.own) as i64 > 0 {
+            self.make_room(commands);
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, commands: usize) {
+        self.look();
+        if self.over() > 0 && self.config.maxmemory_policy != EvictionPolicy::Noeviction {
+            self.evict_for(commands);
+        }
+    }
+
+    /// Evicts ahead of so many commands. One that adds much may have to let many small keys go.
+    fn evict_for(&mut self, commands: usize) {
+        if self.memory.over <= (self.memory.limit / SLACK) as i64 {
+            self.evict(KEYS_PER_COMMAND * commands, u64::MAX);
+        } else {
+            let each = time_max(self.config.maxmemory_eviction_tenacity);
+            self.evict(usize::MAX, each.saturating_mul(commands as u64));
+        }
     }
 
     /// Notes how much memory the process takes of the machine: sets the margin that is kept for what holds no data.

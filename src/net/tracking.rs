@@ -20,6 +20,11 @@ use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Most keys that go from the table when one comes in, and each time that it is looked at without a reason: together
+/// they bound a tick where the limit has become smaller.
+const FORGOTTEN_PER_READ: usize = 2;
+const FORGOTTEN_PER_CRON: usize = 2000;
+
 /// Where a client's invalidations go instead of to itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Redirect {
@@ -212,7 +217,7 @@ impl Worker {
             match noted {
                 Noted::Read(reader, key) => {
                     self.tracking.table.remember(key, client_of(&reader));
-                    self.limit_tracking();
+                    self.limit_tracking(FORGOTTEN_PER_READ);
                 }
                 Noted::Modified(by, key) => {
                     if !self.tracking.prefixes.is_empty() {
@@ -229,12 +234,20 @@ impl Worker {
         self.router.shard.events.tracking.active = !self.tracking.is_empty();
     }
 
-    /// Keeps the table within this shard's share of `tracking-table-max-keys`: a key that is dropped is one that its
-    /// clients are told to forget.
-    fn limit_tracking(&mut self) {
+    /// Some times a second: the limit may have become smaller.
+    pub(super) fn tracking_cron(&mut self) {
+        self.limit_tracking(FORGOTTEN_PER_CRON);
+    }
+
+    /// Brings the table nearer to this shard's share of `tracking-table-max-keys`, by `most` keys at most: one that is
+    /// dropped is one that its clients are told to forget.
+    fn limit_tracking(&mut self, most: usize) {
         let max = self.config.tracking_table_max_keys;
         let share = (max / self.router.cores as u64).max(1);
-        while max > 0 && self.tracking.table.entries.len() as u64 > share {
+        for _ in 0..most {
+            if max == 0 || self.tracking.table.entries.len() as u64 <= share {
+                return;
+            }
             let at = self.router.shard.random_u64() as usize % self.tracking.table.entries.len();
             let key = self.tracking.table.entries[at].key.clone();
             let Some(entry) = self.tracking.table.take(&key) else { return };

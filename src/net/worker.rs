@@ -427,6 +427,7 @@ impl Worker {
     pub fn on_message(&mut self, from: usize, message: Message) {
         match message {
             Message::Commands(batch) => {
+                self.make_room_for(batch.commands.len());
                 let (histograms, shared, core) = (&mut self.histograms, &self.shared, self.router.core);
                 let tracking = self.config.latency_tracking;
                 self.router.on_commands(from, batch, &mut |id, ticks, failed| {
@@ -532,6 +533,7 @@ impl Worker {
     /// Looks at some connections: idle ones past `timeout`, slow readers past their soft limit.
     pub fn cron(&mut self) {
         self.evict_clients();
+        self.tracking_cron();
         let timeout_ms = u64::from(self.config.timeout_s) * 1000;
         let now = self.clock.unix_ms();
         for _ in 0..limits::CRON_CONNECTIONS.min(self.places.len()) {

@@ -148,3 +148,36 @@ fn latency_samples_for_a_while() {
         assert!(least <= mean && mean <= most && samples >= 1.0, "{text}");
     });
 }
+
+#[test]
+fn hotkeys_finds_what_is_read_most() {
+    each_server(|_, server| {
+        fill(server, 300);
+        let mut client = server.client();
+        client.ok("CONFIG SET maxmemory-policy allkeys-lfu");
+        let gets = crate::common::client::encode(&["GET", "key:77"]).repeat(3000);
+        client.pipeline(&gets, 3000);
+        let text = printed(server, &["--hotkeys"]);
+        assert!(text.contains("Sampled 300 keys in the keyspace!"), "{text}");
+        let first = text.lines().find(|line| line.starts_with("hot key found with counter:")).expect(&text);
+        assert!(first.ends_with("keyname: \"key:77\""), "{text}");
+    });
+}
+
+/// Modes that go on until they are stopped: each gets what it asks for.
+#[test]
+fn history_and_the_lru_test_print_their_lines() {
+    each_server(|_, server| {
+        server.client().ok("CONFIG SET maxmemory 100mb maxmemory-policy allkeys-lru");
+        let port = server.port().to_string();
+        for (name, args, told) in [
+            ("history", &["--latency-history", "-i", "0.3"][..], " 3\n"),
+            ("lru", &["--lru-test", "1000"], " Gets/sec | Hits: "),
+        ] {
+            let mut tool = Command::new("stdbuf");
+            tool.args(["-oL", "redis-cli", "-p", &port]).args(args);
+            let text = run_until(&mut tool, &format!("{name}-{port}"), |text| text.contains(told));
+            assert!(!text.contains("ERR"), "{text}");
+        }
+    });
+}

@@ -20,6 +20,7 @@ mod events;
 mod faults;
 mod frames;
 mod life;
+mod memory;
 mod monitor;
 mod pipelines;
 mod pubsub;

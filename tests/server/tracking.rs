@@ -230,6 +230,23 @@ fn the_table_is_limited() {
     });
 }
 
+/// Nobody has to read a key for the table to shrink.
+#[test]
+fn a_smaller_limit_of_the_table_counts() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut reader = server.client3();
+        reader.ok("CLIENT TRACKING on");
+        (0..20).for_each(|i| drop(reader.run(&format!("GET {{one}}{i}"))));
+        server.client().ok("CONFIG SET tracking-table-max-keys 1");
+        let mut forgotten = Vec::new();
+        wait_until("all but one are forgotten", || {
+            forgotten.extend(pushes(&mut reader));
+            forgotten.len() == 19
+        });
+    });
+}
+
 #[test]
 fn a_client_never_keeps_what_it_was_to_forget() {
     each_setup(|setup| {
