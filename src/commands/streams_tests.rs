@@ -414,3 +414,18 @@ fn waits_for_what_is_new() {
     assert_eq!(ask(&mut shard, serve, line), r#"[["s" [["6-1" ["c" "d"]]]]]"#);
     assert_eq!(ask(&mut shard, look, line), "+NotThis");
 }
+
+/// Redis keeps `>` as the greatest ID, so that ID means the same.
+#[test]
+fn the_greatest_id_asks_for_new_entries() {
+    let mut shard = TestShard::new();
+    check_script(
+        &mut shard,
+        "XADD s 1-1 a 1 => \"1-1\"\n\
+         XGROUP CREATE s g 0 => +OK\n\
+         XREADGROUP GROUP g c STREAMS s 18446744073709551615 => [[\"s\" []]]\n\
+         XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551615 \
+         => [[\"s\" [[\"1-1\" [\"a\" \"1\"]]]]]\n\
+         XREAD STREAMS s 18446744073709551615-18446744073709551615 => *-1",
+    );
+}

@@ -119,7 +119,8 @@ fn from(word: &[u8], grouped: bool) -> Result<From, Refusal> {
         (b">", false) => Err(refuse(
             "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
         )),
-        _ => words::id(word).map(From::After),
+        // Redis takes the greatest ID, behind which nothing can stand, for `>`.
+        _ => words::id(word).map(|id| if grouped && id == Id::MAX { From::New } else { From::After(id) }),
     }
 }
 
