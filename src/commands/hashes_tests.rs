@@ -344,6 +344,8 @@ fn random_fields() {
         HRANDFIELD h 5 => ["a"]
         HRANDFIELD h 5 WITHVALUES => ["a" "1"]
         HRANDFIELD h -3 => ["a" "a" "a"]
+        HRANDFIELD h -16777217 => -ERR value is out of range
+        HRANDFIELD none -16777217 => []
         HRANDFIELD h -2 WITHVALUES => ["a" "1" "a" "1"]
         HRANDFIELD h 1 WITHVALUES x => -ERR syntax error
         HRANDFIELD h 4611686018427387904 WITHVALUES => -ERR value is out of range

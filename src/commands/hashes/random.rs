@@ -1,6 +1,7 @@
 //! HRANDFIELD: fields drawn at random.
 
 use super::{Refusal, answer, read};
+use crate::base::limits::RANDOM_MEMBERS_MAX;
 use crate::base::text::parse_i64;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
@@ -42,10 +43,13 @@ fn hrandfield_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<
         reply.array(0);
         return Ok(());
     };
-    if count < 0 {
-        with_repeats(hash, now_ms, count.unsigned_abs() as usize, values, &mut dice, reply);
+    let many = count.unsigned_abs() as usize;
+    if count > 0 {
+        distinct(hash, now_ms, many.min(live), live, values, &mut dice, reply);
+    } else if many > RANDOM_MEMBERS_MAX {
+        return Err(OUT_OF_RANGE);
     } else {
-        distinct(hash, now_ms, (count as usize).min(live), live, values, &mut dice, reply);
+        with_repeats(hash, now_ms, many, values, &mut dice, reply);
     }
     Ok(())
 }
