@@ -120,6 +120,10 @@ pub const SNAPSHOT_HUGE_BYTES: usize = 1024 * 1024;
 pub const SNAPSHOT_AWAITED_TICK_US: u64 = 500;
 /// Values that one shard has written first because somebody waits for them, at a time; others are written at once.
 pub const SNAPSHOT_AWAITED_MAX: u64 = 1024;
+/// How long a shard copies large values in one tick, microseconds, and bytes between two looks at the clock.
+pub const COPY_TICK_US: u64 = 500;
+/// See [`COPY_TICK_US`].
+pub const COPY_STEP_BYTES: usize = 32 * 1024;
 /// Bytes of a snapshot that a shard keeps while the writer's queue is full; with more it waits for the writer.
 pub const SNAPSHOT_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a shard waits for the writer in one tick, microseconds.

@@ -15,7 +15,7 @@ pub type CommandFn = fn(&mut Context<'_>, &mut Args<'_>, &mut Reply<'_>);
 pub type CutFn = fn(&mut Shard, usize, &Args<'_>) -> Option<Owned>;
 
 /// A key of another shard that a TwoPhase command reads: fetched before the function runs on the home shard.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Foreign {
     /// The key.
     pub key: Vec<u8>,
@@ -25,6 +25,10 @@ pub struct Foreign {
     pub found: Option<(Owned, Option<u64>)>,
     /// Set by the function: the key is to be deleted on its own shard (RENAME's source).
     pub delete: bool,
+    /// The copy is to share nothing with what it is of, see [`Shard::begin_copy`].
+    pub apart: bool,
+    /// Number of the copy that is being made in steps.
+    pub copying: Option<u64>,
     /// What is fetched in place of the value, and the arguments that say so.
     pub cut: Option<(CutFn, Vec<Vec<u8>>)>,
 }

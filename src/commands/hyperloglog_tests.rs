@@ -116,7 +116,7 @@ fn keys_of_other_shards_are_merged() {
     let mut shard = TestShard::new();
     shard.run("PFADD there a b c");
     let found = shard.shard.take(0, crate::types::table::Key::new(b"there"));
-    let there = |found| Foreign { key: b"there".to_vec(), db: 0, found, delete: false, cut: None };
+    let there = |found| Foreign { key: b"there".to_vec(), db: 0, found, ..Foreign::default() };
     shard.foreign = vec![there(found)];
     check(&mut shard, "PFADD here c d", ":1");
     check(&mut shard, "PFCOUNT here there", ":4");

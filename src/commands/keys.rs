@@ -109,7 +109,7 @@ const MIGRATED: &[KeySpec] = &[
 /// The family.
 pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("copy", -3, Group::Generic, "6.2.0", Plan::TwoPhase { run: copy, home: 2 })
-        .flags(WRITE | DENYOOM)
+        .flags(WRITE | DENYOOM | COPIES)
         .key_specs(&[KeySpec::one(key::RO | key::ACCESS, 1), KeySpec::one(key::OW | key::UPDATE, 2)])
         .docs(
             "Copies a value, and its expiry, to another key.",

@@ -186,7 +186,7 @@ fn rename_on_one_shard() {
 }
 
 fn foreign(key: &str, found: Option<(Owned, Option<u64>)>) -> Foreign {
-    Foreign { key: key.as_bytes().to_vec(), db: 0, found, delete: false, cut: None }
+    Foreign { key: key.as_bytes().to_vec(), db: 0, found, ..Foreign::default() }
 }
 
 #[test]

@@ -305,7 +305,7 @@ fn sets_of_other_shards_are_seen() {
     check_script(&mut shard, "SADD there a b => :2\nSADD here b c => :2\nSET str x => +OK");
     let away = |shard: &mut TestShard, key: &str| {
         let found = shard.shard.take(0, Key::new(key.as_bytes()));
-        shard.foreign.push(Foreign { key: key.as_bytes().to_vec(), db: 0, found, delete: false, cut: None });
+        shard.foreign.push(Foreign { key: key.as_bytes().to_vec(), db: 0, found, ..Foreign::default() });
     };
     away(&mut shard, "there");
     away(&mut shard, "str");

@@ -125,10 +125,8 @@ fn two_phase_commands_read_copies_of_keys_that_live_elsewhere() {
     let mut shard = TestShard::new();
     let elsewhere = |key: &str, found: Option<Owned>| Foreign {
         key: key.into(),
-        db: 0,
         found: found.map(|owned| (owned, None)),
-        delete: false,
-        cut: None,
+        ..Foreign::default()
     };
     let big = Arc::new(vec![b'x'; 5000]);
     shard.foreign = vec![

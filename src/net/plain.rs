@@ -65,7 +65,7 @@ impl Worker {
             Plan::Session => false,
             _ => self.router.cores == 1,
         };
-        one_shard && !spec.has(flag::BLOCKING | flag::PUBSUB)
+        one_shard && !spec.has(flag::BLOCKING | flag::PUBSUB | flag::COPIES)
     }
 
     /// Whether the next commands of a connection may go the short way. Asked again after each that did not.

@@ -81,6 +81,7 @@ impl Core {
         worker.take_migration_reports();
         worker.router.settle_ready();
         worker.router.settle_awaited();
+        worker.router.fetch_step();
         worker.router.expire_waits();
         worker.run_inputs();
         worker.deliver_finished();
@@ -113,6 +114,7 @@ impl Core {
             || worker.memory.is_unfinished()
             || !worker.router.shard.lazy.is_empty()
             || worker.router.is_awaiting()
+            || worker.router.is_fetching()
             || save == Some(Duration::ZERO);
         let left_ms = self.next_cron_ms.saturating_sub(worker.clock.unix_ms());
         if busy || !worker.waits_for_logs() {

@@ -85,8 +85,9 @@ impl Shard {
             while left > 0
                 && let Some((at_ms, key)) = self.field_expiry.take_due(db, self.now_ms)
             {
-                if self.unwritten_huge(Key::new(&key).pos).is_some() {
-                    // the snapshot would have to write all of it at once
+                let pos = Key::new(&key).pos;
+                if self.unwritten_huge(pos).is_some() || self.is_being_copied(Some(pos)) {
+                    // the snapshot would have to write all of it at once, the copy would miss some
                     kept.push((at_ms, key));
                     continue;
                 }

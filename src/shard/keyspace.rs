@@ -3,6 +3,7 @@
 
 use crate::base::hash::Position;
 use crate::shard::access;
+use crate::shard::copies::Copies;
 use crate::shard::events::{EVERY_KEY, Events, class};
 use crate::shard::evict::Eviction;
 use crate::shard::expiry::ActiveExpiry;
@@ -81,6 +82,8 @@ pub struct Shard {
     pub watches: Watches,
     /// The snapshot under way.
     pub snapshot: Snapshot,
+    /// What is being copied in steps.
+    pub copies: Copies,
     pub(super) random: u64,
 }
 
@@ -108,6 +111,7 @@ impl Shard {
             journal: Journal::default(),
             watches: Watches::default(),
             snapshot: Snapshot::default(),
+            copies: Copies::default(),
             random: seed,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::base::limits::LAZY_FREE_BYTES_MIN;
 use crate::types::table::Table;
-use crate::types::value::Value;
+use crate::types::value::{Owned, Value};
 use std::collections::VecDeque;
 
 /// See the module.
@@ -40,6 +40,18 @@ impl LazyFree {
             self.values_bytes += bytes as u64;
             self.values.push_back((value, bytes as u64));
         }
+    }
+
+    /// Takes a value that never came to a key.
+    pub fn owned(&mut self, value: Owned) {
+        if let Owned::Boxed(value) = value {
+            self.value(Some(value));
+        }
+    }
+
+    /// Takes what was never whole.
+    pub fn unfinished(&mut self, value: Value) {
+        self.values.push_back((Box::new(value), 0));
     }
 
     /// Takes a table that was flushed.

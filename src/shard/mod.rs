@@ -2,6 +2,7 @@
 //! no other core is known here.
 
 pub mod access;
+pub mod copies;
 pub mod defrag;
 pub mod events;
 pub mod evict;

@@ -15,6 +15,8 @@ pub struct TxnStats {
     pub barriers: u64,
     /// Values that a snapshot wrote first because somebody wanted to change them.
     pub written_first: u64,
+    /// Values that were copied in steps (COPY, RENAME to another shard).
+    pub copied_in_steps: u64,
 }
 
 /// What transactions and locks look like on one core.

@@ -334,6 +334,10 @@ fn recorded_home(
     if ctx.shard.events.effects.is_some() || ctx.shard.dirty == dirty {
         return ctx.shard.record(ctx.db, dirty, std::iter::empty());
     }
+    if spec.key_indices(args).all(|key| ctx.shard.slots.contains(&hash::slot(&args[key]))) {
+        // its words do the same again: no key was foreign
+        return ctx.shard.record(ctx.db, dirty, args.from(0).collect::<Vec<_>>().into_iter());
+    }
     ctx.shard.record_due();
     let db = if spec.name == "copy" { keys::copied_to(args).unwrap_or(ctx.db) } else { ctx.db };
     let Ok(found) = spec.key_args(args) else { return };
@@ -372,6 +376,9 @@ pub fn run_home(run: &mut HomeRun, shard: &mut Shard, table: &CommandTable, term
     }
     if let Some(reader) = run.manner.tracker {
         note_reads(reader, table.get(run.id), &Args::new(&data, &spans), shard);
+    }
+    for (unused, _) in run.foreign.iter_mut().filter_map(|foreign| foreign.found.take()) {
+        shard.lazy.owned(unused);
     }
     run.took = clock::ticks().wrapping_sub(before);
 }

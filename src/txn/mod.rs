@@ -4,6 +4,7 @@
 mod awaited;
 mod describe;
 pub mod feed;
+mod fetches;
 pub mod figures;
 pub mod finished;
 pub mod gather;

@@ -11,6 +11,7 @@ use crate::commands::flags::flag;
 use crate::commands::spec::{Plan, key};
 use crate::persist::aof::frontier::Participants;
 use crate::shard::watch::Watcher;
+use crate::txn::fetches;
 use crate::txn::figures::TxnFigures;
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::hop;
@@ -191,6 +192,10 @@ impl Router {
     /// The locks are held: does what came with the claim, and says so. True if that was all.
     fn granted_once(&mut self, from: usize, mut share: Box<Share>) -> Option<TxnId> {
         self.run_share(from, &mut share);
+        if fetches::is_copying(&share.work) {
+            self.fetches.add(from, Message::Scheduled(share));
+            return None;
+        }
         let over = share.release.then_some(share.txn);
         self.post(from, Message::Scheduled(share));
         over
@@ -233,7 +238,11 @@ impl Router {
             });
         }
         for foreign in &mut work.fetch {
+            if of.is_some() && foreign.cut.is_none() {
+                foreign.copying = self.shard.begin_copy(foreign.db, &foreign.key, foreign.apart);
+            }
             foreign.found = match &foreign.cut {
+                None if foreign.copying.is_some() => None,
                 None => self.shard.copy_out(foreign.db, Key::new(&foreign.key)),
                 Some((cut, args)) => {
                     let (data, spans) = lay_out(args);
@@ -257,6 +266,10 @@ impl Router {
     /// A transaction that holds its locks has something done here.
     pub fn on_proceed(&mut self, from: usize, mut share: Box<Share>) {
         self.run_work(Some(share.txn), &mut share.work);
+        if fetches::is_copying(&share.work) {
+            assert!(share.answer && !share.release, "what is fetched goes to somebody");
+            return self.fetches.add(from, Message::Proceeded(share));
+        }
         let over = share.release.then(|| (share.txn, share.participants.clone()));
         if share.answer {
             self.post(from, Message::Proceeded(share));
@@ -268,6 +281,7 @@ impl Router {
 
     /// An attempt ends here: its locks, or its place among those who wait, are free; what it wrote is journaled.
     pub fn release_here(&mut self, txn: TxnId, participants: Option<&Participants>) {
+        self.give_up_fetches(txn);
         if self.shard.events.journaled {
             let shards = participants.map_or(&[][..], |participants| &participants.shards);
             if let Some(place) = self.shard.journal.release(txn.0, self.core as u16, shards) {

@@ -82,6 +82,7 @@ pub(super) fn form(spec: &CommandSpec, args: &Args<'_>, db: usize, own: usize, c
     let at = |index: usize| owner(hash::slot(&args[index]), cores);
     match spec.plan {
         Plan::Session => Form::Session,
+        Plan::TwoPhase { home, .. } if spec.has(flag::COPIES) => two_phase(spec, args, db, home, cores),
         _ if cores == 1 => Form::One(0),
         Plan::OneShard(_) => Form::One(spec.first_key(args).map_or(own, at)),
         Plan::ByCursor(_) => Form::One(core_of_cursor(args, cores)),
@@ -109,17 +110,25 @@ pub(super) fn form(spec: &CommandSpec, args: &Args<'_>, db: usize, own: usize, c
     }
 }
 
+/// Whether all keys that are fetched are of this core.
+pub(super) fn is_on(core: usize, foreign: &[(usize, Foreign)]) -> bool {
+    foreign.iter().all(|(of, _)| *of == core)
+}
+
 fn two_phase(spec: &CommandSpec, args: &Args<'_>, db: usize, home: usize, cores: usize) -> Form {
     let home = if home == HOME_IS_LAST_KEY { spec.key_indices(args).last().unwrap_or(home) } else { home };
     let (Ok(keys), Some(home)) = (spec.key_args(args), args.get(home)) else { return Form::Anywhere };
     let home = owner(hash::slot(home), cores);
     let mut foreign: Vec<(usize, Foreign)> = Vec::new();
+    let apart = spec.has(flag::COPIES);
     for key in keys {
-        let key = &args[key.index];
+        let (index, key) = (key.index, &args[key.index]);
         let core = owner(hash::slot(key), cores);
-        if core != home && !foreign.iter().any(|(_, f)| f.key == *key) {
+        let wanted = core != home || (apart && index == 1);
+        if wanted && !foreign.iter().any(|(_, f)| f.key == *key) {
             let cut = spec.cut.map(|cut| (cut, args.from(0).map(<[u8]>::to_vec).collect()));
-            foreign.push((core, Foreign { key: key.to_vec(), db, found: None, delete: false, cut }));
+            let key = key.to_vec();
+            foreign.push((core, Foreign { key, db, apart, cut, ..Foreign::default() }));
         }
     }
     if foreign.is_empty() { Form::One(home) } else { Form::TwoPhase { home, foreign } }

@@ -11,7 +11,7 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::debug::DebugCall;
 use crate::commands::key_args::KeyCut;
-use crate::commands::spec::Plan;
+use crate::commands::spec::{Plan, flag};
 use crate::commands::table::{CommandId, CommandTable};
 use crate::persist::aof::frontier::Frontier;
 use crate::resp::reply::Reply;
@@ -19,6 +19,7 @@ use crate::runtime::mesh::Endpoint;
 use crate::shard::keyspace::Shard;
 use crate::txn::awaited::Awaited;
 use crate::txn::feed::Intake;
+use crate::txn::fetches::Fetches;
 use crate::txn::figures::TxnStats;
 use crate::txn::finished::Finished;
 use crate::txn::hop::{self, Outboxes, Terms};
@@ -143,7 +144,8 @@ pub struct Router {
     pub(super) clock: Arc<TxnClock>,
     pub(super) locks: LockTable,
     pub(super) awaited: Awaited,
-    /// See [`Router::within`].
+    pub(super) fetches: Fetches,
+    /// The turn of the transaction whose locks are borrowed by what begins now.
     pub borrows: Option<Turn>,
     pub(super) parked: Parked,
     /// Claims that wait for locks of this shard, and the core they came from.
@@ -196,6 +198,7 @@ impl Router {
             clock,
             locks: LockTable::default(),
             awaited: Awaited::default(),
+            fetches: Fetches::default(),
             borrows: None,
             parked: Parked::default(),
             queued: HashMap::default(),
@@ -230,7 +233,7 @@ impl Router {
                 let to = call.pos.map_or(self.core, |pos| self.owner_of(pos));
                 self.one(to, call, Phase::Run, args, out)
             }
-            _ if self.cores == 1 => self.one(0, call, Phase::Run, args, out),
+            _ if self.cores == 1 && !self.copies_huge(&call, args) => self.one(0, call, Phase::Run, args, out),
             Plan::ByCursor(_) => self.one(plan::core_of_cursor(args, self.cores), call, Phase::Run, args, out),
             _ => self.over_shards(call, args, out),
         }
@@ -243,6 +246,11 @@ impl Router {
         let call = Call { pos: None, ..call };
         match form {
             Form::One(core) => self.one(core, call, Phase::Run, args, out),
+            Form::TwoPhase { home, ref foreign }
+                if home == self.core && plan::is_on(home, foreign) && !self.copies_huge(&call, args) =>
+            {
+                self.one(home, call, Phase::Run, args, out)
+            }
             Form::Anywhere | Form::Session => {
                 // the function itself answers what is wrong with the arguments
                 self.run_here(call, Phase::Run, args, out);
@@ -254,6 +262,12 @@ impl Router {
                 Outcome::Stalls
             }
         }
+    }
+
+    /// Whether a call copies what is too large to be copied at once, of a key of this shard.
+    pub(super) fn copies_huge(&mut self, call: &Call, args: &Args<'_>) -> bool {
+        let (spec, db) = (self.table.get(call.id), call.manner.db as usize);
+        spec.has(flag::COPIES) && args.len() > 2 && self.shard.copies_in_steps(db, &args[1], true)
     }
 
     /// Runs on this core, or sends to one other.

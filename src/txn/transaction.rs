@@ -18,7 +18,7 @@
 use crate::base::bytes::OutBuf;
 use crate::commands::args::{Args, lay_out};
 use crate::commands::key_args::KeyCut;
-use crate::commands::spec::Gather;
+use crate::commands::spec::{Gather, flag};
 use crate::commands::table::CommandId;
 use crate::persist::aof::frontier::Participants;
 use crate::resp::reply::{Proto, Reply};
@@ -138,7 +138,7 @@ impl Router {
     }
 
     /// The core that runs every queued command, if there is one.
-    fn only_core(&self, exec: &mut Exec) -> Option<usize> {
+    fn only_core(&mut self, exec: &mut Exec) -> Option<usize> {
         let mut only = None;
         for index in 0..exec.commands.commands.len() {
             let core = match exec.commands.commands[index].pos {
@@ -146,8 +146,17 @@ impl Router {
                 None => {
                     let (command, args) = exec.commands.args(index);
                     let spec = self.table.get(command.id);
-                    match plan::form(spec, &args, command.manner.db as usize, self.core, self.cores) {
+                    let (db, is_copy) = (command.manner.db as usize, spec.has(flag::COPIES));
+                    match plan::form(spec, &args, db, self.core, self.cores) {
                         Form::One(core) => core,
+                        // another shard's may be too large to be copied at once
+                        Form::TwoPhase { home, foreign }
+                            if home == self.core
+                                && plan::is_on(home, &foreign)
+                                && !(is_copy && self.shard.copies_in_steps(db, &args[1], true)) =>
+                        {
+                            home
+                        }
                         Form::Anywhere => continue,
                         _ => return None,
                     }

@@ -9,6 +9,7 @@
 use crate::base::hash::Position;
 use crate::base::text::parse_i64;
 use crate::base::thin::Thin;
+use crate::types::copying::Progress;
 use crate::types::defrag::Mover;
 use crate::types::listpack::Item;
 use crate::types::table::{EntryView, Expire, Inserted, Key, Members, Table};
@@ -190,6 +191,11 @@ impl Fields {
         Iter(self.table.iter())
     }
 
+    /// Goes on with a copy; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Fields, progress: &mut Progress) -> bool {
+        self.table.copy_step(&mut copy.table, progress)
+    }
+
     /// Frees about `budget` members of a value that nobody can reach any more; true when the rest may be dropped.
     pub fn free_step(&mut self, budget: usize) -> bool {
         self.table.free_step(budget)
@@ -204,19 +210,8 @@ impl Fields {
 
 impl Clone for Fields {
     fn clone(&self) -> Self {
-        if let Some(table) = self.table.twin() {
-            return Fields { table: Thin::new(table) };
-        }
         let mut copy = Fields::new();
-        for entry in self.table.iter() {
-            let value = match entry.value {
-                View::Int(n) => NewValue::Int(n),
-                View::Str { bytes, raw } => NewValue::Str { bytes, raw },
-                View::Boxed(value) => NewValue::Boxed(Box::new(value.clone())),
-            };
-            let expire = entry.expire_ms.map_or(Expire::Clear, Expire::At);
-            copy.table.insert(Key::member(entry.key), value, expire, |_| 0);
-        }
+        self.copy_step(&mut copy, &mut Progress::unbounded());
         copy
     }
 }

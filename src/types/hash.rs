@@ -17,6 +17,7 @@
 mod timed;
 
 use crate::base::thin::Thin;
+use crate::types::copying::Progress;
 use crate::types::defrag::Mover;
 use crate::types::fields::{self, Field, Fields};
 use crate::types::listpack::{self, Item, Listpack};
@@ -107,6 +108,23 @@ impl Hash {
         match &self.kept {
             Kept::Table(tabled) => Some(&tabled.fields),
             _ => None,
+        }
+    }
+}
+
+impl Hash {
+    /// What [`Hash::copy_step`] fills; `None` of a small hash.
+    pub(super) fn begin_copy(&self) -> Option<Hash> {
+        let Kept::Table(tabled) = &self.kept else { return None };
+        let (large, timed, noted_ms) = (tabled.large, tabled.timed, tabled.noted_ms);
+        Some(Hash { kept: Kept::Table(Thin::new(Tabled { fields: Fields::new(), large, timed, noted_ms })) })
+    }
+
+    /// Goes on with a copy; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Hash, progress: &mut Progress) -> bool {
+        match (&self.kept, &mut copy.kept) {
+            (Kept::Table(tabled), Kept::Table(copy)) => tabled.fields.copy_step(&mut copy.fields, progress),
+            _ => true,
         }
     }
 }

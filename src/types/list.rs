@@ -11,6 +11,7 @@ mod quick;
 mod run;
 
 use crate::base::thin::Thin;
+use crate::types::copying::Progress;
 use crate::types::defrag::Mover;
 use crate::types::listpack::entry::{Encoded, Needle};
 use chunk::Chunk;
@@ -382,6 +383,22 @@ impl List {
         match &self.0 {
             Form::Small(chunk) => chunk.heap_bytes(),
             Form::Big(quick) => quick.heap_bytes(),
+        }
+    }
+
+    /// What [`List::copy_step`] fills; `None` of a small list.
+    pub(super) fn begin_copy(&self) -> Option<List> {
+        match &self.0 {
+            Form::Small(_) => None,
+            Form::Big(quick) => Some(List(Form::Big(Thin::new(Quick::empty(quick.depth()))))),
+        }
+    }
+
+    /// Goes on with a copy; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut List, progress: &mut Progress) -> bool {
+        match (&self.0, &mut copy.0) {
+            (Form::Big(quick), Form::Big(copy)) => quick.copy_step(copy, progress),
+            _ => true,
         }
     }
 

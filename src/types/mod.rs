@@ -1,5 +1,6 @@
 //! Data structures: no I/O, no clock, no clients. What they hold is bounded by their caller.
 
+pub mod copying;
 pub mod defrag;
 pub mod fields;
 pub mod hash;

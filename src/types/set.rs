@@ -10,6 +10,7 @@
 //! the setting allows are still best sorted side by side (8 bytes at most, in place of 9 and the digits), and one long
 //! member does not make ten short ones a table.
 
+use crate::types::copying::Progress;
 use crate::types::defrag::Mover;
 use crate::types::fields::{self, Fields};
 use crate::types::intset::Intset;
@@ -69,6 +70,21 @@ impl Set {
         match &self.kept {
             Kept::Table(fields) => Some(fields),
             _ => None,
+        }
+    }
+}
+
+impl Set {
+    /// What [`Set::copy_step`] fills; `None` of a small set.
+    pub(super) fn begin_copy(&self) -> Option<Set> {
+        self.table().map(|_| Set { kept: Kept::Table(Fields::new()), encoding: self.encoding })
+    }
+
+    /// Goes on with a copy; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Set, progress: &mut Progress) -> bool {
+        match (&self.kept, &mut copy.kept) {
+            (Kept::Table(fields), Kept::Table(copy)) => fields.copy_step(copy, progress),
+            _ => true,
         }
     }
 }

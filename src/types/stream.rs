@@ -15,6 +15,7 @@ pub use group::{Consumer, ConsumerId, Group, Pending};
 pub use id::{Id, IdText};
 pub use log::{BlockLimits, Keep, Log, Range, RangeBack, Trim};
 
+use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -113,6 +114,31 @@ impl Stream {
         let ended = self.log.defrag(mover, &mut place)
             && mover.each(&mut place, self.groups.values_mut(), |mover, group| group.defrag(mover));
         (!ended).then(|| place.reached())
+    }
+
+    /// Goes on with a copy, which was empty at first; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Stream, progress: &mut Progress) -> bool {
+        if !self.log.copy_step(&mut copy.log, progress) {
+            return false;
+        }
+        // the last group of the copy is whole unless `place` says so
+        let mut last = copy.groups.last_key_value().map(|(name, _)| name.clone());
+        loop {
+            if progress.place.0 == 0 {
+                let Some((name, group)) = self.next_group(last.as_deref()) else { break };
+                copy.groups.insert(name.into(), Group::new(group.last_id, group.entries_read));
+                last = Some(name.into());
+                progress.place = (1, 0);
+            }
+            let Some(name) = &last else { break };
+            let (Some(from), Some(to)) = (self.groups.get(name), copy.groups.get_mut(name)) else { break };
+            if !from.copy_step(to, progress) {
+                return false;
+            }
+            progress.place = (0, 0);
+        }
+        copy.groups_bytes = self.groups_bytes;
+        true
     }
 
     /// Frees up to `budget` blocks or pending entries; true when the rest may simply be dropped.

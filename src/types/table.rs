@@ -23,6 +23,7 @@ mod defrag;
 mod directory;
 mod entry;
 mod expect;
+mod free;
 mod index;
 mod log;
 mod members;
@@ -492,22 +493,6 @@ impl Table {
             self.merge(number);
         }
         boxed
-    }
-
-    /// Drops about `budget` entries of a table that nobody reads any more; true when it is empty. Until then it must
-    /// not be used for anything else.
-    pub fn free_step(&mut self, budget: usize) -> bool {
-        self.settle();
-        let before = self.len();
-        while before - self.len() < budget
-            && let Some(mut segment) = self.segments.pop()
-        {
-            segment.drop_entries(&mut self.pool, &mut self.tally);
-        }
-        if self.segments.is_empty() {
-            *self = Table::default();
-        }
-        self.segments.is_empty()
     }
 
     /// Bytes of heap behind the table, out-of-line values included. Walks neither segments nor entries.

@@ -3,6 +3,7 @@
 use crate::base::bytes::BigString;
 use crate::base::hash::Position;
 use crate::base::thin::Thin;
+use crate::types::copying::{Progress, STRING_BYTES};
 use crate::types::defrag::Mover;
 use crate::types::fields::Fields;
 use crate::types::hash::Hash;
@@ -212,6 +213,33 @@ impl Value {
         }
     }
 
+    /// What [`Value::copy_step`] fills; `None` of a small value, which is cloned.
+    pub(super) fn begin_copy(&self) -> Option<Value> {
+        match self {
+            Value::Str(string) => Some(Value::Str(Thin::new(Arc::new(Vec::with_capacity(string.len()))))),
+            Value::Zset(zset) => zset.begin_copy().map(Value::Zset),
+            Value::Hash(hash) => hash.begin_copy().map(Value::Hash),
+            Value::Stream(_) => Some(Value::Stream(Thin::new(Stream::new()))),
+            Value::List(list) => list.begin_copy().map(Value::List),
+            Value::Set(set) => set.begin_copy().map(Value::Set),
+            Value::Vectors(set) => Some(Value::Vectors(Thin::new(set.begin_copy()))),
+        }
+    }
+
+    /// Goes on with a copy of this value; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Value, progress: &mut Progress) -> bool {
+        match (self, copy) {
+            (Value::Str(string), Value::Str(copy)) => copy_string(string, copy, progress),
+            (Value::Zset(zset), Value::Zset(copy)) => zset.copy_step(copy, progress),
+            (Value::Hash(hash), Value::Hash(copy)) => hash.copy_step(copy, progress),
+            (Value::Stream(stream), Value::Stream(copy)) => stream.copy_step(copy, progress),
+            (Value::List(list), Value::List(copy)) => list.copy_step(copy, progress),
+            (Value::Set(set), Value::Set(copy)) => set.copy_step(copy, progress),
+            (Value::Vectors(set), Value::Vectors(copy)) => set.copy_step(copy, progress),
+            _ => unreachable!("a copy is begun as what it is of"),
+        }
+    }
+
     /// Moves blocks out of pages that hold little else, from where the last step ended (0 to begin with); `None` when
     /// all were looked at.
     pub fn defrag(&mut self, mover: &mut Mover, from: usize) -> Option<usize> {
@@ -259,6 +287,17 @@ fn move_string(string: &mut Thin<BigString>, mover: &mut Mover) {
         let bytes = std::mem::take(bytes);
         **string = Arc::new(bytes);
     }
+}
+
+/// Goes on with a copy of a string. It shares nothing: the first change would have all of it copied at once.
+fn copy_string(string: &BigString, copy: &mut BigString, progress: &mut Progress) -> bool {
+    let Some(copy) = Arc::get_mut(copy) else { unreachable!("nobody has seen the copy") };
+    progress.each(copy.len() / STRING_BYTES..string.len().div_ceil(STRING_BYTES), |part| {
+        let from = part * STRING_BYTES;
+        let part = &string[from..(from + STRING_BYTES).min(string.len())];
+        copy.extend_from_slice(part);
+        part.len()
+    })
 }
 
 /// Bytes of a long string that are freed at a time: giving the kernel 4096 pages back takes 0.5 ms.

@@ -23,6 +23,7 @@ pub use code::Quant;
 pub use stored::{Layer, Stored};
 
 use crate::base::stats::Random;
+use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
 use crate::types::fields::Fields;
 use crate::types::listpack::Item;
@@ -317,6 +318,22 @@ impl VectorSet {
             return Some(place.reached());
         }
         (!self.names.defrag(mover)).then(|| place.reached())
+    }
+
+    /// What [`VectorSet::copy_step`] fills.
+    pub(super) fn begin_copy(&self) -> VectorSet {
+        VectorSet {
+            projection: self.projection.clone(),
+            names: Fields::new(),
+            graph: self.graph.begin_copy(&self.shape),
+            dice: self.dice.clone(),
+            ..*self
+        }
+    }
+
+    /// Goes on with a copy; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut VectorSet, progress: &mut Progress) -> bool {
+        self.graph.copy_step(&mut copy.graph, progress) && self.names.copy_step(&mut copy.names, progress)
     }
 
     /// Frees about `budget` elements of a set that nobody can reach any more; true when the rest may be dropped.

@@ -8,6 +8,7 @@
 //! the index takes 50 to 55 bytes for a member of 16 bytes.
 
 mod arena;
+mod copying;
 mod defrag;
 mod index;
 mod members;
@@ -19,6 +20,7 @@ pub use range::{LexBound, LexRange, ScoreRange};
 
 use crate::base::hash::Position;
 use crate::base::thin::Thin;
+use crate::types::copying::Progress;
 use crate::types::defrag::Mover;
 use crate::types::hash::PackLimits;
 use crate::types::listpack::{At, Item, Listpack};
@@ -58,6 +60,22 @@ impl Zset {
     /// An empty one.
     pub fn new() -> Self {
         Zset(Repr::Packed(Packed::default()))
+    }
+
+    /// What [`Zset::copy_step`] fills; `None` of a small one.
+    pub(super) fn begin_copy(&self) -> Option<Zset> {
+        match &self.0 {
+            Repr::Packed(_) => None,
+            Repr::Indexed(_) => Some(Zset(Repr::Indexed(Thin::new(Index::default())))),
+        }
+    }
+
+    /// Goes on with a copy; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Zset, progress: &mut Progress) -> bool {
+        match (&self.0, &mut copy.0) {
+            (Repr::Indexed(index), Repr::Indexed(copy)) => index.copy_step(copy, progress),
+            _ => true,
+        }
     }
 
     /// First step of a batch of lookups: see [`crate::types::value::Value::prefetch_place`].

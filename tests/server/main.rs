@@ -16,6 +16,7 @@ mod check;
 mod client_command;
 mod client_memory;
 mod clients;
+mod copying;
 mod events;
 mod faults;
 mod frames;

@@ -358,6 +358,7 @@ pub(super) fn shards(page: &mut Page, server: &ServerInfo, shards: &[ShardInfo])
     page.field("locks_held", sum(|t| t.locks_held));
     page.field("locks_waiting", sum(|t| t.locks_waiting));
     page.field("snapshot_written_first", sum(|t| t.stats.written_first));
+    page.field("copied_in_steps", sum(|t| t.stats.copied_in_steps));
     for (i, s) in shards.iter().enumerate() {
         let cpu = s.cpu.map_or("any".to_owned(), |cpu| cpu.to_string());
         let line = format!(

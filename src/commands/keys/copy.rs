@@ -56,6 +56,7 @@ pub(crate) fn copy(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
     let Some((value, expire_ms)) = source(ctx, from) else { return reply.integer(0) };
     let occupied = ctx.shard.peek(to_db, to).is_some();
     if !replace && occupied {
+        ctx.shard.lazy.owned(value);
         return reply.integer(0);
     }
     super::replace(ctx, to_db, to, occupied, value, expire_ms);
@@ -69,11 +70,16 @@ pub fn copied_to(args: &Args<'_>) -> Option<usize> {
     args.get(at + 1).and_then(text::parse_u64).and_then(|db| usize::try_from(db).ok())
 }
 
-/// A copy of the source, counted as a read of it.
+/// A copy of the source, counted as a read of it. One that is large was made before.
 fn source(ctx: &mut Context<'_>, from: &[u8]) -> Option<(crate::types::value::Owned, Option<u64>)> {
-    let (db, no_touch) = (ctx.db, ctx.no_touch);
-    if let Some(foreign) = ctx.foreign(db, from) {
-        let found = foreign.found.clone();
+    let (db, no_touch, key) = (ctx.db, ctx.no_touch, Key::new(from));
+    let is_here = ctx.shard.slots.contains(&key.pos.slot());
+    if is_here {
+        ctx.shard.read(db, key, no_touch)?;
+    }
+    let Some(foreign) = ctx.foreign(db, from) else { return ctx.shard.copy_out(db, key) };
+    let found = foreign.found.take();
+    if !is_here {
         match found {
             Some(_) => ctx.shard.stats.hits += 1,
             None => {
@@ -81,11 +87,8 @@ fn source(ctx: &mut Context<'_>, from: &[u8]) -> Option<(crate::types::value::Ow
                 ctx.happen(class::MISS, "keymiss", from);
             }
         }
-        return found;
     }
-    let key = Key::new(from);
-    ctx.shard.read(db, key, no_touch)?;
-    ctx.shard.copy_out(db, key)
+    found
 }
 
 /// `MOVE key db`.

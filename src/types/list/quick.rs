@@ -4,6 +4,7 @@
 use super::chunk::Chunk;
 use super::run::{Pack, Run};
 use super::{ChunkMax, ends_item, remove_equal, walk_chunk};
+use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
 use crate::types::listpack::entry::{Encoded, Item, Needle};
 use std::collections::VecDeque;
@@ -48,9 +49,14 @@ pub(super) struct Quick {
 }
 
 impl Quick {
+    /// Without chunks.
+    pub(super) fn empty(depth: u16) -> Quick {
+        Quick { nodes: VecDeque::new(), len: 0, bytes: 0, depth }
+    }
+
     /// Of one chunk, which may be empty.
     pub(super) fn of(chunk: Chunk, depth: u16) -> Quick {
-        let mut quick = Quick { nodes: VecDeque::new(), len: 0, bytes: 0, depth };
+        let mut quick = Quick::empty(depth);
         if chunk.count() > 0 {
             quick.put(0, chunk);
         }
@@ -87,6 +93,19 @@ impl Quick {
 
     pub(super) fn pack(&self, at: usize) -> Option<Pack<'_>> {
         self.nodes.get(at).map(|node| node.run.pack())
+    }
+
+    /// Goes on with a copy, which was empty at first; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Quick, progress: &mut Progress) -> bool {
+        copy.nodes.reserve_exact(self.nodes.len() - copy.nodes.len());
+        let whole = progress.each(copy.nodes.len()..self.nodes.len(), |at| {
+            copy.nodes.push_back(self.nodes[at].clone());
+            self.nodes[at].run.heap_bytes()
+        });
+        if whole {
+            (copy.len, copy.bytes) = (self.len, self.bytes);
+        }
+        whole
     }
 
     pub(super) fn free_step(&mut self, budget: usize) -> bool {

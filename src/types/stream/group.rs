@@ -1,6 +1,7 @@
 //! Consumer groups: who was given which entry and has not acknowledged it. Never looks at entries.
 
 use super::id::Id;
+use crate::types::copying::Progress;
 use crate::types::defrag::Mover;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -216,6 +217,45 @@ impl Group {
         Some(pending)
     }
 
+    /// Goes on with a copy, which was [`Group::new`] at first; true when it is whole. The second half of the progress's
+    /// place is the group's to use.
+    pub(super) fn copy_step(&self, copy: &mut Group, progress: &mut Progress) -> bool {
+        let consumers = progress.each(copy.consumers.len()..self.consumers.len(), |at| {
+            let consumer = self.consumers[at].as_ref();
+            let shell = |c: &Consumer| Consumer {
+                name: c.name.clone(),
+                seen_ms: c.seen_ms,
+                active_ms: c.active_ms,
+                pending: BTreeSet::new(),
+            };
+            if let Some(consumer) = consumer {
+                copy.names.insert(consumer.name.clone(), ConsumerId(at as u32));
+            }
+            copy.consumers.push(consumer.map(shell));
+            CONSUMER_BYTES
+        });
+        if !consumers || !copy_range(&self.pending, &mut copy.pending, progress) {
+            return false;
+        }
+        while let Some(from) = self.consumers.get(progress.place.1) {
+            if let (Some(from), Some(to)) = (from, &mut copy.consumers[progress.place.1]) {
+                let after = to.pending.last().map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
+                for id in from.pending.range((after, Bound::Unbounded)) {
+                    if progress.is_spent() {
+                        return false;
+                    }
+                    to.pending.insert(*id);
+                    progress.spend(PENDING_BYTES);
+                }
+            }
+            progress.place.1 += 1;
+            progress.spend(1);
+        }
+        copy.free = self.free.clone();
+        copy.names_bytes = self.names_bytes;
+        true
+    }
+
     /// Frees up to `budget` pending entries; returns how many are left of the budget.
     pub(super) fn free_step(&mut self, budget: usize) -> usize {
         let mut left = budget;
@@ -229,4 +269,17 @@ impl Group {
         }
         left
     }
+}
+
+/// Copies what the one map has behind the last key of the other; true when that is all.
+fn copy_range(from: &BTreeMap<Id, Pending>, to: &mut BTreeMap<Id, Pending>, progress: &mut Progress) -> bool {
+    let after = to.last_key_value().map_or(Bound::Unbounded, |(last, _)| Bound::Excluded(*last));
+    for (id, pending) in from.range((after, Bound::Unbounded)) {
+        if progress.is_spent() {
+            return false;
+        }
+        to.insert(*id, *pending);
+        progress.spend(PENDING_BYTES);
+    }
+    true
 }

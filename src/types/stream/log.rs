@@ -4,6 +4,7 @@
 use super::Corrupt;
 use super::block::{Block, Entry, Head};
 use super::id::Id;
+use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
 use std::collections::{VecDeque, vec_deque};
 
@@ -70,10 +71,9 @@ impl Eq for Log {}
 
 impl Clone for Log {
     fn clone(&self) -> Self {
-        let blocks = self.blocks.clone();
-        // a copy's blocks have no spare room
-        let heap = blocks.iter().map(|(_, block)| block.capacity()).sum();
-        Log { blocks, heap, ..*self }
+        let mut copy = Log::default();
+        self.copy_step(&mut copy, &mut Progress::unbounded());
+        copy
     }
 }
 
@@ -320,6 +320,23 @@ impl Log {
             mover.deque(&mut self.blocks);
         }
         ended
+    }
+
+    /// Goes on with a copy, which was empty at first; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Log, progress: &mut Progress) -> bool {
+        copy.blocks.reserve_exact(self.blocks.len() - copy.blocks.len());
+        let whole = progress.each(copy.blocks.len()..self.blocks.len(), |at| {
+            copy.blocks.push_back(self.blocks[at].clone());
+            // a copy's blocks have no spare room
+            let bytes = copy.blocks[at].1.capacity();
+            copy.heap += bytes;
+            bytes
+        });
+        if whole {
+            let (blocks, heap) = (std::mem::take(&mut copy.blocks), copy.heap);
+            *copy = Log { blocks, heap, ..*self };
+        }
+        whole
     }
 
     /// Frees up to `budget` blocks; returns how many are left of the budget.

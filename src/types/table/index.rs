@@ -40,7 +40,7 @@ pub(super) struct At {
     slot: u32,
 }
 
-/// See the module. A clone is for a twin of its pool ([`Pool::twin`]).
+/// See the module. A clone is for a twin of its pool ([`Pool::twin_step`]).
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub(super) struct Index {

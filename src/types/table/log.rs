@@ -89,7 +89,7 @@ impl Log {
         self.pages.capacity() * size_of::<LogPage>()
     }
 
-    /// The same pages in a twin of their pool ([`Pool::twin`]).
+    /// The same pages in a twin of their pool ([`Pool::twin_step`]).
     pub(super) fn twin(&self, pool: &mut Pool) -> Log {
         let twin = Log { pages: self.pages.clone(), ..*self };
         pool.list_bytes += twin.list_bytes();

@@ -52,6 +52,18 @@ impl Table {
     }
 }
 
+impl<'a> Members<'a> {
+    /// Goes on at what [`Members::place`] said.
+    pub(super) fn at(table: &'a Table, (segment, place): (usize, usize)) -> Self {
+        Members { table, segment, place }
+    }
+
+    /// Where it is, while the table stays as it is.
+    pub(super) fn place(&self) -> (usize, usize) {
+        (self.segment, self.place)
+    }
+}
+
 /// Iterator of [`Table::iter`].
 #[derive(Debug, Clone)]
 pub struct Members<'a> {

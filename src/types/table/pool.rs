@@ -10,6 +10,7 @@
 //! 16), but in a virtual machine an insertion now and then waited 4 ms for the kernel to clear 2 MB.
 
 use crate::base::hash::fresh_seed;
+use crate::types::copying::Progress;
 use crate::types::defrag::Mover;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -129,26 +130,41 @@ impl Pool {
         (mixed ^ mixed >> 8).wrapping_mul(inverse(self.scramble[0]))
     }
 
-    /// The same runs with the same bytes under the same names. The lists of the logs are not counted in it yet.
-    pub(super) fn twin(&self) -> Pool {
-        let copy = |(base, chunk): (&Option<NonNull<u8>>, &Option<Box<Chunk>>)| {
-            let (from, chunk) = ((*base)?, chunk.as_ref()?);
+    /// Copies more of the chunks to `twin`, a new pool, so that the same runs have the same bytes under the same names
+    /// there; true when all are copied.
+    pub(super) fn twin_step(&self, twin: &mut Pool, progress: &mut Progress) -> bool {
+        if twin.bases.is_empty() {
+            twin.scramble = self.scramble;
+            twin.bases.reserve_exact(self.bases.len());
+            twin.chunks.reserve_exact(self.chunks.len());
+        }
+        progress.each(twin.bases.len()..self.bases.len(), |number| {
+            let (Some(from), Some(chunk)) = (self.bases[number], &self.chunks[number]) else {
+                twin.bases.push(None);
+                twin.chunks.push(None);
+                return 0;
+            };
             let layout = chunk_layout(usize::from(chunk.pages));
             // SAFETY: the layout is not empty, both chunks have it, and nothing writes to the old one meanwhile.
-            unsafe {
+            let to = unsafe {
                 let Some(to) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
                 std::ptr::copy_nonoverlapping(from.as_ptr(), to.as_ptr(), layout.size());
-                Some(to)
-            }
-        };
-        Pool {
-            bases: self.bases.iter().zip(&self.chunks).map(copy).collect(),
-            chunks: self.chunks.clone(),
-            partial: self.partial.clone(),
-            scratch: Vec::new(),
-            list_bytes: 0,
-            ..*self
-        }
+                to
+            };
+            twin.bases.push(Some(to));
+            twin.chunks.push(Some(chunk.clone()));
+            twin.chunk_count += 1;
+            twin.pages_total += usize::from(chunk.pages);
+            layout.size()
+        })
+    }
+
+    /// The twin has all chunks: it knows what this pool knows, but for what the logs tell it.
+    pub(super) fn end_twin(&self, twin: &mut Pool) {
+        twin.partial = self.partial.clone();
+        twin.first_free = self.first_free;
+        twin.units_used = self.units_used;
+        twin.dead_bytes = self.dead_bytes;
     }
 
     /// Bytes of all chunks and of what the pool and the logs know about them.
@@ -350,6 +366,16 @@ impl Pool {
         mover.vec(&mut self.chunks);
         self.partial.iter_mut().for_each(|list| mover.vec(list));
         mover.vec(&mut self.scratch);
+    }
+
+    /// Gives up to `count` chunks back of a pool that nobody uses any more; true when none are left.
+    pub(super) fn free_step(&mut self, count: usize) -> bool {
+        for _ in 0..count {
+            let Some(last) = self.chunks.len().checked_sub(1) else { return true };
+            self.release(last);
+            self.chunks.pop();
+        }
+        self.chunks.is_empty()
     }
 
     fn release(&mut self, number: usize) {

@@ -82,7 +82,7 @@ impl Segment {
         Segment { index, log, start, depth, expiring: 0, next_expire_ms: u64::MAX, sweep_gap_ms: 0 }
     }
 
-    /// The same entries in a twin of their pool ([`Pool::twin`]); none may own anything.
+    /// The same entries in a twin of their pool ([`Pool::twin_step`]); none may own anything.
     pub(super) fn twin(&self, pool: &mut Pool) -> Segment {
         Segment { index: self.index.clone(), log: self.log.twin(pool), ..*self }
     }

@@ -7,6 +7,7 @@
 //! no order of additions is involved.
 
 use super::pages::Pages;
+use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
 
 /// Form of the components.
@@ -258,6 +259,15 @@ impl Vectors {
                 put(pages, slot, x.iter().copied().chain(range.to_le_bytes().map(|byte| byte as i8)));
             }
             (Vectors::Bin(pages, _), Code::Bin(x, _)) => put(pages, slot, x.iter().copied()),
+            _ => unreachable!("a set's vectors have one form"),
+        }
+    }
+
+    pub(super) fn copy_step(&self, copy: &mut Vectors, progress: &mut Progress) -> bool {
+        match (self, copy) {
+            (Vectors::F32(pages), Vectors::F32(copy)) => pages.copy_step(copy, progress),
+            (Vectors::Q8(pages), Vectors::Q8(copy)) => pages.copy_step(copy, progress),
+            (Vectors::Bin(pages, _), Vectors::Bin(copy, _)) => pages.copy_step(copy, progress),
             _ => unreachable!("a set's vectors have one form"),
         }
     }

@@ -6,10 +6,13 @@
 //! Slots are dense numbers; that of a removed element is used again. Layer 0 has every node, and twice the links of the
 //! layers above; those have ever fewer nodes, and the topmost holds the entry, where every search begins.
 
+use super::Shape;
 use super::code::{Code, Vectors};
 use super::pages::Pages;
+use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 /// What belongs to a slot beside its vector and its links of layer 0.
 #[derive(Debug, Clone, Default)]
@@ -197,6 +200,32 @@ impl Graph {
         self.entry = None;
         // Links and vectors are plain memory, a page of them goes at once; nodes hold allocations of their own.
         self.near.free_step(budget) & self.vectors.free_step(budget) && self.nodes.free_step(budget)
+    }
+
+    /// What [`Graph::copy_step`] fills; `shape` is that of the set.
+    pub(super) fn begin_copy(&self, shape: &Shape) -> Graph {
+        Graph::new(Vectors::new(shape.quant, shape.dim), self.links_max)
+    }
+
+    /// Goes on with a copy; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Graph, progress: &mut Progress) -> bool {
+        let pages = self.vectors.copy_step(&mut copy.vectors, progress)
+            && self.near.copy_step(&mut copy.near, progress)
+            && self.nodes.copy_step(&mut copy.nodes, progress);
+        if !pages {
+            return false;
+        }
+        let after = copy.tall.last().map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
+        for tall in self.tall.range((after, Bound::Unbounded)) {
+            if progress.is_spent() {
+                return false;
+            }
+            copy.tall.insert(*tall);
+            progress.spend(size_of::<(u8, u32)>());
+        }
+        copy.free = self.free.clone();
+        copy.entry = self.entry;
+        true
     }
 
     /// Moves blocks that are worth it; false if some are left to look at.

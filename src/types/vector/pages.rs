@@ -1,6 +1,8 @@
 //! Rows of equal length under dense numbers, in pages of some 64 KB: it grows without moving what is there, and gives
 //! memory back a page at a time. Never knows what a row means.
 
+use crate::types::copying::Progress;
+
 /// Bytes of a page, unless a single row is larger.
 const PAGE_BYTES: usize = 64 * 1024;
 
@@ -70,6 +72,18 @@ impl<T> Pages<T> {
     /// The pages, to be moved.
     pub(super) fn pages_mut(&mut self) -> &mut Vec<Vec<T>> {
         &mut self.pages
+    }
+
+    /// Goes on with a copy, which had no rows at first; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Pages<T>, progress: &mut Progress) -> bool
+    where
+        T: Clone,
+    {
+        let whole = progress.list(&self.pages, &mut copy.pages, |page| size_of_val(&page[..]));
+        if whole {
+            copy.len = self.len;
+        }
+        whole
     }
 
     /// Drops about `rows` rows from the end, a page at least; true if none are left.

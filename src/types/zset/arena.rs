@@ -7,6 +7,7 @@
 //! and number in the page in 32 bits: two of them, in the order tree and in the member index, cost what one pointer
 //! would.
 
+use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
 
 /// A record's place: page number and, in the low bits, its number in the page.
@@ -43,7 +44,7 @@ struct Page {
 }
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Arena {
     pages: Vec<Page>,
     /// Pages that hold nothing.
@@ -59,14 +60,7 @@ pub(super) struct Arena {
 
 impl Arena {
     pub(super) fn new() -> Self {
-        Arena {
-            pages: Vec::new(),
-            idle: Vec::new(),
-            roomy: Vec::new(),
-            outside: Vec::new(),
-            outside_free: Vec::new(),
-            bytes: 0,
-        }
+        Arena::default()
     }
 
     /// Heap bytes, but for the lists of pages with room.
@@ -218,6 +212,19 @@ impl Arena {
             mover.vec(&mut self.outside_free);
         }
         ended
+    }
+
+    /// Goes on with a copy; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Arena, progress: &mut Progress) -> bool {
+        let whole = progress.list(&self.pages, &mut copy.pages, |page| page.data.len())
+            && progress.list(&self.outside, &mut copy.outside, |member| member.len())
+            && progress.list(&self.roomy, &mut copy.roomy, |list| list.len() * size_of::<u32>());
+        if whole {
+            copy.idle = self.idle.clone();
+            copy.outside_free = self.outside_free.clone();
+            copy.bytes = self.bytes;
+        }
+        whole
     }
 
     /// Frees up to `budget` allocations; true if the rest may simply be dropped.

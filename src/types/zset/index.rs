@@ -5,10 +5,11 @@ use super::arena::{Arena, Ref};
 use super::members::{Hash, Members};
 use super::tree::{self, Spot, Tree};
 use crate::base::hash::Position;
+use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Index {
     arena: Arena,
     members: Members,
@@ -135,6 +136,13 @@ impl Index {
             && self.members.defrag(mover, &mut place)
             && self.tree.defrag(mover, &mut place);
         (!ended).then(|| place.reached())
+    }
+
+    /// Goes on with a copy, which was [`Index::default`] at first; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Index, progress: &mut Progress) -> bool {
+        self.arena.copy_step(&mut copy.arena, progress)
+            && self.members.copy_step(&mut copy.members, progress)
+            && self.tree.copy_step(&mut copy.tree, progress)
     }
 
     /// Frees up to `budget` allocations; true if the rest may simply be dropped.

@@ -8,6 +8,7 @@
 
 use super::arena::{Arena, Ref};
 use crate::base::hash::{self, Position};
+use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
 use crate::types::table::prefetch;
 
@@ -109,7 +110,7 @@ impl Segment {
 }
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Members {
     segments: Vec<Segment>,
     /// Segment by the first `depth` bits of the hash.
@@ -280,6 +281,16 @@ impl Members {
             mover.vec(&mut self.directory);
         }
         ended
+    }
+
+    /// Goes on with a copy; true when it is whole.
+    pub(super) fn copy_step(&self, copy: &mut Members, progress: &mut Progress) -> bool {
+        let whole = progress.list(&self.segments, &mut copy.segments, Segment::bytes);
+        if whole {
+            copy.directory = self.directory.clone();
+            (copy.depth, copy.bytes) = (self.depth, self.bytes);
+        }
+        whole
     }
 
     /// Frees up to `budget` allocations; true if the rest may simply be dropped.

@@ -162,16 +162,16 @@ pub(super) struct Spot {
 }
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Tree {
     pub(super) leaves: Vec<Option<Box<Leaf>>>,
     pub(super) inners: Vec<Option<Box<Inner>>>,
     pub(super) leaves_free: Vec<u32>,
     pub(super) inners_free: Vec<u32>,
-    root: u32,
+    pub(super) root: u32,
     /// Levels of inner nodes.
-    height: usize,
-    len: usize,
+    pub(super) height: usize,
+    pub(super) len: usize,
 }
 
 impl Tree {

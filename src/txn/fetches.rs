@@ -1,0 +1,90 @@
+//! Transactions that wait until a large value is copied for them, in steps, on the shard that holds it: COPY, and what
+//! takes a key to another shard. They hold their locks, so the value stays as it is, and who wants to change it waits.
+//! Never copies anything at once.
+
+use crate::base::clock;
+use crate::base::limits::{COPY_STEP_BYTES, COPY_TICK_US};
+use crate::commands::context::Foreign;
+use crate::txn::lock::TxnId;
+use crate::txn::message::{Message, Share, Work};
+use crate::txn::router::Router;
+use std::collections::VecDeque;
+
+/// What is sent to which core once all keys of the share in it are copied.
+#[derive(Debug, Default)]
+pub(super) struct Fetches {
+    waiting: VecDeque<(usize, Message)>,
+}
+
+impl Fetches {
+    /// `answer` is [`Message::Scheduled`] or [`Message::Proceeded`].
+    pub(super) fn add(&mut self, to: usize, answer: Message) {
+        self.waiting.push_back((to, answer));
+    }
+}
+
+/// Whether keys are being copied for this in steps.
+pub(super) fn is_copying(work: &Work) -> bool {
+    work.fetch.iter().any(|foreign| foreign.copying.is_some())
+}
+
+fn share_in(message: &mut Message) -> &mut Share {
+    match message {
+        Message::Scheduled(share) | Message::Proceeded(share) => share,
+        _ => unreachable!("an answer with a share"),
+    }
+}
+
+fn next_in(message: &mut Message) -> Option<&mut Foreign> {
+    share_in(message).work.fetch.iter_mut().find(|foreign| foreign.copying.is_some())
+}
+
+impl Router {
+    /// Whether values are being copied.
+    pub fn is_fetching(&self) -> bool {
+        !self.fetches.waiting.is_empty()
+    }
+
+    /// Once a tick: goes on with what is being copied.
+    #[inline]
+    pub fn fetch_step(&mut self) {
+        if self.is_fetching() {
+            self.fetch_some();
+        }
+    }
+
+    #[cold]
+    fn fetch_some(&mut self) {
+        let (begin, most) = (clock::ticks(), clock::us_to_ticks(COPY_TICK_US));
+        while let Some((to, mut answer)) = self.fetches.waiting.pop_front() {
+            let Some(foreign) = next_in(&mut answer) else {
+                self.post(to, answer);
+                continue;
+            };
+            if let Some(number) = foreign.copying
+                && let Some(copied) = self.shard.copy_step(number, COPY_STEP_BYTES)
+            {
+                (foreign.copying, foreign.found) = (None, copied);
+                self.txn_stats.copied_in_steps += 1;
+            }
+            self.fetches.waiting.push_front((to, answer));
+            if clock::ticks().wrapping_sub(begin) >= most {
+                break;
+            }
+        }
+        self.settle();
+    }
+
+    /// An attempt of a transaction is over: nobody waits for its copies.
+    pub(super) fn give_up_fetches(&mut self, txn: TxnId) {
+        if !self.is_fetching() {
+            return;
+        }
+        let given_up: Vec<u64> = (self.fetches.waiting.iter_mut())
+            .filter_map(|(_, answer)| Some(share_in(answer)).filter(|share| share.txn == txn))
+            .flat_map(|share| share.work.fetch.iter().filter_map(|foreign| foreign.copying))
+            .collect();
+        self.fetches.waiting.retain_mut(|(_, answer)| share_in(answer).txn != txn);
+        given_up.into_iter().for_each(|number| self.shard.give_up_copy(number));
+    }
+}

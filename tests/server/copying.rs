@@ -1,0 +1,129 @@
+//! Copies of values that are too large to be made at once: what clients see while and after they are made.
+
+use crate::aof::{Data, digest, kill};
+use crate::common::{Client, Setup, Value, each_setup, wait_until};
+
+const MEMBERS: usize = 45_000;
+
+/// A value of each kind that is copied in steps, in keys that lie on different shards and on the same.
+fn fill(client: &mut Client) -> Vec<&'static str> {
+    for start in (0..MEMBERS).step_by(1000) {
+        let names: Vec<String> = (start..start + 1000).map(|n| format!("a-long-name-of-member:{n}")).collect();
+        let with = |word: &str| names.iter().map(|name| format!("{word} {name}")).collect::<Vec<_>>().join(" ");
+        let pairs: Vec<String> = names.iter().map(|name| format!("{name} value")).collect();
+        for line in [
+            format!("SADD set {}", names.join(" ")),
+            format!("ZADD zset {}", with("1")),
+            format!("HSET hash {}", pairs.join(" ")),
+            format!("RPUSH list {}", names.join(" ")),
+            format!("XADD stream * {}", pairs.join(" ")),
+            format!("APPEND string {}", names.join("")),
+        ] {
+            assert!(!client.run(&line).is_error(), "{}", &line[..20]);
+        }
+    }
+    client.run("HEXPIRE hash 100000 FIELDS 1 a-long-name-of-member:7");
+    client.run("PEXPIREAT zset 9999999999999");
+    vec!["set", "zset", "hash", "list", "stream", "string"]
+}
+
+fn figure(client: &mut Client, name: &str) -> u64 {
+    let info = client.run("INFO everything").text();
+    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.expect("a figure").parse().expect("a number")
+}
+
+/// What tells a value, and when it expires.
+fn shown(client: &mut Client, key: &str) -> Vec<Value> {
+    ["DEBUG DIGEST-VALUE", "PEXPIRETIME", "OBJECT ENCODING"].map(|look| client.run(&format!("{look} {key}"))).to_vec()
+}
+
+#[test]
+fn a_copy_is_what_was_there_at_one_moment() {
+    each_setup(|setup| {
+        let server = crate::common::Launch::new(setup).args("--enable-debug-command yes").start();
+        let (mut client, mut other) = (server.client(), server.client());
+        for key in fill(&mut client) {
+            let before = shown(&mut client, key);
+            let steps = figure(&mut client, "copied_in_steps");
+            for (round, to) in
+                [format!("{{{key}}}same"), format!("{key}:else"), format!("{key}:third")].iter().enumerate()
+            {
+                // the other changes the source meanwhile, or before, or after
+                client.send_raw(format!("COPY {key} {to}\r\n").as_bytes());
+                other.send_raw(b"INCR bystander\r\n");
+                other.send_raw(format!("RENAME {key} away\r\n").as_bytes());
+                assert_eq!(other.recv(), Value::Int(round as i64 + 1));
+                assert_eq!(other.recv(), Value::Simple("OK".into()));
+                let copied = client.recv();
+                match copied {
+                    Value::Int(1) => assert!(shown(&mut client, to) == before, "{key} to {to}"),
+                    copied => assert_eq!((copied, client.run(&format!("EXISTS {to}"))), (Value::Int(0), Value::Int(0))),
+                }
+                other.ok(&format!("RENAME away {key}"));
+            }
+            client.run("DEL bystander");
+            assert_eq!(client.run(&format!("COPY {key} to:{key}")), Value::Int(1));
+            assert_eq!(client.run(&format!("COPY {key} to:{key}")), Value::Int(0));
+            assert_eq!(client.run(&format!("COPY {key} to:{key} REPLACE DB 3")), Value::Int(1));
+            client.run("MULTI");
+            client.run(&format!("COPY {key} to:{key} REPLACE"));
+            client.run("INCR in:multi");
+            assert_eq!(client.run("EXEC").items()[0], Value::Int(1));
+            assert!(shown(&mut client, &format!("to:{key}")) == before, "{key}");
+            client.ok("SELECT 3");
+            assert!(shown(&mut client, &format!("to:{key}")) == before, "{key}");
+            client.ok("SELECT 0");
+            assert!(figure(&mut client, "copied_in_steps") >= steps + 4, "{key}: not in steps");
+            assert!(shown(&mut client, key) == before, "{key}");
+            client.run(&format!("DEL to:{key} {{{key}}}same {key}:else {key}:third"));
+        }
+        assert_eq!((figure(&mut client, "locks_held"), figure(&mut client, "locks_waiting")), (0, 0));
+        client.ok("FLUSHALL");
+        wait_until("what was copied to be freed", || figure(&mut client, "lazyfree_pending_objects") == 0);
+    });
+}
+
+#[test]
+fn who_wants_to_change_what_is_copied_waits() {
+    for setup in Setup::all() {
+        let server = crate::common::Launch::new(&setup).args("--enable-debug-command yes").start();
+        let (mut client, mut other) = (server.client(), server.client());
+        fill(&mut client);
+        for (key, write) in [("set", "SADD set new"), ("zset", "ZADD zset 1 new"), ("list", "RPUSH list new")] {
+            client.send_raw(format!("COPY {key} copy\r\n{write}\r\nCOPY {key} copy REPLACE\r\n").as_bytes());
+            other.send_raw(format!("{write}\r\n").as_bytes());
+            assert_eq!(client.recv(), Value::Int(1));
+            assert!(!client.recv().is_error() && !other.recv().is_error());
+            assert_eq!(client.recv(), Value::Int(1));
+            let counts = if key == "list" { 1..=2 } else { 1..=1 };
+            let count = match key {
+                "set" => "SCARD copy",
+                "zset" => "ZCARD copy",
+                _ => "LLEN copy",
+            };
+            let Value::Int(count) = client.run(count) else { panic!("a number") };
+            assert!(counts.contains(&(count - MEMBERS as i64)), "{key}: {count}");
+            client.run("DEL copy");
+        }
+    }
+}
+
+#[test]
+fn the_log_holds_the_whole_copy() {
+    for setup in [Setup::pinion(1, "epoll"), Setup::pinion(3, "epoll")] {
+        let data = Data::new();
+        let server = data.launch(&setup, "always").start();
+        let mut client = server.client();
+        for key in fill(&mut client) {
+            for to in [format!("{{{key}}}same"), format!("{key}:else"), format!("{key}:third")] {
+                assert_eq!(client.run(&format!("COPY {key} {to}")), Value::Int(1));
+            }
+            assert_eq!(client.run(&format!("COPY {key} {key} DB 3")), Value::Int(1));
+        }
+        let before = digest(&mut client);
+        kill(server);
+        let server = data.launch(&setup, "always").start();
+        assert!(digest(&mut server.client()) == before, "not what was there");
+    }
+}
