@@ -240,7 +240,7 @@ impl Worker {
     fn run_for(&mut self, number: u32, migration: &Migration, commands: Box<CommandBatch>, watched: Vec<usize>) {
         let exec = Exec { conn: stand_in(number), seq: 0, manner: migration.manner, commands, watched };
         let mut reply = OutBuf::default();
-        if self.router.within(migration.within, |router| router.exec(exec, &mut reply)) == Outcome::Done {
+        if self.within(migration.within, |worker| worker.router.exec(exec, &mut reply)) == Outcome::Done {
             let (conn, seen) = (stand_in(number), Cores::ALL);
             self.router.finished.push(Finished {
                 conn,

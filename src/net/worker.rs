@@ -27,6 +27,7 @@ use crate::resp::reply::Reply;
 use crate::runtime::driver::{Driver, RecvBuf, Token};
 use crate::txn::finished::Cores;
 use crate::txn::message::{Answer, ConnId, Message, Request};
+use crate::txn::nested::Turn;
 use crate::txn::router::{Outcome, Router};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -549,6 +550,14 @@ impl Worker {
             }
             self.put_conn(conn);
         }
+    }
+
+    /// What `run` begins on shards borrows the locks of the transaction whose turn it is, if that is given.
+    pub fn within<T>(&mut self, turn: Option<Turn>, run: impl FnOnce(&mut Worker) -> T) -> T {
+        let before = std::mem::replace(&mut self.router.borrows, turn);
+        let result = run(self);
+        self.router.borrows = before;
+        result
     }
 
     /// Lets other cores see this core's counters.

@@ -25,14 +25,6 @@ impl Router {
         }
     }
 
-    /// What `run` begins on shards borrows the locks of the transaction whose turn it is, if that is given.
-    pub fn within<T>(&mut self, turn: Option<Turn>, run: impl FnOnce(&mut Router) -> T) -> T {
-        let before = std::mem::replace(&mut self.borrows, turn);
-        let result = run(self);
-        self.borrows = before;
-        result
-    }
-
     pub(super) fn start_within(&mut self, turn: Turn, mut t: Transaction) {
         let writes = t.commands.commands.iter().any(|command| self.writes(command));
         let Some(Some(Pending::Transaction(outer))) = self.pending.get_mut(turn.pending as usize) else { return };

@@ -86,6 +86,26 @@ fn off_and_on_again() {
 }
 
 #[test]
+fn no_rewrite_begins_of_a_log_that_is_being_closed() {
+    let data = Data::new();
+    // whoever looks whether a rewrite is due looks every 2 ms, and finds it due from when the log may be rewritten
+    let line = "--hz 500 --auto-aof-rewrite-min-size 1 --auto-aof-rewrite-percentage 0";
+    let server = launch(&data, &Setup::typical()).args(line).start();
+    let mut client = server.client();
+    let filler = "x".repeat(2000);
+    for _ in 0..40 {
+        client.ok("CONFIG SET appendonly yes");
+        wait_for_base(&mut client);
+        for n in 0..100 {
+            client.ok(&format!("SET key:{n} {filler}"));
+        }
+        client.send_raw(b"CONFIG SET auto-aof-rewrite-percentage 1\r\nCONFIG SET appendonly no\r\n");
+        assert_eq!([client.recv().text(), client.recv().text()], ["OK", "OK"]);
+        client.ok("CONFIG SET auto-aof-rewrite-percentage 0");
+    }
+}
+
+#[test]
 fn a_snapshot_under_way_ends_first() {
     let data = Data::new();
     let server = launch(&data, &Setup::typical()).start();

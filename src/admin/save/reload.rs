@@ -11,11 +11,8 @@ use crate::net::connection::Conn;
 use crate::net::loading::LOADING;
 use crate::net::saving::{Reload, ReloadStage};
 use crate::net::worker::Worker;
-use crate::persist::rdb_save::SaveJob;
 use crate::resp::reply::Reply;
-use crate::txn::nested::Turn;
 use crate::txn::router::Outcome;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
@@ -49,16 +46,18 @@ pub(super) fn go_on(worker: &mut Worker) {
     let Some(Reload { order, stage, within, .. }) = &worker.saving.reload else { return };
     let (order, stage, within) = (*order, stage.clone(), *within);
     match stage {
-        ReloadStage::Waits => match begin_within(worker, within) {
-            Ok(job) => turn_to(worker, ReloadStage::Saves(job)),
-            // what is under way ends first
-            Err(line) if line == IN_PROGRESS => {
-                if within.is_some() {
-                    give_up_running(worker);
+        ReloadStage::Waits => {
+            match worker.within(within, |worker| begin(worker, &Start { last: true, ..Start::quiet(What::Save) })) {
+                Ok(job) => turn_to(worker, ReloadStage::Saves(job)),
+                // what is under way ends first
+                Err(line) if line == IN_PROGRESS => {
+                    if within.is_some() {
+                        give_up_running(worker);
+                    }
                 }
+                Err(line) => end(worker, Err(line), "ERR"),
             }
-            Err(line) => end(worker, Err(line), "ERR"),
-        },
+        }
         ReloadStage::Saves(job) => match job.result() {
             None => {}
             Some(Ok(_)) => turn_to(worker, ReloadStage::Holds),
@@ -77,13 +76,6 @@ pub(super) fn go_on(worker: &mut Worker) {
             }
         }
     }
-}
-
-fn begin_within(worker: &mut Worker, within: Option<Turn>) -> Result<Arc<SaveJob>, String> {
-    let before = std::mem::replace(&mut worker.router.borrows, within);
-    let begun = begin(worker, &Start { last: true, ..Start::quiet(What::Save) });
-    worker.router.borrows = before;
-    begun
 }
 
 /// Gives up what is being written, as its cut may wait for the locks that are held: it is tried again later. False if
