@@ -210,11 +210,12 @@ fn rename_from_another_shard_takes_the_copy_and_asks_for_its_deletion() {
 #[test]
 fn copy_from_another_shard_leaves_it_alone() {
     let shard = &mut TestShard::new();
-    shard.foreign = vec![foreign("far", Some((Owned::Str { bytes: b"x".to_vec(), raw: false }, None)))];
-    check(shard, "COPY far here DB 1", ":1");
-    check(shard, "COPY far here", ":1");
-    check(shard, "COPY far here", ":0");
-    assert!(!shard.foreign[0].delete && shard.foreign[0].found.is_some());
+    for (line, reply) in [("COPY far here DB 1", ":1"), ("COPY far here", ":1"), ("COPY far here", ":0")] {
+        // what was fetched for a call is that call's own
+        shard.foreign = vec![foreign("far", Some((Owned::Str { bytes: b"x".to_vec(), raw: false }, None)))];
+        check(shard, line, reply);
+        assert!(!shard.foreign[0].delete && shard.foreign[0].found.is_none());
+    }
     check(shard, "GET here", "\"x\"");
     shard.foreign = vec![foreign("far", None)];
     check(shard, "COPY far here REPLACE", ":0");
