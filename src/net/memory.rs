@@ -17,7 +17,7 @@ use crate::base::config::{EvictionPolicy, OutputLimits};
 use crate::base::limits;
 use crate::net::connection::{Closing, Conn};
 use crate::net::output::SpareOutputs;
-use crate::net::worker::Worker;
+use crate::net::worker::{Pause, Worker};
 use crate::runtime::alloc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -241,7 +241,7 @@ impl Worker {
     /// here; and where clients that cache are told, the next keys have time until that has been sent.
     fn evict(&mut self, keys_max: usize, time_max: u64) {
         let now_ms = self.clock.unix_ms();
-        if now_ms < self.memory.telling_until_ms || self.memory.telling_ticks > 0 {
+        if self.pause != Pause::No || now_ms < self.memory.telling_until_ms || self.memory.telling_ticks > 0 {
             return;
         }
         let begin = clock::ticks();

@@ -48,7 +48,8 @@ impl Worker {
         }
     }
 
-    /// Takes over CLIENT PAUSE as it stands now, and whether snapshots fail; wakes what waited for the pause's end.
+    /// Takes over CLIENT PAUSE as it stands now, during which nothing expires or is evicted, and whether snapshots fail;
+    /// wakes what waited for the pause's end.
     pub fn refresh_pause(&mut self) {
         self.saving.stops_writes = self.shared.save_failed.load(Ordering::Relaxed)
             && self.config.stop_writes_on_bgsave_error
@@ -62,6 +63,7 @@ impl Worker {
         } else {
             Pause::All
         };
+        self.router.shard.settings.keeps_due = self.pause != Pause::No;
         if (self.pause == Pause::No || self.pause != before) && !self.postponed.is_empty() {
             for index in std::mem::take(&mut self.postponed) {
                 if let Some(conn) = self.conn_at(index) {

@@ -30,7 +30,7 @@ impl Shard {
         for table in &mut self.tables {
             table.tidy_step(TIDY_PIECES);
         }
-        if !self.settings.active_expire {
+        if !self.settings.active_expire || self.settings.keeps_due {
             return 0;
         }
         let mut left = budget;

@@ -76,7 +76,7 @@ impl Shard {
 
     /// Removes fields that are due, looking at no more than about `budget` of them; a hash without fields goes, too.
     pub(super) fn expire_fields_step(&mut self, budget: usize) {
-        if !self.settings.active_expire {
+        if !self.settings.active_expire || self.settings.keeps_due {
             return;
         }
         let mut left = budget;

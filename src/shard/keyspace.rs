@@ -132,8 +132,9 @@ impl Shard {
     fn read_at(&mut self, db: usize, bytes: &[u8], pos: Position, no_touch: bool) -> Option<View<'_>> {
         let key = Key { bytes, pos };
         let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);
-        let live = self.tables[db]
-            .find_live(key, now, |old| if no_touch { old } else { access::stamp(settings, random, Some(old), now) });
+        let live = self.tables[db].find_live(key, now, settings.keeps_due, |old| {
+            if no_touch { old } else { access::stamp(settings, random, Some(old), now) }
+        });
         match live {
             Live::Found(entry) => {
                 self.stats.hits += 1;
@@ -160,7 +161,9 @@ impl Shard {
     #[inline]
     pub fn write(&mut self, db: usize, key: Key<'_>) -> Option<View<'_>> {
         let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);
-        match self.tables[db].find_live(key, now, |old| access::stamp(settings, random, Some(old), now)) {
+        let live = self.tables[db]
+            .find_live(key, now, settings.keeps_due, |old| access::stamp(settings, random, Some(old), now));
+        match live {
             Live::Found(entry) => Some(entry.value),
             Live::Missing => None,
             Live::Expired(boxed) => {
@@ -176,7 +179,7 @@ impl Shard {
     /// Lookup without a trace (TTL, OBJECT, DEBUG): no counter, no stamp.
     #[inline]
     pub fn peek(&mut self, db: usize, key: Key<'_>) -> Option<EntryView<'_>> {
-        match self.tables[db].find_live(key, self.now_ms, |old| old) {
+        match self.tables[db].find_live(key, self.now_ms, self.settings.keeps_due, |old| old) {
             Live::Found(entry) => Some(entry),
             Live::Missing => None,
             Live::Expired(boxed) => {
@@ -424,7 +427,10 @@ impl Shard {
     /// Whether a key that the watcher watches on this shard has changed since; expiry up to now counts.
     pub fn watched_changed(&mut self, watcher: Watcher) -> bool {
         for (db, key) in self.watches.keys_of(watcher) {
-            self.peek(db, Key::new(&key));
+            let live = self.peek(db, Key::new(&key)).is_some();
+            if !live && self.settings.keeps_due && self.tables[db].find(Key::new(&key)).is_some() {
+                self.watches.touched(db, &key);
+            }
         }
         self.watches.has_changed(watcher)
     }

@@ -34,6 +34,8 @@ pub struct ShardSettings {
     pub lfu_decay_minutes: u32,
     /// Whether expired keys are looked for between commands (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: bool,
+    /// Whether keys and fields that are due stay, unseen, where they are (CLIENT PAUSE).
+    pub keeps_due: bool,
     /// Whether RESTORE takes a payload with a wrong checksum (`DEBUG SET-SKIP-CHECKSUM-VALIDATION`).
     pub skip_checksums: bool,
     /// `active-expire-effort`, 1 to 10.
@@ -70,6 +72,7 @@ impl Default for ShardSettings {
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
             active_expire: true,
+            keeps_due: false,
             skip_checksums: false,
             active_expire_effort: 1,
             lazy_user_flush: true,

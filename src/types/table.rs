@@ -104,7 +104,7 @@ pub enum Expire {
 pub enum Live<'a> {
     /// The entry; its access bits are stamped.
     Found(EntryView<'a>),
-    /// Nothing.
+    /// Nothing, or an entry that is due and is kept.
     Missing,
     /// An entry that was due: it has been removed, its out-of-line value is handed over.
     Expired(Option<Box<Value>>),
@@ -249,13 +249,22 @@ impl Table {
         Some((number, found))
     }
 
-    /// Lookup that removes an entry that is due at `now_ms`, and sets the access bits of one that is not to
-    /// what `stamp` makes of them.
+    /// Lookup that removes an entry that is due at `now_ms`, or with `keeps_due` passes it over, and sets the access
+    /// bits of one that is not to what `stamp` makes of them.
     #[inline]
-    pub fn find_live(&mut self, key: Key<'_>, now_ms: u64, stamp: impl FnOnce(u16) -> u16) -> Live<'_> {
+    pub fn find_live(
+        &mut self,
+        key: Key<'_>,
+        now_ms: u64,
+        keeps_due: bool,
+        stamp: impl FnOnce(u16) -> u16,
+    ) -> Live<'_> {
         let Some((number, found)) = self.locate(key) else { return Live::Missing };
         // SAFETY: the entry is live.
         if unsafe { found.entry.expire_ms() }.is_some_and(|at| at <= now_ms) {
+            if keeps_due {
+                return Live::Missing;
+            }
             return Live::Expired(self.remove_found(number, &found, key.pos));
         }
         let old = access(found.word);

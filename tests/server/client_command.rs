@@ -192,6 +192,30 @@ fn pause_holds_commands_back() {
 }
 
 #[test]
+fn a_pause_keeps_what_is_due() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let [mut admin, mut watcher, _] = three(&server);
+        watcher.ok("SET k v PX 100");
+        watcher.ok("SET stays v");
+        watcher.ok("WATCH k");
+        admin.ok("CLIENT PAUSE 100000 WRITE");
+        wait_until("the key is due", || admin.run("PTTL k") == Value::Int(-2));
+        assert_eq!(admin.run("GET k"), Value::NullBulk);
+        assert_eq!(admin.run("EXISTS k"), Value::Int(0));
+        assert_eq!(admin.run("RANDOMKEY"), Value::bulk("stays"));
+        assert_eq!(admin.run("DBSIZE"), Value::Int(2), "it is still there");
+        assert!(admin.run("INFO stats").text().contains("\r\nexpired_keys:0\r\n"));
+        watcher.ok("MULTI");
+        watcher.run("GET stays");
+        assert_eq!(watcher.run("EXEC"), Value::NullArray, "the watched key is no more");
+        admin.ok("CLIENT UNPAUSE");
+        wait_until("it goes", || admin.run("DBSIZE") == Value::Int(1));
+        assert!(admin.run("INFO stats").text().contains("\r\nexpired_keys:1\r\n"));
+    });
+}
+
+#[test]
 fn listing_while_clients_come_and_go_is_safe() {
     each_setup(|setup| {
         let mut server = Launch::new(setup).start();
