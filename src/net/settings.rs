@@ -48,8 +48,8 @@ impl Worker {
         }
     }
 
-    /// Takes over CLIENT PAUSE as it stands now, during which nothing expires or is evicted, and whether snapshots fail;
-    /// wakes what waited for the pause's end.
+    /// Takes over CLIENT PAUSE as it stands now, during which nothing expires or is evicted, and whether snapshots
+    /// fail; wakes what waited for the pause's end.
     pub fn refresh_pause(&mut self) {
         self.saving.stops_writes = self.shared.save_failed.load(Ordering::Relaxed)
             && self.config.stop_writes_on_bgsave_error
