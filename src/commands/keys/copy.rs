@@ -73,19 +73,16 @@ pub fn copied_to(args: &Args<'_>) -> Option<usize> {
 /// A copy of the source, counted as a read of it. One that is large was made before.
 fn source(ctx: &mut Context<'_>, from: &[u8]) -> Option<(crate::types::value::Owned, Option<u64>)> {
     let (db, no_touch, key) = (ctx.db, ctx.no_touch, Key::new(from));
-    let is_here = ctx.shard.slots.contains(&key.pos.slot());
-    if is_here {
+    let Some(foreign) = ctx.foreign(db, from) else {
         ctx.shard.read(db, key, no_touch)?;
-    }
-    let Some(foreign) = ctx.foreign(db, from) else { return ctx.shard.copy_out(db, key) };
+        return ctx.shard.copy_out(db, key);
+    };
     let found = foreign.found.take();
-    if !is_here {
-        match found {
-            Some(_) => ctx.shard.stats.hits += 1,
-            None => {
-                ctx.shard.stats.misses += 1;
-                ctx.happen(class::MISS, "keymiss", from);
-            }
+    match found {
+        Some(_) => ctx.shard.stats.hits += 1,
+        None => {
+            ctx.shard.stats.misses += 1;
+            ctx.happen(class::MISS, "keymiss", from);
         }
     }
     found
