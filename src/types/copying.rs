@@ -4,7 +4,6 @@
 //! Each type copies its pieces (pages, chunks, blocks, leaves) in order behind those that its copy has already.
 
 use crate::types::value::Value;
-use std::ops::Range;
 
 /// What a piece counts for at the least, bytes: it is an allocation.
 const PIECE_BYTES: usize = 64;
@@ -37,9 +36,8 @@ impl Progress {
         }
     }
 
-    /// Copies pieces, by number, while there is something left; `copy` answers how many bytes each had. True if these
-    /// were all.
-    pub(super) fn each(&mut self, pieces: Range<usize>, mut copy: impl FnMut(usize) -> usize) -> bool {
+    /// Copies pieces while there is something left; `copy` answers how many bytes each had. True if these were all.
+    pub(super) fn each<T>(&mut self, pieces: impl IntoIterator<Item = T>, mut copy: impl FnMut(T) -> usize) -> bool {
         for piece in pieces {
             if self.is_spent() {
                 return false;

@@ -234,18 +234,26 @@ impl Group {
             copy.consumers.push(consumer.map(shell));
             CONSUMER_BYTES
         });
-        if !consumers || !copy_range(&self.pending, &mut copy.pending, progress) {
+        if !consumers {
+            return false;
+        }
+        let after = copy.pending.last_key_value().map_or(Bound::Unbounded, |(last, _)| Bound::Excluded(*last));
+        let pending = progress.each(self.pending.range((after, Bound::Unbounded)), |(id, pending)| {
+            copy.pending.insert(*id, *pending);
+            PENDING_BYTES
+        });
+        if !pending {
             return false;
         }
         while let Some(from) = self.consumers.get(progress.place.1) {
             if let (Some(from), Some(to)) = (from, &mut copy.consumers[progress.place.1]) {
                 let after = to.pending.last().map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
-                for id in from.pending.range((after, Bound::Unbounded)) {
-                    if progress.is_spent() {
-                        return false;
-                    }
+                let whole = progress.each(from.pending.range((after, Bound::Unbounded)), |id| {
                     to.pending.insert(*id);
-                    progress.spend(PENDING_BYTES);
+                    PENDING_BYTES
+                });
+                if !whole {
+                    return false;
                 }
             }
             progress.place.1 += 1;
@@ -269,17 +277,4 @@ impl Group {
         }
         left
     }
-}
-
-/// Copies what the one map has behind the last key of the other; true when that is all.
-fn copy_range(from: &BTreeMap<Id, Pending>, to: &mut BTreeMap<Id, Pending>, progress: &mut Progress) -> bool {
-    let after = to.last_key_value().map_or(Bound::Unbounded, |(last, _)| Bound::Excluded(*last));
-    for (id, pending) in from.range((after, Bound::Unbounded)) {
-        if progress.is_spent() {
-            return false;
-        }
-        to.insert(*id, *pending);
-        progress.spend(PENDING_BYTES);
-    }
-    true
 }

@@ -216,12 +216,12 @@ impl Graph {
             return false;
         }
         let after = copy.tall.last().map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
-        for tall in self.tall.range((after, Bound::Unbounded)) {
-            if progress.is_spent() {
-                return false;
-            }
+        let tall = progress.each(self.tall.range((after, Bound::Unbounded)), |tall| {
             copy.tall.insert(*tall);
-            progress.spend(size_of::<(u8, u32)>());
+            size_of_val(tall)
+        });
+        if !tall {
+            return false;
         }
         copy.free = self.free.clone();
         copy.entry = self.entry;

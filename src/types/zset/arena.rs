@@ -59,10 +59,6 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    pub(super) fn new() -> Self {
-        Arena::default()
-    }
-
     /// Heap bytes, but for the lists of pages with room.
     pub(super) fn bytes(&self) -> usize {
         let lists = self.pages.capacity() * size_of::<Page>() + self.roomy.capacity() * size_of::<Vec<u32>>();

@@ -18,7 +18,7 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn new() -> Self {
-        Index { arena: Arena::new(), members: Members::new(), tree: Tree::new() }
+        Index { arena: Arena::default(), members: Members::new(), tree: Tree::new() }
     }
 
     #[inline]
