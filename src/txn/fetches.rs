@@ -4,7 +4,10 @@
 
 use crate::base::clock;
 use crate::base::limits::{COPY_STEP_BYTES, COPY_TICK_US};
+use crate::commands::args::Args;
 use crate::commands::context::Foreign;
+use crate::commands::spec::flag;
+use crate::commands::table::CommandId;
 use crate::txn::lock::TxnId;
 use crate::txn::message::{Message, Share, Work};
 use crate::txn::router::Router;
@@ -35,11 +38,18 @@ fn share_in(message: &mut Message) -> &mut Share {
     }
 }
 
-fn next_in(message: &mut Message) -> Option<&mut Foreign> {
-    share_in(message).work.fetch.iter_mut().find(|foreign| foreign.copying.is_some())
+/// The next key that is being copied, and the number of that copy.
+fn next_in(message: &mut Message) -> Option<(u64, &mut Foreign)> {
+    share_in(message).work.fetch.iter_mut().find_map(|foreign| foreign.copying.map(|number| (number, foreign)))
 }
 
 impl Router {
+    /// Whether a command copies what is too large to be copied at once, of a key of this shard.
+    pub(super) fn copies_huge(&mut self, id: CommandId, db: u16, args: &Args<'_>) -> bool {
+        let copies = self.table.get(id).has(flag::COPIES) && args.len() > 2;
+        copies && self.shard.copies_in_steps(db as usize, &args[1], true)
+    }
+
     /// Whether values are being copied.
     pub fn is_fetching(&self) -> bool {
         !self.fetches.waiting.is_empty()
@@ -56,18 +66,16 @@ impl Router {
     #[cold]
     fn fetch_some(&mut self) {
         let (begin, most) = (clock::ticks(), clock::us_to_ticks(COPY_TICK_US));
-        while let Some((to, mut answer)) = self.fetches.waiting.pop_front() {
-            let Some(foreign) = next_in(&mut answer) else {
-                self.post(to, answer);
+        while let Some((_, answer)) = self.fetches.waiting.front_mut() {
+            let Some((number, foreign)) = next_in(answer) else {
+                let whole = self.fetches.waiting.pop_front();
+                whole.into_iter().for_each(|(to, answer)| self.post(to, answer));
                 continue;
             };
-            if let Some(number) = foreign.copying
-                && let Some(copied) = self.shard.copy_step(number, COPY_STEP_BYTES)
-            {
+            if let Some(copied) = self.shard.copy_step(number, COPY_STEP_BYTES) {
                 (foreign.copying, foreign.found) = (None, copied);
                 self.txn_stats.copied_in_steps += 1;
             }
-            self.fetches.waiting.push_front((to, answer));
             if clock::ticks().wrapping_sub(begin) >= most {
                 break;
             }

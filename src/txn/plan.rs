@@ -110,11 +110,6 @@ pub(super) fn form(spec: &CommandSpec, args: &Args<'_>, db: usize, own: usize, c
     }
 }
 
-/// Whether all keys that are fetched are of this core.
-pub(super) fn is_on(core: usize, foreign: &[(usize, Foreign)]) -> bool {
-    foreign.iter().all(|(of, _)| *of == core)
-}
-
 fn two_phase(spec: &CommandSpec, args: &Args<'_>, db: usize, home: usize, cores: usize) -> Form {
     let home = if home == HOME_IS_LAST_KEY { spec.key_indices(args).last().unwrap_or(home) } else { home };
     let (Ok(keys), Some(home)) = (spec.key_args(args), args.get(home)) else { return Form::Anywhere };

@@ -11,7 +11,7 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::debug::DebugCall;
 use crate::commands::key_args::KeyCut;
-use crate::commands::spec::{Plan, flag};
+use crate::commands::spec::Plan;
 use crate::commands::table::{CommandId, CommandTable};
 use crate::persist::aof::frontier::Frontier;
 use crate::resp::reply::Reply;
@@ -233,7 +233,9 @@ impl Router {
                 let to = call.pos.map_or(self.core, |pos| self.owner_of(pos));
                 self.one(to, call, Phase::Run, args, out)
             }
-            _ if self.cores == 1 && !self.copies_huge(&call, args) => self.one(0, call, Phase::Run, args, out),
+            _ if self.cores == 1 && !self.copies_huge(call.id, call.manner.db, args) => {
+                self.one(0, call, Phase::Run, args, out)
+            }
             Plan::ByCursor(_) => self.one(plan::core_of_cursor(args, self.cores), call, Phase::Run, args, out),
             _ => self.over_shards(call, args, out),
         }
@@ -244,13 +246,10 @@ impl Router {
         let spec = self.table.get(call.id);
         let form = plan::form(spec, args, call.manner.db as usize, self.core, self.cores);
         let call = Call { pos: None, ..call };
+        if let Some(core) = self.core_of(&form, call.id, call.manner.db, args) {
+            return self.one(core, call, Phase::Run, args, out);
+        }
         match form {
-            Form::One(core) => self.one(core, call, Phase::Run, args, out),
-            Form::TwoPhase { home, ref foreign }
-                if home == self.core && plan::is_on(home, foreign) && !self.copies_huge(&call, args) =>
-            {
-                self.one(home, call, Phase::Run, args, out)
-            }
             Form::Anywhere | Form::Session => {
                 // the function itself answers what is wrong with the arguments
                 self.run_here(call, Phase::Run, args, out);
@@ -264,10 +263,17 @@ impl Router {
         }
     }
 
-    /// Whether a call copies what is too large to be copied at once, of a key of this shard.
-    pub(super) fn copies_huge(&mut self, call: &Call, args: &Args<'_>) -> bool {
-        let (spec, db) = (self.table.get(call.id), call.manner.db as usize);
-        spec.has(flag::COPIES) && args.len() > 2 && self.shard.copies_in_steps(db, &args[1], true)
+    /// The core that runs all of a command of this form, if there is one. A key of another shard may be too large to be
+    /// copied at once.
+    pub(super) fn core_of(&mut self, form: &Form, id: CommandId, db: u16, args: &Args<'_>) -> Option<usize> {
+        match form {
+            Form::One(core) => Some(*core),
+            Form::TwoPhase { home, foreign } => {
+                let is_here = *home == self.core && foreign.iter().all(|(core, _)| core == home);
+                (is_here && !self.copies_huge(id, db, args)).then_some(*home)
+            }
+            _ => None,
+        }
     }
 
     /// Runs on this core, or sends to one other.

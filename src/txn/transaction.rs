@@ -18,7 +18,7 @@
 use crate::base::bytes::OutBuf;
 use crate::commands::args::{Args, lay_out};
 use crate::commands::key_args::KeyCut;
-use crate::commands::spec::{Gather, flag};
+use crate::commands::spec::Gather;
 use crate::commands::table::CommandId;
 use crate::persist::aof::frontier::Participants;
 use crate::resp::reply::{Proto, Reply};
@@ -146,20 +146,11 @@ impl Router {
                 None => {
                     let (command, args) = exec.commands.args(index);
                     let spec = self.table.get(command.id);
-                    let (db, is_copy) = (command.manner.db as usize, spec.has(flag::COPIES));
-                    match plan::form(spec, &args, db, self.core, self.cores) {
-                        Form::One(core) => core,
-                        // another shard's may be too large to be copied at once
-                        Form::TwoPhase { home, foreign }
-                            if home == self.core
-                                && plan::is_on(home, &foreign)
-                                && !(is_copy && self.shard.copies_in_steps(db, &args[1], true)) =>
-                        {
-                            home
-                        }
-                        Form::Anywhere => continue,
-                        _ => return None,
+                    let form = plan::form(spec, &args, command.manner.db as usize, self.core, self.cores);
+                    if matches!(form, Form::Anywhere) {
+                        continue;
                     }
+                    self.core_of(&form, command.id, command.manner.db, &args)?
                 }
             };
             if only.is_some_and(|only| only != core) {
