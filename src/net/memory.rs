@@ -150,41 +150,38 @@ impl Worker {
     /// Whether a command that may need memory has to be refused. Evicts a few keys first if that helps.
     #[inline]
     pub(super) fn is_out_of_memory(&mut self) -> bool {
-        self.memory.limit > 0 && self.memory.over + (alloc::own_bytes() - self.memory.own) as i64 > 0 && self.is_full()
+        self.may_be_over() && self.is_full()
     }
 
     #[cold]
     fn is_full(&mut self) -> bool {
-        self.look();
-        if self.over() <= 0 {
-            return false;
-        }
-        if self.config.maxmemory_policy == EvictionPolicy::Noeviction {
-            return true;
-        }
-        self.evict_for(1);
-        self.over() > 0 && self.shared.cores.iter().all(|core| core.victim.get() == NONE)
+        self.make_room(1);
+        let evicts = self.config.maxmemory_policy != EvictionPolicy::Noeviction;
+        self.over() > 0 && (!evicts || self.shared.cores.iter().all(|core| core.victim.get() == NONE))
     }
 
     /// Before commands of another core: that has looked at what it may evict itself, which is nothing where the keys
     /// are all here.
     #[inline]
     pub(super) fn make_room_for(&mut self, commands: usize) {
-        if self.memory.limit > 0 && self.memory.over + (alloc::own_bytes() - self.memory.own) as i64 > 0 {
+        if self.may_be_over() {
             self.make_room(commands);
         }
     }
 
+    /// Whether it is worth a look, by what this core knows.
+    #[inline]
+    fn may_be_over(&self) -> bool {
+        self.memory.limit > 0 && self.memory.over + (alloc::own_bytes() - self.memory.own) as i64 > 0
+    }
+
+    /// Evicts ahead of so many commands, if that is needed. One that adds much may have to let many small keys go.
     #[cold]
     fn make_room(&mut self, commands: usize) {
         self.look();
-        if self.over() > 0 && self.config.maxmemory_policy != EvictionPolicy::Noeviction {
-            self.evict_for(commands);
+        if self.over() <= 0 || self.config.maxmemory_policy == EvictionPolicy::Noeviction {
+            return;
         }
-    }
-
-    /// Evicts ahead of so many commands. One that adds much may have to let many small keys go.
-    fn evict_for(&mut self, commands: usize) {
         if self.memory.over <= (self.memory.limit / SLACK) as i64 {
             self.evict(KEYS_PER_COMMAND * commands, u64::MAX);
         } else {
