@@ -132,8 +132,7 @@ pub const SNAPSHOT_WAIT_US: u64 = 10_000;
 pub const EXPIRE_STEP_ENTRIES: usize = 4096;
 /// Replies of one connection that may be outstanding on other cores, or wait for one that is; its next command waits.
 pub const PARKED_REPLIES_MAX: usize = 512;
-/// Most draws with repetition of one command (ZRANDMEMBER and its like with a negative count). Redis sets no
-/// bound.
+/// Most draws with repetition of one command (ZRANDMEMBER and its like with a negative count). Redis sets no bound.
 pub const RANDOM_MEMBERS_MAX: usize = 1 << 24;
 /// Most components of a vector (VADD, VSIM; as Redis 8.4).
 pub const VECTOR_DIM_MAX: usize = 64 * 1024;

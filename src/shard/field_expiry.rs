@@ -74,11 +74,9 @@ impl Shard {
         self.note_fields(db, key, note);
     }
 
-    /// Removes fields that are due, looking at no more than about `budget` of them; a hash without fields goes, too.
+    /// Removes fields that are due, looking at no more than about `budget` of them; a hash without fields goes, too. A
+    /// part of [`Shard::expire_step`], which knows whether anything may go.
     pub(super) fn expire_fields_step(&mut self, budget: usize) {
-        if !self.settings.active_expire || self.settings.keeps_due {
-            return;
-        }
         let mut left = budget;
         for db in 0..self.field_expiry.appointments.len() {
             let mut kept = Vec::new();
