@@ -57,11 +57,7 @@ pub(crate) fn try_all(setup: &Setup, seed: u64, time: Duration) -> usize {
     let end = Instant::now() + time;
     let forms = forms(&CommandTable::new(), is_called);
     let mut server = Launch::new(setup).args("--proto-max-bulk-len 1mb").start();
-    let used = |client: &mut Client| {
-        let info = client.run("INFO memory").text();
-        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:").map(str::to_string));
-        line.expect("used_memory").trim().parse::<u64>().expect("bytes")
-    };
+    let used = |client: &mut Client| client.info_number("memory", "used_memory");
     let at_start = used(&mut server.client());
     let mut calls = 0;
     for life in 0.. {

@@ -159,6 +159,13 @@ impl Client {
         self.call(&line.split_whitespace().collect::<Vec<_>>())
     }
 
+    /// A number of a section of INFO; fails the test if it is not there.
+    pub fn info_number(&mut self, section: &str, field: &str) -> u64 {
+        let text = self.run(&format!("INFO {section}")).text();
+        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {field} in INFO {section}:\n{text}")).trim().parse().expect("a number")
+    }
+
     /// Runs a command that must answer `+OK`.
     pub fn ok(&mut self, line: &str) {
         assert_eq!(self.run(line), Value::ok(), "{line}");

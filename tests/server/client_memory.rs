@@ -3,12 +3,6 @@
 use crate::common::client::encode;
 use crate::common::{Client, Launch, each_setup, wait_until};
 
-fn info(client: &mut Client, section: &str, field: &str) -> u64 {
-    let text = client.run(&format!("INFO {section}")).text();
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{field}:")).map(str::to_string));
-    line.unwrap_or_else(|| panic!("no {field}")).trim().parse().expect("a number")
-}
-
 /// Sends parts of what a client must not hold, each with so many replies, until it is closed; fails if it never is.
 fn fill(client: &mut Client, what: &str, replies: usize, part: impl Fn(usize) -> Vec<u8>) {
     for number in 0..100 {
@@ -53,7 +47,7 @@ fn clients_that_take_too_much_are_closed_at_once() {
             format!("PSUBSCRIBE {}\r\n", words("p", number)).into_bytes()
         });
         // and nobody else, while those went
-        assert_eq!(info(&mut admin, "stats", "evicted_clients"), 4);
+        assert_eq!(admin.info_number("stats", "evicted_clients"), 4);
         assert_eq!(client.run("CLIENT GETNAME").text(), "small");
         let mut immune = server.client();
         immune.ok("CLIENT NO-EVICT on");
@@ -95,9 +89,9 @@ fn the_count_of_objects_freed_later_begins_anew() {
         add.extend(members);
         client.call(&add);
         assert_eq!(client.run("UNLINK big").int(), 1);
-        crate::common::wait_until("the set is freed", || info(&mut client, "memory", "lazyfreed_objects") == 1);
+        crate::common::wait_until("the set is freed", || client.info_number("memory", "lazyfreed_objects") == 1);
         client.ok("CONFIG RESETSTAT");
-        assert_eq!(info(&mut client, "memory", "lazyfreed_objects"), 0);
+        assert_eq!(client.info_number("memory", "lazyfreed_objects"), 0);
     });
 }
 

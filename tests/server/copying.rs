@@ -27,12 +27,6 @@ fn fill(client: &mut Client) -> Vec<&'static str> {
     vec!["set", "zset", "hash", "list", "stream", "string"]
 }
 
-fn figure(client: &mut Client, name: &str) -> u64 {
-    let info = client.run("INFO everything").text();
-    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.expect("a figure").parse().expect("a number")
-}
-
 /// What tells a value, and when it expires.
 fn shown(client: &mut Client, key: &str) -> Vec<Value> {
     ["DEBUG DIGEST-VALUE", "PEXPIRETIME", "OBJECT ENCODING"].map(|look| client.run(&format!("{look} {key}"))).to_vec()
@@ -45,7 +39,7 @@ fn a_copy_is_what_was_there_at_one_moment() {
         let (mut client, mut other) = (server.client(), server.client());
         for key in fill(&mut client) {
             let before = shown(&mut client, key);
-            let steps = figure(&mut client, "copied_in_steps");
+            let steps = client.info_number("everything", "copied_in_steps");
             for (round, to) in
                 [format!("{{{key}}}same"), format!("{key}:else"), format!("{key}:third")].iter().enumerate()
             {
@@ -74,13 +68,16 @@ fn a_copy_is_what_was_there_at_one_moment() {
             client.ok("SELECT 3");
             assert!(shown(&mut client, &format!("to:{key}")) == before, "{key}");
             client.ok("SELECT 0");
-            assert!(figure(&mut client, "copied_in_steps") >= steps + 4, "{key}: not in steps");
+            assert!(client.info_number("everything", "copied_in_steps") >= steps + 4, "{key}: not in steps");
             assert!(shown(&mut client, key) == before, "{key}");
             client.run(&format!("DEL to:{key} {{{key}}}same {key}:else {key}:third"));
         }
-        assert_eq!((figure(&mut client, "locks_held"), figure(&mut client, "locks_waiting")), (0, 0));
+        assert_eq!(
+            (client.info_number("everything", "locks_held"), client.info_number("everything", "locks_waiting")),
+            (0, 0)
+        );
         client.ok("FLUSHALL");
-        wait_until("what was copied to be freed", || figure(&mut client, "lazyfree_pending_objects") == 0);
+        wait_until("what was copied to be freed", || client.info_number("everything", "lazyfree_pending_objects") == 0);
     });
 }
 

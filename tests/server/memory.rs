@@ -6,9 +6,7 @@ use crate::common::{Client, Launch, Random, Value, each_setup};
 const LIMIT: usize = 12 << 20;
 
 fn used(client: &mut Client) -> usize {
-    let info = client.run("INFO memory").text();
-    let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("the field");
-    line.trim().parse().expect("a number")
+    client.info_number("memory", "used_memory") as usize
 }
 
 /// Writes values of so many bytes at random keys of one slot, `bytes` in all.

@@ -311,9 +311,7 @@ fn telling_clients_of_evicted_keys_evicts_no_more() {
                 client.call(&["GET", &key]);
             }
         }
-        let info = admin.run("INFO memory").text();
-        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("used_memory");
-        let used: u64 = used.trim().parse().expect("bytes");
+        let used = admin.info_number("memory", "used_memory");
         // each tick from here on lasts long, as on a machine that is busy with other things
         let mut sleeper = server.client();
         let sleeper = std::thread::spawn(move || (0..40).for_each(|_| sleeper.ok("DEBUG SLEEP 0.01")));
@@ -352,9 +350,7 @@ fn evict_some(more: &str) {
         for number in 0..1000 {
             admin.call(&["SET", &format!("{number}{}", "x".repeat(1000)), "x"]);
         }
-        let info = admin.run("INFO memory").text();
-        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("used_memory");
-        let used: u64 = used.trim().parse().expect("bytes");
+        let used = admin.info_number("memory", "used_memory");
         admin.ok(&format!("CONFIG SET maxmemory {}", used - 200_000));
         let left = admin.run("DBSIZE").int();
         assert!(left > 600, "{left} keys are left");
