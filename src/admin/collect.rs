@@ -345,7 +345,7 @@ fn shards(worker: &Worker, state: &AdminState, figures: &[Figures]) -> Vec<Shard
             queue: f.queue,
             queue_max: counters.queue_max.get(),
             txn: f.txn.clone(),
-            ticks: counters.ticks.get(),
+            ticks: (counters.ticks.get(), clock::ticks_to_us(counters.tick_max.get())),
             spins: f.spins,
             sleeps: f.sleeps,
         }
@@ -373,6 +373,7 @@ pub fn reset(worker: &mut Worker) {
         &counters.defrag_key_misses,
         &counters.defrag_ms,
         &counters.denied,
+        &counters.tick_max,
         &counters.reads,
         &counters.writes,
     ];

@@ -74,7 +74,7 @@ fn filled() -> InfoData {
             KeyspaceInfo::default(),
             KeyspaceInfo { keys: 1, ..KeyspaceInfo::default() },
         ],
-        shards: vec![ShardInfo { slots: (0, 16384), cpu: Some(3), keys: 6, ..ShardInfo::default() }],
+        shards: vec![ShardInfo { slots: (0, 16384), cpu: Some(3), keys: 6, ticks: (9, 70), ..ShardInfo::default() }],
         ..InfoData::default()
     }
 }
@@ -171,7 +171,8 @@ fn lines_of_variable_sections() {
     let server = ask(&["server"]);
     assert!(server.contains("\r\nlistener0:name=tcp,bind=127.0.0.1,bind=::1,port=6379\r\n"));
     assert!(server.contains("\r\nlistener1:name=unix,bind=/run/p.sock\r\n"));
-    assert!(ask(&["shards"]).contains("\r\nshard0:slots=0-16383,cpu=3,keys=6,"));
+    let shards = ask(&["shards"]);
+    assert!(shards.contains("\r\nshard0:slots=0-16383,cpu=3,keys=6,") && shards.contains(",ticks=9,tick_us_max=70,"));
 }
 
 #[test]

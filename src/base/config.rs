@@ -280,8 +280,6 @@ pub struct Config {
     pub active_expire_effort: u32,
     /// Free evicted values off the hot path.
     pub lazyfree_lazy_eviction: bool,
-    /// FLUSHALL and FLUSHDB are asynchronous by default.
-    pub lazyfree_lazy_user_flush: bool,
     /// Emptying the keyspace before a full synchronisation is asynchronous.
     pub replica_lazy_flush: bool,
 
@@ -474,7 +472,6 @@ impl Default for Config {
             hz: 10,
             active_expire_effort: 1,
             lazyfree_lazy_eviction: true,
-            lazyfree_lazy_user_flush: true,
             replica_lazy_flush: true,
 
             notify_keyspace_events: Vec::new(),

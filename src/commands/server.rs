@@ -25,13 +25,12 @@ pub(crate) fn flushall(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut R
 }
 
 fn flush(ctx: &mut Context<'_>, db: Option<usize>, args: &Args<'_>, reply: &mut Reply<'_>) {
-    let later = match args.get(1) {
-        None => ctx.shard.settings.lazy_user_flush,
-        Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"async") => true,
-        Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"sync") => false,
-        Some(_) => return reply.error(errors::SYNTAX),
-    };
-    ctx.shard.flush(db, later);
+    // Both free in steps: a client that asked for SYNC is not to hold up all others.
+    let known = |word: &[u8]| word.eq_ignore_ascii_case(b"async") || word.eq_ignore_ascii_case(b"sync");
+    if args.len() > 2 || args.get(1).is_some_and(|word| !known(word)) {
+        return reply.error(errors::SYNTAX);
+    }
+    ctx.shard.flush(db);
     ctx.shard.flushed_all |= db.is_none();
     reply.ok();
 }

@@ -62,7 +62,7 @@ impl Worker {
         let shard = &mut self.router.shard;
         shard.reloads = true;
         if flushes {
-            shard.flush(None, false);
+            shard.flush(None);
         }
         self.router.attach(intake);
         self.loading.active = true;

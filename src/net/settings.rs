@@ -88,7 +88,6 @@ pub fn apply_to_shard(config: &Config, settings: &mut ShardSettings) {
     settings.lfu_log_factor = config.lfu_log_factor;
     settings.lfu_decay_minutes = config.lfu_decay_time;
     settings.active_expire_effort = config.active_expire_effort;
-    settings.lazy_user_flush = config.lazyfree_lazy_user_flush;
     settings.zset_pack.entries = config.zset_max_listpack_entries;
     settings.zset_pack.value_bytes = config.zset_max_listpack_value;
     settings.hash_limits.entries = config.hash_max_listpack_entries;

@@ -74,6 +74,8 @@ pub struct CoreCounters {
     pub queue_max: Counter,
     /// Ticks of the core's loop.
     pub ticks: Counter,
+    /// The longest of them, clock ticks.
+    pub tick_max: Counter,
     /// Times it slept.
     pub sleeps: Counter,
     /// Connections closed for slow reading.

@@ -560,10 +560,11 @@ impl Worker {
         result
     }
 
-    /// Lets other cores see this core's counters.
-    pub fn publish_counters(&mut self) {
+    /// Lets other cores see this core's counters; this tick took so many clock ticks.
+    pub fn publish_counters(&mut self, took: u64) {
         let counters = &self.shared.cores[self.router.core];
         counters.ticks.add(1);
+        counters.tick_max.set(counters.tick_max.get().max(took));
         counters.hops_out.set(self.router.hops_out);
         counters.hops_in.set(self.router.hops_in);
         counters.dirty.set(self.router.shard.dirty);

@@ -18,7 +18,7 @@
 //!
 //! Never waits for another core, and never blocks but in the one system call.
 
-use crate::base::limits;
+use crate::base::{clock, limits};
 use crate::net::connection::{Closing, Conn};
 use crate::net::worker::Worker;
 use crate::runtime::driver::{Event, Wait};
@@ -66,6 +66,7 @@ impl Core {
     /// See the module. False when this core has ended.
     pub fn tick(&mut self) -> io::Result<bool> {
         self.wait()?;
+        let began = clock::ticks();
         let worker = &mut self.worker;
         worker.clock.refresh();
         worker.router.shard.now_ms = worker.clock.unix_ms();
@@ -99,7 +100,7 @@ impl Core {
         let worker = &mut self.worker;
         let driver = &mut worker.driver;
         worker.router.flush(|core| driver.ring(core));
-        worker.publish_counters();
+        worker.publish_counters(clock::ticks().wrapping_sub(began));
         if worker.shared.is_ending() {
             return Ok(!self.has_ended());
         }

@@ -73,7 +73,7 @@ fn the_appointment_follows_the_value() {
     assert_eq!((fields(&mut shard, 3, "moved"), fields(&mut shard, 3, "copied")), (1, 1));
     assert_eq!((fields(&mut shard, 0, "h"), shard.stats.expired_fields), (1, 2));
     put(&mut shard, 3, "later", &[("x", Some(9000))]);
-    shard.flush(Some(3), false);
+    shard.flush(Some(3));
     assert_eq!(shard.field_expiry.hashes(3), 0);
 }
 

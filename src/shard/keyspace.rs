@@ -391,9 +391,9 @@ impl Shard {
         self.field_expiry.swap(a, b);
     }
 
-    /// Empties one database, or all with `None`; returns how many keys went and counts them in `dirty`. With `later`
-    /// they are freed by [`Shard::free_step`], otherwise now.
-    pub fn flush(&mut self, db: Option<usize>, later: bool) -> usize {
+    /// Empties one database, or all with `None`; returns how many keys went and counts them in `dirty`. They are freed
+    /// by [`Shard::free_step`].
+    pub fn flush(&mut self, db: Option<usize>) -> usize {
         let range = db.map_or(0..self.tables.len(), |db| db..db + 1);
         if self.watches.any() {
             for db in range.clone() {
@@ -409,9 +409,7 @@ impl Shard {
             self.field_expiry.clear(db);
             removed += table.len();
             let old = self.snapshot.adopt(std::mem::take(table));
-            if later && let Some(old) = old {
-                self.lazy.table(old);
-            }
+            old.into_iter().for_each(|old| self.lazy.table(old));
         }
         self.events.tracking.flushed();
         self.events.gone(EVERY_KEY, b"");

@@ -99,11 +99,11 @@ fn big_values_wait_for_their_step() {
 }
 
 #[test]
-fn flush_now_or_later() {
+fn what_is_flushed_is_freed_later() {
     let mut s = shard();
     fill(&mut s, 0, 10_000, Expire::Clear);
     fill(&mut s, 5, 100, Expire::Clear);
-    assert_eq!(s.flush(Some(0), true), 10_000);
+    assert_eq!(s.flush(Some(0)), 10_000);
     assert_eq!((s.len(0), s.len(5)), (0, 100));
     assert_eq!(s.lazy.pending_objects(), 10_000);
     let mut steps = 0;
@@ -113,8 +113,28 @@ fn flush_now_or_later() {
     }
     assert!(steps > 1);
     assert_eq!(s.lazy.freed_objects, 10_000);
-    assert_eq!(s.flush(None, false), 100);
+    assert_eq!(s.flush(None), 100);
     assert!(s.is_empty());
+}
+
+#[test]
+fn large_values_of_what_is_flushed_are_freed_in_steps() {
+    let mut s = shard();
+    let text = vec![b'x'; 3000];
+    for i in 0..100 {
+        s.set(0, key(format!("text {i}").as_bytes()), NewValue::Str { bytes: &text, raw: false }, Expire::Clear);
+    }
+    let set = crate::types::rdb::steps::tests::large_values(20_000).swap_remove(0);
+    s.put(0, key(b"set"), Owned::Boxed(Box::new(set)), Expire::Clear);
+    s.flush(Some(0));
+    let mut pending = vec![s.lazy.pending_bytes()];
+    while !s.free_step(64) {
+        pending.push(s.lazy.pending_bytes());
+    }
+    let largest = pending.windows(2).map(|step| step[0] - step[1]).max().expect("it takes steps");
+    // some pages of entries with what stands behind them, or a chunk of a table
+    assert!(largest <= (2 << 20) + 64 * 4000 && pending.len() > 4, "{largest} of {} at once", pending[0]);
+    assert_eq!((s.lazy.pending_objects(), s.lazy.freed_objects), (0, 101));
 }
 
 #[test]

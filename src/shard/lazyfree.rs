@@ -11,6 +11,8 @@ pub struct LazyFree {
     values: VecDeque<(Box<Value>, u64)>,
     tables: VecDeque<Table>,
     values_bytes: u64,
+    /// Of the values, those that count as keys of a table.
+    values_of_tables: u64,
     /// Objects freed in steps since start or CONFIG RESETSTAT (`lazyfreed_objects`).
     pub freed_objects: u64,
 }
@@ -18,7 +20,7 @@ pub struct LazyFree {
 impl LazyFree {
     /// Objects that wait (`lazyfree_pending_objects`).
     pub fn pending_objects(&self) -> u64 {
-        self.values.len() as u64 + self.tables.iter().map(|t| t.len() as u64).sum::<u64>()
+        self.values.len() as u64 - self.values_of_tables + self.tables.iter().map(|t| t.len() as u64).sum::<u64>()
     }
 
     /// Bytes that wait.
@@ -61,7 +63,8 @@ impl LazyFree {
         }
     }
 
-    /// Frees about `budget` objects; true if nothing waits any more.
+    /// Frees about `budget` objects, of values first, so that a table's large ones do not heap up; true if nothing
+    /// waits any more.
     pub fn step(&mut self, budget: usize) -> bool {
         let mut left = budget;
         while left > 0 {
@@ -71,19 +74,28 @@ impl LazyFree {
             }
             self.values_bytes -= *bytes;
             self.values.pop_front();
-            self.freed_objects += 1;
+            match self.values_of_tables.checked_sub(1) {
+                Some(left) => self.values_of_tables = left,
+                None => self.freed_objects += 1,
+            }
             left -= 1;
         }
-        while left > 0 {
-            let Some(table) = self.tables.front_mut() else { break };
+        if left > 0
+            && let Some(table) = self.tables.front_mut()
+        {
             let before = table.len();
-            let done = table.free_step(left);
-            let freed = before - table.len();
-            self.freed_objects += freed as u64;
-            left = left.saturating_sub(freed.max(1));
+            let mut large = Vec::new();
+            let done = table.free_step(left, |value| {
+                if value.heap_bytes() >= LAZY_FREE_BYTES_MIN {
+                    large.push(Box::new(value));
+                }
+            });
+            self.freed_objects += (before - table.len()) as u64;
             if done {
                 self.tables.pop_front();
             }
+            self.values_of_tables += large.len() as u64;
+            large.into_iter().for_each(|value| self.value(Some(value)));
         }
         self.is_empty()
     }

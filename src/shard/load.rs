@@ -20,7 +20,7 @@ pub fn clock_of_log(settings: &ShardSettings, now_ms: u64) -> u64 {
 impl Shard {
     /// Everything goes, and what `other` holds takes its place (DEBUG LOADAOF). Nothing of that is journaled.
     pub fn take_data(&mut self, other: Shard) {
-        self.flush(None, true);
+        self.flush(None);
         self.tables = other.tables;
         self.field_expiry = other.field_expiry;
         self.dirty = 0;

@@ -40,8 +40,6 @@ pub struct ShardSettings {
     pub skip_checksums: bool,
     /// `active-expire-effort`, 1 to 10.
     pub active_expire_effort: u32,
-    /// `lazyfree-lazy-user-flush`: FLUSHALL and FLUSHDB free in steps unless they say SYNC.
-    pub lazy_user_flush: bool,
     /// `hash-max-listpack-entries` and `hash-max-listpack-value`.
     pub hash_limits: PackLimits,
     /// `maxmemory-policy`.
@@ -75,7 +73,6 @@ impl Default for ShardSettings {
             keeps_due: false,
             skip_checksums: false,
             active_expire_effort: 1,
-            lazy_user_flush: true,
             hash_limits: PackLimits { entries: 512, value_bytes: 64 },
             eviction: EvictionPolicy::Noeviction,
             eviction_samples: 5,

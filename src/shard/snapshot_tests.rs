@@ -71,7 +71,7 @@ enum Change {
     Expire { db: usize, keys: u32, ttl: Option<u64> },
     Pass { ms: u64 },
     Swap,
-    Flush { db: Option<usize>, later: bool },
+    Flush { db: Option<usize> },
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -84,7 +84,7 @@ fn change() -> impl Strategy<Value = Change> {
         2 => (0..2usize, 1..500u32, ttl()).prop_map(|(db, keys, ttl)| Change::Expire { db, keys, ttl }),
         2 => (1..100u64).prop_map(|ms| Change::Pass { ms }),
         1 => Just(Change::Swap),
-        1 => (proptest::option::of(0..2usize), any::<bool>()).prop_map(|(db, later)| Change::Flush { db, later }),
+        1 => proptest::option::of(0..2usize).prop_map(|db| Change::Flush { db }),
     ]
 }
 
@@ -131,8 +131,8 @@ fn apply(shard: &mut Shard, change: &Change, random: &mut Random) {
             shard.free_step(2000);
         }
         Change::Swap => shard.swap_db(0, 1),
-        Change::Flush { db, later } => {
-            shard.flush(db, later);
+        Change::Flush { db } => {
+            shard.flush(db);
         }
     }
 }
@@ -259,7 +259,7 @@ fn meet(shard: &mut Shard, key: Key<'_>, fate: Fate) {
             shard.now_ms += 5;
             while shard.expire_step(2000) > 0 {}
         }
-        Fate::Flushed => drop(shard.flush(None, true)),
+        Fate::Flushed => drop(shard.flush(None)),
     }
 }
 

@@ -198,7 +198,7 @@ impl Fields {
 
     /// Frees about `budget` members of a value that nobody can reach any more; true when the rest may be dropped.
     pub fn free_step(&mut self, budget: usize) -> bool {
-        self.table.free_step(budget)
+        self.table.free_step(budget, drop)
     }
 
     /// Heap bytes behind it.

@@ -591,8 +591,8 @@ pub struct ShardInfo {
     pub queue_max: u64,
     /// Transactions and locks.
     pub txn: TxnFigures,
-    /// Ticks.
-    pub ticks: u64,
+    /// Ticks, and the longest since the start or CONFIG RESETSTAT, microseconds.
+    pub ticks: (u64, u64),
     /// Ticks spent looking for work before sleeping.
     pub spins: u64,
     /// Times it slept.

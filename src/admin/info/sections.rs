@@ -251,7 +251,7 @@ pub(super) fn stats(page: &mut Page, info: &InfoData) {
     page.field("io_threaded_writes_processed", 0);
     page.field("client_query_buffer_limit_disconnections", s.query_buffer_disconnections);
     page.field("client_output_buffer_limit_disconnections", s.output_buffer_disconnections);
-    page.field("eventloop_cycles", info.shards.iter().map(|s| s.ticks).sum::<u64>());
+    page.field("eventloop_cycles", info.shards.iter().map(|s| s.ticks.0).sum::<u64>());
     page.field("eventloop_duration_sum", s.tick_us);
     page.field("eventloop_duration_cmd_sum", s.command_us);
     page.field("instantaneous_eventloop_cycles_per_sec", s.ticks_per_sec);
@@ -363,7 +363,7 @@ pub(super) fn shards(page: &mut Page, server: &ServerInfo, shards: &[ShardInfo])
         let cpu = s.cpu.map_or("any".to_owned(), |cpu| cpu.to_string());
         let line = format!(
             "slots={}-{},cpu={cpu},keys={},expires={},bytes={},clients={},ops={},ops_per_sec={},cpu_user_us={},\
-             cpu_sys_us={},hops_in={},hops_out={},queue={},queue_max={},ticks={},spins={},sleeps={}",
+             cpu_sys_us={},hops_in={},hops_out={},queue={},queue_max={},ticks={},tick_us_max={},spins={},sleeps={}",
             s.slots.0,
             s.slots.1.saturating_sub(1),
             s.keys,
@@ -378,7 +378,8 @@ pub(super) fn shards(page: &mut Page, server: &ServerInfo, shards: &[ShardInfo])
             s.hops_out,
             s.queue,
             s.queue_max,
-            s.ticks,
+            s.ticks.0,
+            s.ticks.1,
             s.spins,
             s.sleeps,
         );

@@ -253,6 +253,17 @@ impl Log {
         moved
     }
 
+    /// A page that is there; the open one last.
+    pub(super) fn next_page(&self) -> Option<usize> {
+        let open = usize::from(self.open);
+        self.page_numbers().find(|number| *number != open).or_else(|| self.page_numbers().next())
+    }
+
+    /// Gives a page back of a log that nobody reads or fills any more.
+    pub(super) fn give_up_page(&mut self, pool: &mut Pool, number: usize) {
+        if number == usize::from(self.open) { self.clear(pool) } else { self.drop_page(pool, number) }
+    }
+
     /// Gives all pages back. What entries own out of line must have been taken care of.
     pub(super) fn clear(&mut self, pool: &mut Pool) {
         for (number, page) in self.pages.iter().enumerate().filter(|(_, p)| p.run != RunId::NONE) {

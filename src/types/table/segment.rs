@@ -446,23 +446,43 @@ impl Segment {
 
     /// Drops what the entries own out of line, and all pages.
     pub(super) fn drop_entries(&mut self, pool: &mut Pool, tally: &mut Tally) {
-        if tally.boxed_bytes > 0 {
-            for number in self.log.page_numbers() {
-                for (_, entry) in self.log.live_entries(pool, number) {
-                    // SAFETY: live entries own their boxes, and none is reached again: the pages go next.
-                    let (value, key) = unsafe {
-                        let value = entry.boxed().map(|boxed| boxed.read());
-                        (value, entry.boxed_key().map(|boxed| Box::from_raw(boxed)))
-                    };
-                    tally.boxed_bytes -= value.map_or(0, |v| v.heap_bytes()) + key.map_or(0, |k| k.len());
-                }
+        let mut all = usize::MAX;
+        while !self.drop_some(pool, tally, &mut all, &mut drop) {}
+    }
+
+    /// As [`Segment::drop_entries`], page by page until `left` entries went; true when all did. Values go to `gone`.
+    pub(super) fn drop_some(
+        &mut self,
+        pool: &mut Pool,
+        tally: &mut Tally,
+        left: &mut usize,
+        gone: &mut impl FnMut(Value),
+    ) -> bool {
+        while tally.boxed_bytes > 0
+            && let Some(page) = self.log.next_page()
+        {
+            if *left == 0 {
+                return false;
             }
+            for (_, entry) in self.log.live_entries(pool, page) {
+                // SAFETY: live entries own their boxes, and none is reached again: the page goes next.
+                let (value, key) = unsafe {
+                    let value = entry.boxed().map(|boxed| boxed.read());
+                    (value, entry.boxed_key().map(|boxed| Box::from_raw(boxed)))
+                };
+                tally.boxed_bytes -= value.as_ref().map_or(0, Value::heap_bytes) + key.map_or(0, |k| k.len());
+                value.into_iter().for_each(&mut *gone);
+                *left = left.saturating_sub(1);
+            }
+            self.log.give_up_page(pool, page);
         }
+        *left = left.saturating_sub(self.len());
         tally.len -= self.len();
         tally.expiring -= self.expiring as usize;
         self.index.clear(pool);
         self.log.clear(pool);
         self.expiring = 0;
+        true
     }
 
     /// Visits the entries whose tags are in `tags`.

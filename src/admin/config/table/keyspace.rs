@@ -6,7 +6,7 @@ use crate::admin::config::value::Kind;
 use crate::base::config::EvictionPolicy;
 use crate::base::limits::DATABASES_MAX;
 
-const ALWAYS_LAZY: &str = "a big value is always freed in steps, whoever removed it";
+const ALWAYS_LAZY: &str = "big values and whole databases are always freed in steps, whoever removed them";
 const MIMALLOC: &str = "memory comes from mimalloc, which has no background threads";
 
 pub(super) const ROWS: &[Setting] = &[
@@ -19,7 +19,7 @@ pub(super) const ROWS: &[Setting] = &[
     yes_no("lazyfree-lazy-expire", "yes").no_effect(ALWAYS_LAZY),
     yes_no("lazyfree-lazy-server-del", "yes").no_effect(ALWAYS_LAZY),
     yes_no("lazyfree-lazy-user-del", "yes").no_effect(ALWAYS_LAZY),
-    yes_no("lazyfree-lazy-user-flush", "yes").fill(|c, v| c.lazyfree_lazy_user_flush = v.yes()),
+    yes_no("lazyfree-lazy-user-flush", "yes").no_effect(ALWAYS_LAZY),
     yes_no("replica-lazy-flush", "yes")
         .also_named(&["slave-lazy-flush"])
         .fill(|c, v| c.replica_lazy_flush = v.yes())
