@@ -6,6 +6,7 @@ use crate::resp::reply::Reply;
 use crate::shard::keyspace::Shard;
 use crate::types::table::Key;
 use crate::types::value::Owned;
+use crate::types::vector::look::Look;
 
 /// A command's function. It writes exactly one reply.
 pub type CommandFn = fn(&mut Context<'_>, &mut Args<'_>, &mut Reply<'_>);
@@ -13,6 +14,15 @@ pub type CommandFn = fn(&mut Context<'_>, &mut Args<'_>, &mut Reply<'_>);
 /// Copies what a command needs of a key, on the key's own shard and from the command's arguments, where that is less
 /// than the whole value.
 pub type CutFn = fn(&mut Shard, usize, &Args<'_>) -> Option<Owned>;
+
+/// How a command looks through the whole of a value, in steps, before it runs.
+#[derive(Debug)]
+pub struct Looks {
+    /// Whether a call does, as far as its words tell.
+    pub does: fn(&Args<'_>) -> bool,
+    /// Begins; `None` where the value is none to look through, or is so small that the command does it at once.
+    pub begin: fn(&mut Shard, usize, &Args<'_>) -> Option<Look>,
+}
 
 /// A key of another shard that a TwoPhase command reads: fetched before the function runs on the home shard.
 #[derive(Debug, Default)]
@@ -31,6 +41,8 @@ pub struct Foreign {
     pub copying: Option<u64>,
     /// What is fetched in place of the value, and the arguments that say so.
     pub cut: Option<(CutFn, Vec<Vec<u8>>)>,
+    /// The same, for what is found by looking through the value in steps.
+    pub look: Option<(&'static Looks, Vec<Vec<u8>>)>,
 }
 
 /// See the module.

@@ -69,8 +69,8 @@ pub mod flag {
     /// A command of the connection that may see and change every key (DEBUG): a transaction with it locks all. Not
     /// printed by COMMAND INFO.
     pub const LOCKS_ALL: Flags = 1 << 28;
-    /// Makes a copy of its first key (COPY): what is too large to be copied at once is fetched for it in steps, also
-    /// on the key's own shard. Not printed by COMMAND INFO.
+    /// Makes a copy of its first key (COPY), or looks through it (VSIM): what is too large to be done with at once is
+    /// fetched for it in steps, also on the key's own shard. Not printed by COMMAND INFO.
     pub const COPIES: Flags = 1 << 29;
 
     /// Bit and name as COMMAND INFO prints it; bits that are not printed are not here.

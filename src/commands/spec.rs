@@ -12,7 +12,7 @@
 
 use crate::commands::args::Args;
 use crate::commands::blocking::Blocking;
-use crate::commands::context::{CommandFn, CutFn};
+use crate::commands::context::{CommandFn, CutFn, Looks};
 use crate::commands::key_args::KeyArg;
 use crate::resp::reply::Reply;
 
@@ -327,6 +327,8 @@ pub struct CommandSpec {
     pub blocking: Option<&'static Blocking>,
     /// What it fetches of keys of other shards, if not the whole of each.
     pub cut: Option<CutFn>,
+    /// How it looks through the value of its key in steps, if it may; its plan is [`Plan::TwoPhase`].
+    pub looks: Option<&'static Looks>,
 }
 
 const _: () = assert!(std::mem::offset_of!(CommandSpec, key_specs) <= 64, "what every request looks at is one line");
@@ -359,6 +361,7 @@ impl CommandSpec {
             internal: false,
             blocking: None,
             cut: None,
+            looks: None,
         }
     }
 
@@ -492,6 +495,13 @@ impl CommandSpec {
     /// Sets what it fetches of keys of other shards.
     pub const fn fetches(mut self, cut: CutFn) -> Self {
         self.cut = Some(cut);
+        self
+    }
+
+    /// Sets how it looks through a value.
+    pub const fn looks(mut self, looks: &'static Looks) -> Self {
+        self.looks = Some(looks);
+        self.flags |= flag::COPIES;
         self
     }
 

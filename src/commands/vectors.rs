@@ -23,7 +23,7 @@ use crate::types::value::View;
 use crate::types::vector::VectorSet;
 use add::vadd;
 use members::{vcard, vdim, vemb, vgetattr, vinfo, vismember, vlinks, vrandmember, vrem, vsetattr};
-use similar::vsim;
+use similar::{LOOKS, vsim};
 use std::borrow::Cow;
 
 /// Why a command of this family does nothing.
@@ -185,7 +185,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         "O(1)",
         "key#0 element json",
     ),
-    spec("vsim", Plan::OneShard(vsim)).flags(READONLY | MODULE).docs(
+    spec("vsim", Plan::TwoPhase { run: vsim, home: 1 }).flags(READONLY | MODULE).looks(&LOOKS).docs(
         "Returns the elements whose vectors are nearest to a vector, or to that of an element.",
         "O(log(N)) with N the elements",
         "key#0 vector=(ELE element|FP32 blob|values={VALUES count:int value:double...}) [WITHSCORES] [WITHATTRIBS] \

@@ -445,6 +445,8 @@ impl Worker {
             conn.session.reply_mode = ReplyMode::Skipping;
         }
         let outcome = if queued {
+            // what may take steps is asked about when EXEC comes
+            let pos = pos.filter(|_| !has(spec_flags, flag::COPIES));
             if !self.queue(conn, id, pos, args, out) {
                 return Next::StopAfter;
             }

@@ -1,13 +1,16 @@
-//! Values that are being copied in steps: too large to be copied at once while others wait. Never keeps anybody from
-//! changing them: the caller holds their locks. What goes because it is due, or was evicted, ends the copy; fields of
-//! hashes that are due stay until it is whole.
+//! Values that are being copied, or looked through, in steps: too large to be done with at once while others wait.
+//! Never keeps anybody from changing them: the caller holds their locks. What goes because it is due, or was evicted,
+//! ends the copy; fields of hashes that are due stay until it is whole.
 
 use crate::base::hash::Position;
 use crate::base::limits::SNAPSHOT_HUGE_BYTES;
+use crate::base::thin::Thin;
 use crate::shard::keyspace::Shard;
 use crate::types::copying::Copying;
 use crate::types::table::Key;
 use crate::types::value::{Owned, Value, View};
+use crate::types::vector::look::Look;
+use std::sync::Arc;
 
 /// Those under way.
 #[derive(Debug, Default)]
@@ -22,7 +25,33 @@ struct Copy {
     db: usize,
     key: Vec<u8>,
     pos: Position,
-    copying: Copying,
+    work: Work,
+}
+
+#[derive(Debug)]
+enum Work {
+    Copy(Copying),
+    /// What it finds is the copy: see [`crate::types::vector::look::Looked::to_bytes`].
+    Look(Box<Look>),
+}
+
+impl Work {
+    /// Goes on with a value, for about so many bytes; true when that was all of it.
+    fn step(&mut self, value: &Value, bytes: usize) -> bool {
+        match (self, value.as_vectors()) {
+            (Work::Copy(copying), _) => copying.step(value, bytes),
+            (Work::Look(look), Some(set)) => look.step(set, bytes),
+            (Work::Look(_), None) => unreachable!("nobody changes it meanwhile"),
+        }
+    }
+
+    /// What came of it, whole or not.
+    fn end(self) -> Value {
+        match self {
+            Work::Copy(copying) => copying.end(),
+            Work::Look(look) => Value::Str(Thin::new(Arc::new(look.end().to_bytes()))),
+        }
+    }
 }
 
 /// A value and its expiry, or that there is none.
@@ -52,10 +81,19 @@ impl Shard {
             return None;
         };
         let copying = Copying::begin(value)?;
+        Some(self.go_on_in_steps(db, place, Work::Copy(copying)))
+    }
+
+    /// As [`Shard::begin_copy`], for what a look at all of a vector set finds.
+    pub fn begin_look(&mut self, db: usize, key: &[u8], look: Look) -> u64 {
+        self.go_on_in_steps(db, Key::new(key), Work::Look(Box::new(look)))
+    }
+
+    fn go_on_in_steps(&mut self, db: usize, key: Key<'_>, work: Work) -> u64 {
         self.copies.last_number += 1;
         let number = self.copies.last_number;
-        self.copies.under_way.push(Copy { number, db, key: key.to_vec(), pos: place.pos, copying });
-        Some(number)
+        self.copies.under_way.push(Copy { number, db, key: key.bytes.to_vec(), pos: key.pos, work });
+        number
     }
 
     /// Copies about `bytes` more; when the copy is whole, or the value went, that.
@@ -64,20 +102,20 @@ impl Shard {
         let mut copy = self.copies.under_way.swap_remove(at);
         let found = self.peek(copy.db, Key { bytes: &copy.key, pos: copy.pos });
         let Some((View::Boxed(value), expire_ms)) = found.map(|entry| (entry.value, entry.expire_ms)) else {
-            self.lazy.unfinished(copy.copying.end());
+            self.lazy.unfinished(copy.work.end());
             return Some(None);
         };
-        if !copy.copying.step(value, bytes) {
+        if !copy.work.step(value, bytes) {
             self.copies.under_way.push(copy);
             return None;
         }
-        Some(Some((Owned::Boxed(Box::new(copy.copying.end())), expire_ms)))
+        Some(Some((Owned::Boxed(Box::new(copy.work.end())), expire_ms)))
     }
 
     /// Ends a copy that nobody wants any more.
     pub fn give_up_copy(&mut self, number: u64) {
         for copy in self.copies.under_way.extract_if(.., |copy| copy.number == number) {
-            self.lazy.unfinished(copy.copying.end());
+            self.lazy.unfinished(copy.work.end());
         }
     }
 

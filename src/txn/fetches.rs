@@ -4,7 +4,7 @@
 
 use crate::base::clock;
 use crate::base::limits::{COPY_STEP_BYTES, COPY_TICK_US};
-use crate::commands::args::Args;
+use crate::commands::args::{Args, lay_out};
 use crate::commands::context::Foreign;
 use crate::commands::spec::flag;
 use crate::commands::table::CommandId;
@@ -44,10 +44,26 @@ fn next_in(message: &mut Message) -> Option<(u64, &mut Foreign)> {
 }
 
 impl Router {
-    /// Whether a command copies what is too large to be copied at once, of a key of this shard.
+    /// Whether a command copies what is too large to be copied at once, of a key of this shard, or looks through that.
     pub(super) fn copies_huge(&mut self, id: CommandId, db: u16, args: &Args<'_>) -> bool {
-        let copies = self.table.get(id).has(flag::COPIES) && args.len() > 2;
-        copies && self.shard.copies_in_steps(db as usize, &args[1], true)
+        let spec = self.table.get(id);
+        if let Some(looks) = spec.looks {
+            return (looks.does)(args) && (looks.begin)(&mut self.shard, db as usize, args).is_some();
+        }
+        spec.has(flag::COPIES) && args.len() > 2 && self.shard.copies_in_steps(db as usize, &args[1], true)
+    }
+
+    /// Begins to fetch in steps what is too large to be fetched at once; the number of that copy.
+    pub(super) fn begin_fetch(&mut self, foreign: &Foreign) -> Option<u64> {
+        match (&foreign.look, &foreign.cut) {
+            (Some((looks, words)), _) => {
+                let (data, spans) = lay_out(words);
+                let look = (looks.begin)(&mut self.shard, foreign.db, &Args::new(&data, &spans))?;
+                Some(self.shard.begin_look(foreign.db, &foreign.key, look))
+            }
+            (None, Some(_)) => None,
+            (None, None) => self.shard.begin_copy(foreign.db, &foreign.key, foreign.apart),
+        }
     }
 
     /// Whether values are being copied.

@@ -238,11 +238,9 @@ impl Router {
             });
         }
         for foreign in &mut work.fetch {
-            if of.is_some() && foreign.cut.is_none() {
-                foreign.copying = self.shard.begin_copy(foreign.db, &foreign.key, foreign.apart);
-            }
+            foreign.copying = of.and_then(|_| self.begin_fetch(foreign));
             foreign.found = match &foreign.cut {
-                None if foreign.copying.is_some() => None,
+                None if foreign.copying.is_some() || foreign.look.is_some() => None,
                 None => self.shard.copy_out(foreign.db, Key::new(&foreign.key)),
                 Some((cut, args)) => {
                     let (data, spans) = lay_out(args);

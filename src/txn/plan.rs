@@ -4,7 +4,7 @@
 use crate::base::hash::{self, Position};
 use crate::base::text;
 use crate::commands::args::Args;
-use crate::commands::context::Foreign;
+use crate::commands::context::{Foreign, Looks};
 use crate::commands::key_args::KeyCut;
 use crate::commands::spec::{CommandSpec, Gather, HOME_IS_LAST_KEY, Plan, RelayFn, flag, key};
 use crate::txn::lock::{Claim, LockKey, Mode};
@@ -80,6 +80,9 @@ pub(super) fn core_of_cursor(args: &Args<'_>, cores: usize) -> usize {
 /// The form of a call.
 pub(super) fn form(spec: &CommandSpec, args: &Args<'_>, db: usize, own: usize, cores: usize) -> Form {
     let at = |index: usize| owner(hash::slot(&args[index]), cores);
+    if let (Some(looks), Plan::TwoPhase { home, .. }) = (spec.looks, spec.plan) {
+        return look(spec, looks, args, db, home, cores);
+    }
     match spec.plan {
         Plan::Session => Form::Session,
         Plan::TwoPhase { home, .. } if spec.has(flag::COPIES) => two_phase(spec, args, db, home, cores),
@@ -127,6 +130,19 @@ fn two_phase(spec: &CommandSpec, args: &Args<'_>, db: usize, home: usize, cores:
         }
     }
     if foreign.is_empty() { Form::One(home) } else { Form::TwoPhase { home, foreign } }
+}
+
+/// A command of one key that may look through its value in steps.
+fn look(spec: &CommandSpec, looks: &'static Looks, args: &Args<'_>, db: usize, home: usize, cores: usize) -> Form {
+    let Some(key) = args.get(home) else { return Form::Anywhere };
+    debug_assert!(spec.key_indices(args).eq([home]));
+    let home = owner(hash::slot(key), cores);
+    if !(looks.does)(args) {
+        return Form::One(home);
+    }
+    let words = args.from(0).map(<[u8]>::to_vec).collect();
+    let foreign = Foreign { key: key.to_vec(), db, look: Some((looks, words)), ..Foreign::default() };
+    Form::TwoPhase { home, foreign: vec![(home, foreign)] }
 }
 
 /// Cuts a call by its keys; `None` if the arguments are not in order.

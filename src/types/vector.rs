@@ -14,6 +14,7 @@ mod build;
 mod code;
 pub mod filter;
 mod graph;
+pub mod look;
 mod pages;
 mod project;
 mod search;

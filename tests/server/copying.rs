@@ -124,3 +124,40 @@ fn the_log_holds_the_whole_copy() {
         assert!(digest(&mut server.client()) == before, "not what was there");
     }
 }
+
+#[test]
+fn a_look_at_all_of_a_vector_set_sees_one_moment() {
+    const ELEMENTS: usize = 1100;
+    each_setup(|setup| {
+        let server = crate::common::Launch::new(setup).start();
+        let (mut client, mut other) = (server.client(), server.client());
+        for n in 0..ELEMENTS {
+            let angle = n as f32 / ELEMENTS as f32;
+            let (x, y) = (angle.cos(), angle.sin());
+            client.run(&format!("VADD vectors VALUES 2 {x} {y} e{n} NOQUANT M 4 EF 10"));
+        }
+        let nearest = |from: usize| Value::Array((from..from + 3).map(|n| Value::bulk(format!("e{n}"))).collect());
+        let steps = client.info_number("everything", "copied_in_steps");
+        for look in ["VSIM vectors VALUES 2 1 0 COUNT 3 TRUTH", "VSIM vectors ELE e0 TRUTH COUNT 3 WITHSCORES"] {
+            let alone = client.run(look);
+            if !look.contains("SCORES") {
+                assert_eq!(alone, nearest(0));
+            }
+            client.run("MULTI");
+            client.run(look);
+            assert_eq!(client.run("EXEC").items(), [alone]);
+        }
+        assert_eq!(client.run("VSIM vectors VALUES 2 1 0 COUNT 20000").items().len(), ELEMENTS);
+        assert!(client.info_number("everything", "copied_in_steps") >= steps + 4);
+        // who changes it waits, or came before
+        client.send_raw(b"VSIM vectors VALUES 2 1 0 COUNT 3 TRUTH\r\nVREM vectors e9\r\n");
+        other.run("VREM vectors e0");
+        let first = client.recv();
+        assert!(first == nearest(0) || first == nearest(1), "{first:?}");
+        assert_eq!(client.recv(), Value::Int(1));
+        assert!(client.run("VSIM none VALUES 2 1 0 TRUTH").items().is_empty());
+        client.ok("SET string x");
+        assert!(client.run("VSIM string VALUES 2 1 0 TRUTH").is_error());
+        assert!(client.run("VSIM vectors VALUES 3 1 0 0 TRUTH").is_error());
+    });
+}

@@ -1,19 +1,24 @@
 //! VSIM: the elements nearest to a vector. Bounded in what it keeps and visits, but for TRUTH and for a COUNT that is
-//! as good as all: those look at each element once.
+//! as good as all: those look at each element once, and at those of a large set in steps before the command runs.
 
 use super::{Refused, finish, input_mismatch, mismatch, read, vector_at};
 use crate::base::limits::{VECTOR_EF_KEPT_MAX, VECTOR_EF_MAX, VECTOR_FILTER_BYTES_MAX, VECTOR_FILTER_STEPS_MAX};
 use crate::base::text::{parse_f64, parse_i64};
 use crate::commands::args::Args;
-use crate::commands::context::Context;
+use crate::commands::context::{Context, Foreign, Looks};
 use crate::resp::reply::{Proto, Reply};
+use crate::types::table::Key;
+use crate::types::value::{Owned, Value, View};
 use crate::types::vector::filter::Filter;
+use crate::types::vector::look::Looked;
 use crate::types::vector::{Found, VectorSet, Way};
 
 const COUNT_DEFAULT: usize = 10;
 const EF_DEFAULT: usize = 100;
 /// Elements that a search with FILTER may follow for each that is wanted, unless FILTER-EF says otherwise.
 const STEPS_PER_ELEMENT: usize = 100;
+/// Elements of a set that a command looks at by itself, however many it wants.
+const LOOKED_AT_ONCE: usize = 1024;
 /// Distances are at most 1, in the measure of EPSILON.
 const EPSILON_DEFAULT: f32 = 2.0;
 
@@ -105,11 +110,43 @@ pub(super) fn vsim(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
     finish("VSIM", done, reply);
 }
 
+/// See [`Looks`]. The words are looked at as if each could be an option: what is none costs a look at the set.
+pub(super) static LOOKS: Looks = Looks {
+    does: |args| {
+        let count = |at| args.get(at).and_then(parse_i64).is_some_and(|count| count > VECTOR_EF_KEPT_MAX as i64);
+        let all = |at: usize| {
+            let word = &args[at];
+            word.eq_ignore_ascii_case(b"truth") || word.eq_ignore_ascii_case(b"count") && count(at + 1)
+        };
+        (4..args.len()).any(all)
+    },
+    begin: |shard, db, args| {
+        let View::Boxed(value) = shard.peek(db, Key::new(&args[1]))?.value else { return None };
+        let set = value.as_vectors().filter(|set| set.len() > LOOKED_AT_ONCE)?;
+        let (vector, at) = query(set, args).ok()?;
+        let options = Options::parse(args, at).ok()?;
+        match options.way(set.len()) {
+            Way::All { count } => Some(set.begin_look(vector, count, options.filter)),
+            Way::Graph { .. } => None,
+        }
+    },
+};
+
+/// What a look before the command found.
+fn found_before(fetched: &mut Foreign) -> Option<Looked> {
+    let (Owned::Boxed(found), _) = fetched.found.take()? else { return None };
+    match &*found {
+        Value::Str(bytes) => Some(Looked::from_bytes(bytes)),
+        _ => None,
+    }
+}
+
 fn vsim_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Refused> {
     if args.len() < 4 {
         return Err(Refused::Arity);
     }
     let key = ctx.first_key(&args[1]);
+    let looked = ctx.foreign(ctx.db, key.bytes).and_then(found_before);
     let Some(set) = read(ctx, key)? else {
         reply.array(0);
         return Ok(());
@@ -120,10 +157,13 @@ fn vsim_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
         Some(filter) => attributes.is_some_and(|json| filter.accepts(json)),
         None => true,
     };
-    let found = set.search(vector, options.way(set.len()), accept);
+    let found: Vec<Found<'_>> = match looked {
+        Some(looked) => set.looked(looked).collect(),
+        None => set.search(vector, options.way(set.len()), accept).collect(),
+    };
     // What is no number is not too far: elements with such vectors are shown, as Redis shows them.
     let near = |found: &Found<'_>| found.distance.is_nan() || found.distance / 2.0 <= options.epsilon;
-    let found = found.take(options.count).take_while(near);
+    let found = found.into_iter().take(options.count).take_while(near);
     answer(found, &options, reply);
     Ok(())
 }

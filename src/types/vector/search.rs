@@ -5,10 +5,11 @@ use super::code::Code;
 use super::graph::Graph;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 /// A node and its distance, as one number that is ordered by the distance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Near(u64);
+pub(super) struct Near(pub(super) u64);
 
 const SIGN: u32 = 1 << 31;
 const NAN_BITS: u32 = 0x7fc0_0000;
@@ -137,9 +138,22 @@ impl Graph {
     }
 
     /// The best nodes among all, nearest first.
-    pub(super) fn scan(&self, query: Code<'_>, count: usize, mut accept: impl FnMut(u32) -> bool) -> Vec<Near> {
+    pub(super) fn scan(&self, query: Code<'_>, count: usize, accept: impl FnMut(u32) -> bool) -> Vec<Near> {
         let mut best = BinaryHeap::new();
-        for slot in self.taken() {
+        self.look(query, 0..self.slots(), count, &mut best, accept);
+        best.into_sorted_vec()
+    }
+
+    /// Looks at the nodes in some slots, keeping the `count` best that `accept` takes.
+    pub(super) fn look(
+        &self,
+        query: Code<'_>,
+        slots: Range<u32>,
+        count: usize,
+        best: &mut BinaryHeap<Near>,
+        mut accept: impl FnMut(u32) -> bool,
+    ) {
+        for slot in slots.filter(|slot| self.node(*slot).taken) {
             let near = self.near(query, slot);
             if (best.len() < count || best.peek().is_some_and(|worst| near < *worst)) && accept(slot) {
                 best.push(near);
@@ -148,7 +162,6 @@ impl Graph {
                 }
             }
         }
-        best.into_sorted_vec()
     }
 }
 
