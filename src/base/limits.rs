@@ -126,6 +126,8 @@ pub const COPY_TICK_US: u64 = 500;
 pub const COPY_STEP_BYTES: usize = 32 * 1024;
 /// Bytes of a snapshot that a shard keeps while the writer's queue is full; with more it waits for the writer.
 pub const SNAPSHOT_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// With so many it does not go on even with values that somebody waits for.
+pub const SNAPSHOT_AWAITED_BYTES_MAX: usize = SNAPSHOT_KEPT_BYTES_MAX / 2;
 /// How long a shard waits for the writer in one tick, microseconds.
 pub const SNAPSHOT_WAIT_US: u64 = 10_000;
 /// Entries that one step of active expiry looks at.

@@ -1,9 +1,10 @@
 //! A core's part in the snapshot under way: has its shard write in budgeted steps, and hands what is written to the
 //! writer's thread. Never opens a file and never decides when to save.
 //!
-//! The writer's queue is bounded. While it is full the shard does not walk on; what commands make it write ahead of the
-//! walk it keeps, up to a bound, and beyond that waits for the writer a moment in each tick: writes cannot outrun the
-//! disk for long, and memory stays flat.
+//! The writer's queue is bounded, and stays full while the file is in the middle of another shard's value. While it is
+//! full the shard does not walk on; what commands make it write ahead of the walk it keeps, up to a bound, and beyond
+//! that waits for the writer a moment in each tick: writes cannot outrun the disk for long, and memory stays flat. Half
+//! way there, or where somebody waits for a value of its, it has the shard in the middle of a value hurry.
 
 use crate::base::{clock, limits};
 use crate::commands::debug::ReloadOrder;
@@ -137,6 +138,11 @@ impl Saving {
         })
     }
 
+    /// Whether the writer has to go on first: it does not keep up, or is in the middle of another shard's value.
+    pub fn is_held_up(&self) -> bool {
+        self.full
+    }
+
     /// Turns to another job, or to none.
     fn turn_to(&mut self, job: Option<Arc<SaveJob>>) {
         self.job = job;
@@ -145,8 +151,8 @@ impl Saving {
         self.full = false;
     }
 
-    fn offer(&mut self, job: &SaveJob, part: Part) -> bool {
-        match job.offer(part) {
+    fn offer(&mut self, job: &SaveJob, shard: usize, part: Part) -> bool {
+        match job.offer(shard, part) {
             Ok(()) => true,
             Err(part) => {
                 self.refused = Some(part);
@@ -189,7 +195,7 @@ impl Worker {
             && self.saving.refused.is_none()
             && let Some(begin) = self.take_log_begin()
         {
-            self.saving.offer(&job, Part::Begun(self.router.core, begin));
+            self.saving.offer(&job, self.router.core, Part::Begun(begin));
         }
         let commands = self.counters().commands.get();
         let now_ms = self.clock.unix_ms();
@@ -203,10 +209,14 @@ impl Worker {
         }
         if self.saving.idle {
             self.write_some(&job, clock::us_to_ticks(limits::SNAPSHOT_IDLE_TICK_US));
+        } else if self.router.shard.snapshot.is_open() && job.is_pressed() {
+            self.write_some(&job, clock::us_to_ticks(limits::SNAPSHOT_AWAITED_TICK_US));
         } else if begin.wrapping_sub(self.saving.stepped) >= clock::us_to_ticks(limits::SNAPSHOT_BUSY_PAUSE_US) {
             self.write_some(&job, clock::us_to_ticks(limits::SNAPSHOT_BUSY_TICK_US));
             self.saving.stepped = clock::ticks();
         }
+        let (keeps, awaits) = (self.router.shard.snapshot_bytes(), self.router.is_awaiting());
+        job.press(self.router.core, self.saving.full && (awaits || keeps >= limits::SNAPSHOT_AWAITED_BYTES_MAX));
         let mut waited_us = 0;
         while self.saving.full
             && self.router.shard.snapshot_bytes() > limits::SNAPSHOT_KEPT_BYTES_MAX
@@ -218,29 +228,32 @@ impl Worker {
         }
     }
 
-    /// Goes on with values that somebody waits for, whether the writer keeps up or not.
+    /// Goes on with values that somebody waits for, even if the writer does not keep up, up to a bound.
     #[cold]
     fn write_awaited(&mut self) {
         let (begin, shard) = (clock::ticks(), &mut self.router.shard);
         let most = clock::us_to_ticks(limits::SNAPSHOT_AWAITED_TICK_US);
-        while shard.is_awaited() && clock::ticks().wrapping_sub(begin) < most {
+        while shard.is_awaited()
+            && shard.snapshot_bytes() < limits::SNAPSHOT_AWAITED_BYTES_MAX
+            && clock::ticks().wrapping_sub(begin) < most
+        {
             shard.snapshot_step(limits::SNAPSHOT_STEP_BYTES, limits::SNAPSHOT_STEP_LOOKS);
         }
     }
 
     /// Writes for at most `ticks` of the clock, and hands over what there is.
     fn write_some(&mut self, job: &SaveJob, ticks: u64) {
-        let (saving, shard) = (&mut self.saving, &mut self.router.shard);
+        let (saving, shard, core) = (&mut self.saving, &mut self.router.shard, self.router.core);
         saving.full = false;
         if let Some(part) = saving.refused.take()
-            && !saving.offer(job, part)
+            && !saving.offer(job, core, part)
         {
             return;
         }
         if saving.stage == Stage::Cut {
             saving.stage = Stage::Walk;
             let sizes = shard.snapshot.sizes().cloned().unwrap_or_default();
-            if !saving.offer(job, Part::Cut(sizes)) {
+            if !saving.offer(job, core, Part::Cut(sizes)) {
                 return;
             }
         }
@@ -248,12 +261,12 @@ impl Worker {
         loop {
             let least = if saving.stage == Stage::Walk { limits::SNAPSHOT_PART_BYTES } else { 1 };
             while let Some(written) = shard.take_snapshot(least) {
-                if !saving.offer(job, Part::Entries(written)) {
+                if !saving.offer(job, core, Part::Entries(written)) {
                     return;
                 }
             }
             match saving.stage {
-                Stage::Walk if job.is_full() => {
+                Stage::Walk if job.is_full(core) => {
                     saving.full = true;
                     return;
                 }
@@ -265,7 +278,7 @@ impl Worker {
                 }
                 Stage::Written => {
                     saving.stage = Stage::Handed;
-                    if !saving.offer(job, Part::End) {
+                    if !saving.offer(job, core, Part::End) {
                         return;
                     }
                 }

@@ -1,9 +1,15 @@
-//! Writes a snapshot's file: a thread of its own that takes what the shards hand over, in any order, and makes one RDB
-//! of it. Never reads a shard, never keeps one waiting: what it cannot take yet stays with them.
+//! Writes a snapshot's file: a thread of its own that takes what the shards hand over, each in its own queue, and makes
+//! one RDB of it. Never reads a shard, never keeps one waiting: what it cannot take yet stays with them.
 //!
 //! ```text
-//! shards -- parts, a bounded queue --> thread -- temp file --> fsync, rename, fsync of the folder
+//! shard -- parts, a bounded queue --\
+//! shard -- parts, a bounded queue ----> thread -- temp file --> fsync, rename, fsync of the folder
+//! shard -- parts, a bounded queue --/
 //! ```
+//! A large value comes in parts, and nothing may stand between them in the file. While the thread is in the middle of
+//! one it takes from that shard's queue alone. The queues of the others fill up, and those shards stop walking; nothing
+//! that the shard in the middle does waits for them, so it gets to the end of its value.
+//!
 //! The version stands at the front of the file and is known at its end: the header is written over once more, and the
 //! checksum of the whole put together from that of the header and that of the rest.
 //!
@@ -24,13 +30,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
-/// Parts that wait for the writer at most, and the bytes from which on shards stop walking.
+/// Parts of a shard that wait for the writer at most.
 const QUEUE_PARTS_MAX: usize = 256;
-/// See [`SaveJob::is_full`].
+/// Bytes of all shards that wait for the writer, from which on shards stop walking; each has its share.
 const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The kernel is told to write behind in pieces of this size (`rdb-save-incremental-fsync`).
 const WRITE_BEHIND_BYTES: u64 = 4 * 1024 * 1024;
@@ -83,7 +90,7 @@ pub enum Part {
     /// Entries.
     Entries(Written),
     /// Where its log begins behind the cut.
-    Begun(usize, Begin),
+    Begun(Begin),
     /// All of its entries have been handed over.
     End,
 }
@@ -108,8 +115,9 @@ pub struct SaveJob {
     pub rewrites: bool,
     /// Whether the shards' logs follow it: then each says where its log begins.
     pub has_logs: bool,
-    sender: SyncSender<Part>,
-    queued_bytes: AtomicUsize,
+    queues: Vec<Queue>,
+    /// Who takes from them.
+    writer: OnceLock<Thread>,
     keys: AtomicU64,
     keys_total: AtomicU64,
     given_up: AtomicBool,
@@ -117,23 +125,48 @@ pub struct SaveJob {
     result: Mutex<Option<Result<Saved, String>>>,
 }
 
+/// What one shard handed over and the writer has not written.
+#[derive(Debug)]
+struct Queue {
+    sender: SyncSender<Part>,
+    bytes: AtomicUsize,
+    /// See [`SaveJob::press`].
+    presses: AtomicBool,
+}
+
 impl SaveJob {
-    /// Whether so much waits for the writer that shards should not walk on.
-    pub fn is_full(&self) -> bool {
-        self.queued_bytes.load(Ordering::Relaxed) >= QUEUE_BYTES_MAX
+    /// Whether so much of a shard waits for the writer that it should not walk on.
+    pub fn is_full(&self, shard: usize) -> bool {
+        self.queues[shard].bytes.load(Ordering::Relaxed) >= QUEUE_BYTES_MAX / self.queues.len()
     }
 
-    /// Hands a part over; gives it back where the queue is full. One that failed already takes everything.
-    pub fn offer(&self, part: Part) -> Result<(), Part> {
-        let bytes = if let Part::Entries(written) = &part { written.len() } else { 0 };
-        self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        match self.sender.try_send(part) {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+    /// Hands a part of a shard over; gives it back where the queue is full. One that failed already takes everything.
+    pub fn offer(&self, shard: usize, part: Part) -> Result<(), Part> {
+        let bytes = if let Part::Entries(written) = &part { written.bytes.len() } else { 0 };
+        let queue = &self.queues[shard];
+        queue.bytes.fetch_add(bytes, Ordering::Relaxed);
+        match queue.sender.try_send(part) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {
+                if let Some(writer) = self.writer.get() {
+                    writer.unpark();
+                }
+                Ok(())
+            }
             Err(TrySendError::Full(part)) => {
-                self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                queue.bytes.fetch_sub(bytes, Ordering::Relaxed);
                 Err(part)
             }
         }
+    }
+
+    /// A shard says whether its clients suffer as long as its queue is full.
+    pub fn press(&self, shard: usize, presses: bool) {
+        self.queues[shard].presses.store(presses, Ordering::Relaxed);
+    }
+
+    /// Whether any shard presses: the one in the middle of a value should come to its end.
+    pub fn is_pressed(&self) -> bool {
+        self.queues.iter().any(|queue| queue.presses.load(Ordering::Relaxed))
     }
 
     /// Keys written so far, and how many there are.
@@ -170,13 +203,17 @@ impl SaveJob {
 /// Starts the writer's thread; `ended` is called on it when [`SaveJob::result`] is there. An error is what the log is
 /// to say.
 pub fn start(id: u64, terms: SaveTerms, ended: impl FnOnce() + Send + 'static) -> Result<Arc<SaveJob>, String> {
-    let (sender, parts) = sync_channel(QUEUE_PARTS_MAX);
+    let queue = |_| {
+        let (sender, parts) = sync_channel(QUEUE_PARTS_MAX);
+        (Queue { sender, bytes: AtomicUsize::new(0), presses: AtomicBool::new(false) }, parts)
+    };
+    let (queues, parts): (Vec<Queue>, Vec<Receiver<Part>>) = (0..terms.shards).map(queue).unzip();
     let job = Arc::new(SaveJob {
         id,
         rewrites: terms.log.is_some(),
         has_logs: terms.log.as_ref().is_some_and(|log| log.has_logs),
-        sender,
-        queued_bytes: AtomicUsize::new(0),
+        queues,
+        writer: OnceLock::new(),
         keys: AtomicU64::new(0),
         keys_total: AtomicU64::new(0),
         given_up: AtomicBool::new(false),
@@ -192,12 +229,13 @@ pub fn start(id: u64, terms: SaveTerms, ended: impl FnOnce() + Send + 'static) -
         shared.end(result);
         ended();
     };
-    let thread = std::thread::Builder::new().name("pinion-save".to_string()).spawn(body);
-    thread.map_err(|error| format!("Can't save in background: thread: {error}"))?;
+    let thread = thread::Builder::new().name("pinion-save".to_string()).spawn(body);
+    let thread = thread.map_err(|error| format!("Can't save in background: thread: {error}"))?;
+    job.writer.get_or_init(|| thread.thread().clone());
     Ok(job)
 }
 
-fn write_file(terms: SaveTerms, job: &SaveJob, parts: &Receiver<Part>) -> Result<Saved, String> {
+fn write_file(terms: SaveTerms, job: &SaveJob, parts: &[Receiver<Part>]) -> Result<Saved, String> {
     let path = terms.dir.join(&terms.temp);
     let file = File::create(&path).map_err(|error| {
         let (folder, error) = (terms.dir.display(), os_error(&error));
@@ -222,6 +260,12 @@ struct Save<'a> {
     terms: SaveTerms,
     file: File,
     job: &'a SaveJob,
+    /// What each shard held at the cut, as far as it was told.
+    cuts: Vec<Option<CutSizes>>,
+    /// The shard in whose large value the file is.
+    middle: Option<usize>,
+    /// The shard that is looked at first for the next part.
+    turn: usize,
     /// Bytes in the file, and the checksum of those behind the header.
     offset: u64,
     crc: u64,
@@ -233,36 +277,49 @@ struct Save<'a> {
 
 impl<'a> Save<'a> {
     fn new(terms: SaveTerms, file: File, job: &'a SaveJob) -> Self {
-        Save { terms, file, job, offset: 0, crc: 0, version: VERSION_MIN, keys: 0, behind: 0 }
+        let cuts = vec![None; terms.shards];
+        let (offset, crc, version, keys, behind) = (0, 0, VERSION_MIN, 0, 0);
+        Save { terms, file, job, cuts, middle: None, turn: 0, offset, crc, version, keys, behind }
     }
 
-    fn run(mut self, parts: &Receiver<Part>) -> Result<Saved, String> {
+    /// The next part that may be taken, if it is there: the cuts first.
+    fn next(&mut self, parts: &[Receiver<Part>]) -> Option<(usize, Part)> {
+        if let Some(shard) = self.middle {
+            return parts[shard].try_recv().ok().map(|part| (shard, part));
+        }
+        let lacks_cuts = self.cuts.contains(&None);
+        let shards = (self.turn..parts.len()).chain(0..self.turn);
+        let mut shards = shards.filter(|shard| !lacks_cuts || self.cuts[*shard].is_none());
+        let found = shards.find_map(|shard| parts[shard].try_recv().ok().map(|part| (shard, part)))?;
+        self.turn = (found.0 + 1) % parts.len();
+        Some(found)
+    }
+
+    fn run(mut self, parts: &[Receiver<Part>]) -> Result<Saved, String> {
         let failed = |error: io::Error| format!("Write error saving DB on disk: {}", os_error(&error));
-        let mut cuts = Vec::new();
-        let mut early = Vec::new();
         let (mut ends, mut begins) = (0, vec![None; self.terms.shards]);
         while ends < self.terms.shards || (self.job.has_logs && begins.contains(&None)) {
             if self.job.given_up.load(Ordering::Relaxed) {
                 return Err("Background saving terminated by signal 10".to_string());
             }
-            let part = match parts.recv_timeout(GIVE_UP_LOOK) {
-                Ok(part) => part,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return Err("the shards have ended".to_string()),
+            let Some((shard, part)) = self.next(parts) else {
+                // whoever offers a part wakes this thread
+                thread::park_timeout(GIVE_UP_LOOK);
+                continue;
             };
             match part {
                 Part::Cut(sizes) => {
-                    cuts.push(sizes);
-                    if cuts.len() == self.terms.shards {
-                        self.begin(&cuts).map_err(failed)?;
-                        for written in early.drain(..) {
-                            self.entries(written).map_err(failed)?;
-                        }
+                    self.cuts[shard] = Some(sizes);
+                    if !self.cuts.contains(&None) {
+                        self.begin().map_err(failed)?;
                     }
                 }
-                Part::Entries(written) if cuts.len() < self.terms.shards => early.push(written),
-                Part::Entries(written) => self.entries(written).map_err(failed)?,
-                Part::Begun(shard, begin) => begins[shard] = Some(begin),
+                Part::Entries(written) => {
+                    self.middle = written.goes_on.then_some(shard);
+                    self.entries(&written).map_err(failed)?;
+                    self.job.queues[shard].bytes.fetch_sub(written.bytes.len(), Ordering::Relaxed);
+                }
+                Part::Begun(begin) => begins[shard] = Some(begin),
                 Part::End => ends += 1,
             }
         }
@@ -280,7 +337,7 @@ impl<'a> Save<'a> {
     }
 
     /// What stands in front of the keys.
-    fn begin(&mut self, cuts: &[CutSizes]) -> io::Result<()> {
+    fn begin(&mut self) -> io::Result<()> {
         let mut front = FileWriter::new(VERSION_MIN, self.terms.flavor, false, false);
         for (name, value) in &self.terms.remarks {
             front.remark(name, value);
@@ -288,10 +345,11 @@ impl<'a> Save<'a> {
         for library in &self.terms.libraries {
             front.function(library);
         }
-        let databases = cuts.iter().map(|cut| cut.databases.len()).max().unwrap_or(0);
+        let cuts = || self.cuts.iter().flatten();
+        let databases = cuts().map(|cut| cut.databases.len()).max().unwrap_or(0);
         let mut total = 0;
         for db in 0..databases {
-            let sizes = || cuts.iter().filter_map(|cut| cut.databases.get(db));
+            let sizes = || cuts().filter_map(|cut| cut.databases.get(db));
             let (keys, expiring) = sizes().fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
             total += keys as u64;
             if keys > 0 {
@@ -305,17 +363,14 @@ impl<'a> Save<'a> {
         Ok(())
     }
 
-    fn entries(&mut self, written: Written) -> io::Result<()> {
-        for bytes in written.parts() {
-            if self.terms.checksum {
-                self.crc = crc64(self.crc, bytes);
-            }
-            self.write(bytes)?;
+    fn entries(&mut self, written: &Written) -> io::Result<()> {
+        if self.terms.checksum {
+            self.crc = crc64(self.crc, &written.bytes);
         }
+        self.write(&written.bytes)?;
         self.version = self.version.max(written.version);
         self.keys += written.entries;
         self.job.keys.store(self.keys, Ordering::Relaxed);
-        self.job.queued_bytes.fetch_sub(written.len(), Ordering::Relaxed);
         Ok(())
     }
 

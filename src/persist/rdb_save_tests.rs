@@ -40,16 +40,16 @@ fn save(terms: SaveTerms, shards: &mut [Shard]) -> Result<Saved, String> {
     let (tell, told) = mpsc::channel();
     let flavor = terms.flavor;
     let job = start(1, terms, move || tell.send(()).unwrap()).unwrap();
-    for shard in &mut *shards {
+    for (at, shard) in shards.iter_mut().enumerate() {
         shard.cut(CutOrder { id: 1, compress: true, flavor, journal: JournalCut::None, last: false, reply: "OK" });
-        job.offer(Part::Cut(shard.snapshot.sizes().cloned().unwrap())).unwrap();
+        job.offer(at, Part::Cut(shard.snapshot.sizes().cloned().unwrap())).unwrap();
     }
-    for shard in shards {
+    for (at, shard) in shards.iter_mut().enumerate() {
         while !shard.snapshot_step(1000, 1000) {}
         while let Some(written) = shard.take_snapshot(1) {
-            job.offer(Part::Entries(written)).unwrap();
+            job.offer(at, Part::Entries(written)).unwrap();
         }
-        job.offer(Part::End).unwrap();
+        job.offer(at, Part::End).unwrap();
         shard.end_snapshot(true);
     }
     told.recv_timeout(Duration::from_secs(20)).expect("it ends");
@@ -150,20 +150,86 @@ fn one_that_is_given_up_ends_without_a_file() {
     job.give_up();
     told.recv_timeout(Duration::from_secs(20)).expect("it ends");
     assert!(job.is_over() && job.result().unwrap().is_err());
-    assert!(job.offer(Part::End).is_ok(), "what comes later goes nowhere");
+    assert!(job.offer(0, Part::End).is_ok(), "what comes later goes nowhere");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// What a shard hands over of a huge value: `parts` of so many bytes.
+fn huge(shard: u8, parts: usize, bytes: usize) -> impl Iterator<Item = Part> {
+    (0..parts).map(move |at| {
+        let goes_on = at + 1 < parts;
+        let (bytes, entries) = (vec![shard; bytes], u64::from(!goes_on));
+        Part::Entries(Written { bytes, goes_on, entries, version: VERSION_MIN })
+    })
+}
+
 #[test]
-fn a_full_queue_gives_parts_back() {
+fn while_the_file_is_in_the_middle_of_a_value_other_shards_wait_with_full_queues() {
+    const BYTES: usize = 64 * 1024;
+    let folder = folder("middle");
+    let (tell, told) = mpsc::channel();
+    let job = start(1, terms(&folder, 3), move || tell.send(()).unwrap()).unwrap();
+    for shard in 0..3 {
+        job.offer(shard, Part::Cut(CutSizes::default())).unwrap();
+    }
+    let offered = |shard: usize, mut part: Part| {
+        while let Err(refused) = job.offer(shard, part) {
+            part = refused;
+            thread::yield_now();
+        }
+    };
+    let mut first = huge(b'0', 500, BYTES);
+    offered(0, first.next().unwrap());
+    while job.queues[0].bytes.load(Ordering::Relaxed) > 0 {
+        thread::yield_now();
+    }
+    // two more huge values at the same time: nothing of them is taken now, however much the first shard writes
+    let mut others = [huge(b'1', 500, BYTES), huge(b'2', 500, BYTES)];
+    let mut queued = [0; 2];
+    for (at, parts) in others.iter_mut().enumerate() {
+        while !job.is_full(at + 1) {
+            job.offer(at + 1, parts.next().unwrap()).unwrap();
+            queued[at] += 1;
+        }
+    }
+    assert_eq!(queued, [(QUEUE_BYTES_MAX / 3).div_ceil(BYTES); 2]);
+    first.for_each(|part| {
+        assert!(job.is_full(1) && job.is_full(2));
+        offered(0, part);
+    });
+    for (at, parts) in others.into_iter().enumerate() {
+        parts.for_each(|part| offered(at + 1, part));
+    }
+    (0..3).for_each(|shard| offered(shard, Part::End));
+    told.recv_timeout(Duration::from_secs(60)).expect("it ends");
+    assert_eq!(job.result().unwrap().unwrap().keys, 3);
+    let bytes = fs::read(folder.join("dump.rdb")).unwrap();
+    // the end mark and the checksum stand behind them
+    let begin = bytes.len() - 9 - 3 * 500 * BYTES;
+    let values: Vec<&[u8]> = bytes[begin..].chunks(500 * BYTES).take(3).collect();
+    assert!(values.iter().all(|value| value.iter().all(|byte| *byte == value[0])), "one after the other");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_full_queue_stops_its_shard_and_gives_parts_back() {
     let folder = folder("full");
     let (tell, told) = mpsc::channel();
     let job = start(1, terms(&folder, 2), move || tell.send(()).unwrap()).unwrap();
-    // without a cut the writer only gathers, so its queue drains; bytes still count until they are written
-    let written = || Written { bytes: vec![0; QUEUE_BYTES_MAX], more: Vec::new(), entries: 0, version: VERSION_MIN };
-    job.offer(Part::Entries(written())).unwrap();
-    assert!(job.is_full());
+    // the other shard has not made its cut: nothing behind this one's is taken
+    job.offer(0, Part::Cut(CutSizes::default())).unwrap();
+    let mut offers = 0;
+    let refused = loop {
+        if let Err(part) = job.offer(0, huge(b'0', 1, QUEUE_BYTES_MAX / 2 / 64).next().unwrap()) {
+            break part;
+        }
+        offers += 1;
+        assert_eq!(job.is_full(0), offers >= 64);
+    };
+    assert!(offers >= QUEUE_PARTS_MAX && !job.is_full(1));
+    let Part::Entries(refused) = refused else { panic!("{refused:?}") };
+    assert_eq!(job.queues[0].bytes.load(Ordering::Relaxed), offers * refused.bytes.len());
     job.give_up();
     told.recv_timeout(Duration::from_secs(20)).expect("it ends");
     fs::remove_dir_all(folder).unwrap();

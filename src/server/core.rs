@@ -114,7 +114,7 @@ impl Core {
         let busy = worker.has_ready()
             || worker.memory.is_unfinished()
             || !worker.router.shard.lazy.is_empty()
-            || worker.router.is_awaiting()
+            || worker.router.is_awaiting() && !worker.saving.is_held_up()
             || worker.router.is_fetching()
             || save == Some(Duration::ZERO);
         let left_ms = self.next_cron_ms.saturating_sub(worker.clock.unix_ms());

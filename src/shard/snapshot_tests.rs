@@ -1,8 +1,9 @@
 //! Snapshots against what the shard held at the cut, whatever happens meanwhile.
 
 use super::*;
-use crate::base::limits::SNAPSHOT_HUGE_BYTES;
+use crate::base::limits::{SNAPSHOT_HUGE_BYTES, SNAPSHOT_PART_BYTES};
 use crate::base::stats::Random;
+use crate::types::defrag::Mover;
 use crate::types::rdb::read::{Limits, Reader};
 use crate::types::rdb::steps::tests::large_values;
 use crate::types::rdb::write::Writer;
@@ -36,6 +37,21 @@ fn held(shard: &Shard) -> Entries {
         });
     }
     entries
+}
+
+/// Takes what waits, at least `bytes`; of a large value all parts.
+fn take(shard: &mut Shard, bytes: usize) -> Option<Written> {
+    let mut whole = shard.take_snapshot(bytes)?;
+    while whole.goes_on {
+        join(&mut whole, shard.take_snapshot(1)?);
+    }
+    Some(whole)
+}
+
+/// Adds the next part of a value.
+fn join(whole: &mut Written, part: Written) {
+    whole.bytes.extend(part.bytes);
+    (whole.goes_on, whole.entries) = (part.goes_on, part.entries);
 }
 
 /// Adds what was written; nothing may come twice.
@@ -156,13 +172,13 @@ proptest! {
             for _ in 0..steps {
                 shard.snapshot_step(bytes, 500);
             }
-            while let Some(written) = shard.take_snapshot(bytes) {
+            while let Some(written) = take(&mut shard, bytes) {
                 read(&written, &mut found);
             }
         }
         while !shard.snapshot_step(10_000, 1000) {}
         prop_assert!(shard.snapshot_bytes() > 0 || found == expected);
-        while let Some(written) = shard.take_snapshot(1) {
+        while let Some(written) = take(&mut shard, 1) {
             read(&written, &mut found);
         }
         prop_assert_eq!(found.len(), expected.len());
@@ -268,7 +284,7 @@ fn a_large_value_is_written_in_steps_and_as_it_was_at_the_cut() {
     let values = large_values(8_000);
     let fates = [Fate::Nothing, Fate::Changed, Fate::Removed, Fate::Replaced, Fate::Expired, Fate::Flushed];
     for (value, fate) in values.iter().flat_map(|value| fates.map(|fate| (value, fate))) {
-        for steps in [0, 1, 12] {
+        for (steps, takes) in [(0, false), (1, false), (12, false), (12, true), (40, true)] {
             let mut shard = shard(1);
             let others = (0..50).map(|n| format!("k{n}").into_bytes());
             for name in others {
@@ -276,17 +292,31 @@ fn a_large_value_is_written_in_steps_and_as_it_was_at_the_cut() {
             }
             shard.put(0, Key::new(b"large"), Owned::Boxed(Box::new(value.clone())), Expire::Clear);
             shard.begin_snapshot(ORDER);
+            let (mut found, mut begun) = (Entries::new(), None);
+            let mut take_all = |shard: &mut Shard| {
+                while let Some(part) = shard.take_snapshot(1) {
+                    let whole = match &mut begun {
+                        Some(whole) => {
+                            join(whole, part);
+                            whole
+                        }
+                        None => begun.insert(part),
+                    };
+                    if !whole.goes_on {
+                        read(whole, &mut found);
+                        begun = None;
+                    }
+                }
+            };
             for _ in 0..steps {
                 shard.snapshot_step(4096, 500);
+                if takes {
+                    take_all(&mut shard);
+                }
             }
             meet(&mut shard, Key::new(b"large"), fate);
             while !shard.snapshot_step(4096, 500) {}
-            let mut found = Entries::new();
-            while let Some(written) = shard.take_snapshot(1) {
-                let joined =
-                    Written { bytes: written.parts().flatten().copied().collect(), more: Vec::new(), ..written };
-                read(&joined, &mut found);
-            }
+            take_all(&mut shard);
             assert_eq!(found.len(), 51, "{fate:?} after {steps} steps");
             let mut whole = Writer::default();
             whole.entry(b"large", View::Boxed(value), Attributes::default());
@@ -311,14 +341,99 @@ fn no_step_writes_more_of_a_large_value_than_asked_for() {
         while !shard.snapshot_step(4096, 10_000) {
             steps += 1;
         }
-        let bytes = std::iter::from_fn(|| shard.take_snapshot(1)).map(|written| written.len()).sum::<usize>();
+        let bytes = std::iter::from_fn(|| shard.take_snapshot(1)).map(|written| written.bytes.len()).sum::<usize>();
         assert!(bytes / steps < 16 * 1024, "{bytes} bytes in {steps} steps");
+    }
+}
+
+/// Bytes of a large value that wait to be taken at most, if they are taken after each step.
+const WAITING_BYTES_MAX: usize = SNAPSHOT_PART_BYTES + 20_000;
+
+#[test]
+fn what_is_kept_of_a_huge_value_is_bounded_while_it_is_written() {
+    for value in large_values(200_000) {
+        let (name, mut shard) = (value.type_name(), shard(2));
+        // a compressed string stays until it is whole: its length comes first
+        let order = CutOrder { compress: false, ..ORDER };
+        shard.put(1, Key::new(b"huge"), Owned::Boxed(Box::new(value)), Expire::Clear);
+        shard.set(0, Key::new(b"k"), NewValue::Int(1), Expire::Clear);
+        shard.begin_snapshot(order);
+        let (mut total, mut parts, mut done) = (0, Vec::new(), false);
+        while !done {
+            done = shard.snapshot_step(4096, 10_000);
+            let waiting = shard.snapshot_bytes();
+            assert!(waiting <= WAITING_BYTES_MAX, "{name}: {waiting}");
+            while let Some(part) = shard.take_snapshot(if done { 1 } else { SNAPSHOT_PART_BYTES }) {
+                total += part.bytes.len();
+                parts.push(part.goes_on);
+            }
+        }
+        // the key in front of it may be taken before or after
+        assert!(total > 10 * WAITING_BYTES_MAX && parts.len() > 10, "{name}: {total}");
+        assert_eq!(parts.iter().filter(|goes_on| !**goes_on).count(), 2);
+        assert!(parts[2..parts.len() - 2].iter().all(|goes_on| *goes_on), "{name}: nothing comes between its parts");
+    }
+}
+
+#[test]
+fn while_a_huge_value_is_handed_out_nothing_else_is() {
+    let (mut shard, [a, b, c]) = with_huge_values();
+    let first = loop {
+        shard.snapshot_step(4096, 10_000);
+        if let Some(part) = shard.take_snapshot(1) {
+            break part;
+        }
+    };
+    assert!(first.goes_on);
+    let open = [a, b, c].into_iter().find(|pos| pos.slot() == Key::new(&first.bytes[4..5]).pos.slot()).unwrap();
+    let others: Vec<Position> = [a, b, c].into_iter().filter(|pos| *pos != open).collect();
+    // somebody waits for another one, a third one is written at once, and small ones come and go
+    shard.write_first(others[0]);
+    shard.take(0, [b"a", b"b", b"c"].map(|name| Key::new(name)).into_iter().find(|key| key.pos == others[1]).unwrap());
+    shard.set(0, Key::new(b"small"), NewValue::Int(1), Expire::Clear);
+    assert!(shard.is_awaited() && shard.unwritten_huge(others[1]).is_none());
+    while shard.unwritten_huge(open).is_some() {
+        assert_eq!(shard.unwritten_huge(others[0]), Some(false), "the one that was begun comes first");
+        assert!(shard.take_snapshot(1).is_none_or(|part| part.goes_on));
+        shard.snapshot_step(4096, 10_000);
+    }
+    // SWAPDB and FLUSHALL change nothing of that
+    shard.swap_db(0, 1);
+    shard.flush(None, true);
+    while !shard.snapshot_step(4096, 10_000) {}
+    let rest = std::iter::from_fn(|| shard.take_snapshot(1)).map(|part| part.goes_on).collect::<Vec<_>>();
+    assert_eq!(rest.iter().filter(|goes_on| !**goes_on).count(), 3, "each ends once");
+}
+
+#[test]
+fn memory_may_be_put_in_order_under_a_value_that_is_being_written() {
+    for value in large_values(20_000) {
+        let mut shard = shard(1);
+        let mut whole = Writer { compress: true, ..Writer::default() };
+        whole.entry(b"large", View::Boxed(&value), Attributes::default());
+        shard.put(0, Key::new(b"large"), Owned::Boxed(Box::new(value)), Expire::Clear);
+        shard.begin_snapshot(ORDER);
+        let (mut bytes, mut round, mut moved) = (Vec::new(), 0, 0);
+        while !shard.snapshot_step(4096, 10_000) {
+            let mut mover = Mover::new(|_| true, 200);
+            shard.defrag_step(&mut round, &mut mover);
+            moved += mover.moved;
+            bytes.extend(std::iter::from_fn(|| shard.take_snapshot(1)).flat_map(|part| part.bytes));
+        }
+        bytes.extend(std::iter::from_fn(|| shard.take_snapshot(1)).flat_map(|part| part.bytes));
+        assert!(moved > 0);
+        let value = |bytes: &[u8]| {
+            let mut reader = Reader::new(bytes, 12);
+            let (kind, _) = (reader.byte().unwrap(), reader.string().unwrap());
+            reader.value(kind, &Limits::default()).unwrap()
+        };
+        assert!(value(&bytes[2..]) == value(&whole.bytes));
     }
 }
 
 /// A shard with three huge values, "a", "b" and "c", whose snapshot has begun; and the positions of the keys.
 fn with_huge_values() -> (Shard, [Position; 3]) {
-    let mut shard = shard(1);
+    let mut shard = shard(2);
     let keys = [Key::new(b"a"), Key::new(b"b"), Key::new(b"c")];
     for (key, value) in keys.into_iter().zip(large_values(100_000)) {
         assert!(value.heap_bytes() > SNAPSHOT_HUGE_BYTES, "{} bytes", value.heap_bytes());
@@ -331,12 +446,11 @@ fn with_huge_values() -> (Shard, [Position; 3]) {
 
 fn keys_of(shard: &mut Shard) -> Vec<Vec<u8>> {
     let name = |written: Written| {
-        let bytes: Vec<u8> = written.parts().flatten().copied().collect();
         // the database, an expiry if there is one, the kind and the length of the key come before it
-        let at = if bytes[2] == 0xfc { 13 } else { 4 };
-        vec![bytes[at]]
+        let at = if written.bytes[2] == 0xfc { 13 } else { 4 };
+        vec![written.bytes[at]]
     };
-    std::iter::from_fn(|| shard.take_snapshot(1)).map(name).collect()
+    std::iter::from_fn(|| take(shard, 1)).map(name).collect()
 }
 
 #[test]
@@ -363,11 +477,12 @@ fn what_somebody_waits_for_is_written_first_and_in_steps() {
         assert!(step(&mut shard, c) > 50 && step(&mut shard, a) > 50);
         assert_eq!(keys_of(&mut shard), [b"c", b"a"]);
         assert!(!shard.is_awaited() && shard.unwritten_huge(b) == Some(false));
-        // a change costs nothing now
+        // a change costs nothing now; the third one may have been begun
+        let begun = shard.snapshot_bytes();
         for key in [b"a", b"c"] {
             shard.take(0, Key::new(key));
         }
-        assert_eq!(shard.snapshot_bytes(), 0);
+        assert_eq!(shard.snapshot_bytes(), begun);
         while !shard.snapshot_step(4096, 10_000) {}
         assert_eq!(keys_of(&mut shard), [b"b"]);
         assert!(!shard.snapshot.has_huge());
@@ -389,7 +504,8 @@ fn expiry_and_eviction_leave_what_would_have_to_be_written_at_once() {
     assert_eq!((shard.unwritten_huge(a), shard.unwritten_huge(c)), (Some(true), Some(false)));
     assert_eq!(shard.expire_step(1000), 0);
     assert!(!shard.evict_one());
-    assert_eq!((shard.len(0), shard.snapshot_bytes()), (3, 0));
+    // eviction has what it would have taken written first: that has begun
+    assert!(shard.len(0) == 3 && shard.snapshot_bytes() < 50);
     while !shard.snapshot_step(4096, 10_000) {}
     let mut written = keys_of(&mut shard);
     written.sort();

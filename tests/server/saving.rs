@@ -241,6 +241,73 @@ fn who_changes_a_huge_value_waits_until_it_is_written() {
     }
 }
 
+/// Huge values of every kind on all shards at once, so that those in whose value the file is not have to wait; some
+/// change meanwhile, with a counter beside them.
+#[test]
+fn shards_with_huge_values_take_turns_in_the_file() {
+    const TAGS: usize = 6;
+    const MEMBERS: usize = 30_000;
+    let values = ["set", "zset", "hash", "list", "string", "changed"];
+    each_setup(|setup| {
+        let server = start(setup);
+        let mut client = server.client();
+        for tag in 0..TAGS {
+            for start in (0..MEMBERS).step_by(1000) {
+                let names: Vec<String> = (start..start + 1000).map(|n| format!("member:of:{tag}:{n}")).collect();
+                let paired =
+                    |value: &str| names.iter().map(|name| format!("{value} {name}")).collect::<Vec<_>>().join(" ");
+                client.run(&format!("SADD {{{tag}}}set {}", names.join(" ")));
+                client.run(&format!("SADD {{{tag}}}changed {}", names.join(" ")));
+                client.run(&format!("RPUSH {{{tag}}}list {}", names.join(" ")));
+                client.run(&format!("ZADD {{{tag}}}zset {}", paired("1.5")));
+                client.run(&format!("HSET {{{tag}}}hash {}", paired(&names[0])));
+                client.run(&format!(
+                    "HSET {{{tag}}}hash {}",
+                    names.iter().map(|n| format!("{n} 1")).collect::<Vec<_>>().join(" ")
+                ));
+                client.run(&format!("APPEND {{{tag}}}string {}", names.join("|")));
+            }
+        }
+        let ends = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..TAGS)
+            .map(|tag| {
+                let (ends, mut client) = (ends.clone(), server.client());
+                std::thread::spawn(move || {
+                    for round in 1.. {
+                        let lines = [
+                            "MULTI".to_string(),
+                            format!("SET {{{tag}}}rounds {round}"),
+                            format!("SADD {{{tag}}}changed new:{round}"),
+                            format!("SET {{{tag}}}own:{} {}", round % 500, "x".repeat(1000)),
+                            "EXEC".to_string(),
+                        ];
+                        lines.iter().for_each(|line| drop(client.run(line)));
+                        if ends.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                })
+            })
+            .collect();
+        bgsave(&mut client);
+        ends.store(true, Ordering::Relaxed);
+        writers.into_iter().for_each(|writer| writer.join().expect("a writer"));
+        check_rdb(&server.dir.join("dump.rdb"));
+        let redis = redis_on(&server.dir);
+        let mut redis = redis.client();
+        for tag in 0..TAGS {
+            let frozen: Vec<String> = values[..5].iter().map(|value| format!("{{{tag}}}{value}")).collect();
+            let digest = format!("DEBUG DIGEST-VALUE {}", frozen.join(" "));
+            assert_eq!(redis.run(&digest), client.run(&digest), "of {tag}");
+            let rounds = match redis.run(&format!("GET {{{tag}}}rounds")) {
+                Value::NullBulk => 0,
+                rounds => rounds.text().parse().expect("a number"),
+            };
+            assert_eq!(redis.run(&format!("SCARD {{{tag}}}changed")), Value::Int((MEMBERS + rounds) as i64));
+        }
+    });
+}
+
 fn number(client: &mut Client, key: &str) -> u64 {
     match client.run(&format!("GET {key}")) {
         Value::NullBulk => 0,

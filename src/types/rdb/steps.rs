@@ -71,17 +71,6 @@ enum Place {
     End,
 }
 
-/// What came of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stepped {
-    /// There is more to write.
-    More,
-    /// All of it is written.
-    Whole,
-    /// The members are others than at the beginning: what was written is of no use.
-    Changed,
-}
-
 /// Whether a value can be written in steps: its members lie in many places.
 pub fn has_steps(value: &Value) -> bool {
     match value {
@@ -107,8 +96,11 @@ impl Steps {
         }
     }
 
-    /// Goes on until about `bytes` more are written.
-    pub fn step(&mut self, writer: &mut Writer, value: &Value, bytes: usize) -> Stepped {
+    /// Goes on until about `bytes` more are written; true if that is all of it.
+    ///
+    /// # Panics
+    /// If the members are others than at the beginning: their number is written already.
+    pub fn step(&mut self, writer: &mut Writer, value: &Value, bytes: usize) -> bool {
         let full = writer.bytes.len().saturating_add(bytes);
         let mut looks = (bytes / 8).max(1);
         while !matches!(self.place, Place::End) && writer.bytes.len() < full && looks > 0 {
@@ -131,11 +123,9 @@ impl Steps {
             Value::Hash(hash) => hash.len(),
             _ => self.members,
         };
-        match self.place {
-            Place::End if self.members == expected => Stepped::Whole,
-            Place::End => Stepped::Changed,
-            _ => Stepped::More,
-        }
+        let whole = matches!(self.place, Place::End);
+        assert!(!whole || self.members == expected, "a value stays as it is while it is written");
+        whole
     }
 
     fn set(&mut self, writer: &mut Writer, set: &Set) -> Place {

@@ -10,8 +10,8 @@
 //!   splits leaves its bits to both halves. No segments merge while a walk is under way.
 //! - A key that was not there at the cut goes into a group that is done: whoever inserts has it written first.
 //!
-//! - A value of some size ([`long`]) is written in steps of its own; a change to it has the rest written at once,
-//!   unless who wants to change it has it written first and waits.
+//! - A value of some size ([`long`]) is written in steps of its own and handed out part by part; a change to it has the
+//!   rest written at once, unless who wants to change it has it written first and waits.
 //!
 //! Rejected: a bit or an epoch in every entry (bytes that are never given back), whole segments (half a millisecond for
 //! the write that comes first), a list of the keys that changed (it grows with the writes).
@@ -64,31 +64,14 @@ impl WalkTerms {
 /// Bytes that were written and what they hold.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Entries as they stand in a file, behind the number of their database.
+    /// Entries as they stand in a file, behind the number of their database; or a part of one.
     pub bytes: Vec<u8>,
-    /// What follows, of an entry that was written in steps.
-    pub more: Vec<Vec<u8>>,
-    /// How many.
+    /// An entry ends in what is taken next.
+    pub goes_on: bool,
+    /// Entries that end in it.
     pub entries: u64,
     /// The version that they need.
     pub version: u16,
-}
-
-impl Written {
-    /// All bytes, in order.
-    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::once(&self.bytes).chain(&self.more).map(Vec::as_slice)
-    }
-
-    /// How many bytes.
-    pub fn len(&self) -> usize {
-        self.parts().map(<[u8]>::len).sum()
-    }
-
-    /// Nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// See the module.
@@ -105,10 +88,12 @@ pub(super) struct Walk {
     entries: u64,
     version: u16,
     terms: WalkTerms,
-    /// The large values that are being written, one after the other.
+    /// The large value that was handed out in part.
+    open: Option<Long>,
+    /// Those that are being written after it, one after the other.
     longs: VecDeque<Long>,
-    /// Those that were written, to be taken.
-    whole: VecDeque<Written>,
+    /// Those that are written, to be taken.
+    whole: VecDeque<Long>,
 }
 
 /// The group of a position in its segment.
@@ -135,12 +120,16 @@ impl Walk {
         }
     }
 
+    fn has_longs(&self) -> bool {
+        self.unwritten_longs().next().is_some()
+    }
+
     fn is_done(&self) -> bool {
-        self.done && self.longs.is_empty()
+        self.done && !self.has_longs()
     }
 
     fn may_go_on(&self, full: usize) -> bool {
-        self.longs.is_empty() && self.writer.bytes.len() < full
+        !self.has_longs() && self.writer.bytes.len() < full
     }
 
     /// Whether a group is not done.
@@ -189,6 +178,7 @@ impl Table {
             entries: 0,
             version: VERSION_MIN,
             terms,
+            open: None,
             longs: VecDeque::new(),
             whole: VecDeque::new(),
         }));
@@ -210,31 +200,34 @@ impl Table {
         self.walk = None;
     }
 
-    /// Bytes that wait to be taken.
+    /// Bytes that wait to be taken, those of values that are not whole among them.
     pub fn written_bytes(&self) -> usize {
-        let bytes = |walk: &Walk| walk.writer.bytes.len() + walk.whole.iter().map(Written::len).sum::<usize>();
-        self.walk.as_deref().map_or(0, bytes)
+        let longs =
+            |walk: &Walk| walk.open.iter().chain(&walk.longs).chain(&walk.whole).map(Long::bytes).sum::<usize>();
+        self.walk.as_deref().map_or(0, |walk| walk.writer.bytes.len() + longs(walk))
     }
 
-    /// Takes what has been written since it was last called; a large value first, by itself.
-    pub fn take_written(&mut self) -> Written {
-        let Some(walk) = &mut self.walk else { return Written::default() };
-        if let Some(written) = walk.whole.pop_front() {
-            return written;
+    /// Takes what has been written since it was last called, if that is at least `bytes`; a large value first, by
+    /// itself and part by part.
+    pub fn take_written(&mut self, bytes: usize) -> Option<Written> {
+        let walk = self.walk.as_mut()?;
+        let long = walk.take_long();
+        if long.is_some() || walk.open.is_some() || walk.writer.bytes.len() < bytes.max(1) {
+            return long;
         }
-        Written {
-            more: Vec::new(),
+        Some(Written {
             bytes: std::mem::take(&mut walk.writer.bytes),
+            goes_on: false,
             entries: std::mem::take(&mut walk.entries),
             version: walk.version,
-        }
+        })
     }
 
     /// Goes on writing until about `bytes` more wait to be taken, or nothing is left: then true. `looks` bounds the
     /// groups that are looked at, done or not.
     pub fn walk_step(&mut self, bytes: usize, looks: usize) -> bool {
-        if self.walk.as_ref().is_some_and(|walk| !walk.longs.is_empty()) {
-            self.long_step(0, bytes);
+        if self.walk.as_ref().is_some_and(|walk| walk.has_longs()) {
+            self.long_step(bytes);
             return self.is_written();
         }
         let Table { walk, directory, segments, pool, .. } = self;

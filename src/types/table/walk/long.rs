@@ -1,39 +1,38 @@
-//! Large values of a table that is being written ([`super`]): in steps, aside, and each as a whole once it is
-//! complete, as nothing may come between its parts in the file. Never written twice.
+//! Large values of a table that is being written ([`super`]): in steps, aside, and handed out part by part. Nothing may
+//! come between the parts of one in the file, so one at a time is open: while it is, only its parts are handed out, and
+//! it is written before others. Never written twice.
+//!
+//! The number of members stands in front of them. It is known, as the value stays as it is until it is written: whoever
+//! changes it has the rest written at once, and that stays in memory until it is taken.
 //!
 //! Who wants to change a huge one ([`Table::unwritten_huge`]) asks for it to be written first and waits. Those that
-//! somebody waits for come first, in the order in which they were asked for.
+//! somebody waits for come first, in the order in which they were asked for, but behind the one that is open.
 
 use super::{Walk, WalkTerms, Written, group};
 use crate::base::hash::Position;
 use crate::base::limits::{SNAPSHOT_HUGE_BYTES, SNAPSHOT_LONG_BYTES, SNAPSHOT_PART_BYTES};
-use crate::types::rdb::steps::{Stepped, Steps, has_steps};
+use crate::types::rdb::steps::{Steps, has_steps};
 use crate::types::rdb::write::Writer;
 use crate::types::table::pool::Pool;
 use crate::types::table::segment::Segment;
 use crate::types::table::{EntryView, Key, Table};
 use crate::types::value::View;
+use std::collections::VecDeque;
 
 /// See the module.
 pub(super) struct Long {
     key: Vec<u8>,
     pos: u64,
     writer: Writer,
-    /// What was written before.
-    parts: Vec<Vec<u8>>,
+    /// What was written before and waits to be taken.
+    parts: VecDeque<Vec<u8>>,
     steps: Steps,
-    /// Bytes before the value's own.
-    head: Vec<u8>,
-    kind: u8,
     version: u16,
-    /// How often its members changed their order.
-    restarts: u32,
+    /// Nothing is left to write.
+    whole: bool,
     /// Somebody waits for it.
     awaited: bool,
 }
-
-/// A value whose members changed their order so often is written at once.
-const RESTARTS_MAX: u32 = 3;
 
 impl Long {
     /// Whether an entry is so large that it is written in steps.
@@ -51,17 +50,21 @@ impl Long {
         let mut writer = terms.writer();
         writer.database(terms.db);
         let (kind, version) = writer.head(entry.key, entry.value, terms.attributes(entry));
-        let head = writer.bytes.clone();
         let (key, pos) = (entry.key.to_vec(), Key::new(entry.key).pos.0);
-        let steps = Steps::new(kind);
-        Long { key, pos, writer, parts: Vec::new(), steps, head, kind, version, restarts: 0, awaited: false }
+        let (parts, steps) = (VecDeque::new(), Steps::new(kind));
+        Long { key, pos, writer, parts, steps, version, whole: false, awaited: false }
     }
 
-    fn finish(mut self) -> Written {
-        self.parts.push(self.writer.bytes);
-        let mut parts = self.parts.into_iter();
-        let bytes = parts.next().unwrap_or_default();
-        Written { bytes, more: parts.collect(), entries: 1, version: self.version }
+    /// Bytes that wait to be taken.
+    pub(super) fn bytes(&self) -> usize {
+        self.parts.iter().map(Vec::len).sum::<usize>() + self.writer.bytes.len()
+    }
+
+    /// The next part, if there is one; the last one is that of which [`Written::goes_on`] does not hold.
+    fn take(&mut self) -> Option<Written> {
+        let bytes = self.parts.pop_front()?;
+        let goes_on = !self.whole || !self.parts.is_empty();
+        Some(Written { bytes, goes_on, entries: u64::from(!goes_on), version: self.version })
     }
 }
 
@@ -78,7 +81,25 @@ impl Walk {
             return false;
         }
         let pos = Key::new(entry.key).pos.0;
-        self.longs.iter().any(|long| long.pos == pos) || self.is_left(segment, number, group(pool, pos))
+        self.unwritten_longs().any(|long| long.pos == pos) || self.is_left(segment, number, group(pool, pos))
+    }
+
+    /// Those that are being written, in the order in which they are.
+    pub(super) fn unwritten_longs(&self) -> impl Iterator<Item = &Long> {
+        self.open.iter().filter(|long| !long.whole).chain(&self.longs)
+    }
+
+    /// Takes the next part of a large value, if one may be handed out now.
+    pub(super) fn take_long(&mut self) -> Option<Written> {
+        if self.open.is_none() {
+            let begun = self.longs.front().is_some_and(|long| !long.parts.is_empty());
+            self.open = self.whole.pop_front().or_else(|| if begun { self.longs.pop_front() } else { None });
+        }
+        let written = self.open.as_mut()?.take()?;
+        if !written.goes_on {
+            self.open = None;
+        }
+        Some(written)
     }
 }
 
@@ -108,6 +129,9 @@ impl Table {
         let Some(number) = self.directory.get(pos.0) else { return };
         self.begin_group(number as usize, pos.0, None);
         let Some(walk) = &mut self.walk else { return };
+        if let Some(open) = walk.open.as_mut().filter(|open| open.pos == pos.0) {
+            open.awaited = true;
+        }
         let Some(at) = walk.longs.iter().position(|long| long.pos == pos.0) else { return };
         let before = walk.longs.iter().take_while(|long| long.awaited).count();
         if before <= at
@@ -120,52 +144,59 @@ impl Table {
 
     /// Whether somebody waits for a value that is being written.
     pub fn is_awaited(&self) -> bool {
-        self.walk.as_ref().is_some_and(|walk| walk.longs.front().is_some_and(|long| long.awaited))
+        // those are in front, but for the one that is open
+        self.walk.as_ref().is_some_and(|walk| walk.unwritten_longs().take(2).any(|long| long.awaited))
+    }
+
+    /// Whether a value was handed out in part: what comes next has to be the rest of it.
+    pub fn is_open(&self) -> bool {
+        self.walk.as_ref().is_some_and(|walk| walk.open.is_some())
+    }
+
+    /// Whether there is more to write of that value.
+    pub fn is_open_unwritten(&self) -> bool {
+        self.walk.as_ref().is_some_and(|walk| walk.open.as_ref().is_some_and(|open| !open.whole))
     }
 
     /// Writes the rest of the large value at a position; false if none there is being written.
     pub(super) fn finish_long(&mut self, pos: u64) -> bool {
-        let longs = self.walk.as_ref().map(|walk| &walk.longs);
-        let Some(at) = longs.and_then(|longs| longs.iter().position(|long| long.pos == pos)) else { return false };
-        while self.long_step(at, usize::MAX) {}
-        true
-    }
-
-    /// Goes on with one of the large values that are being written, until about `bytes` more are; whether there is
-    /// more of it.
-    #[cold]
-    pub(super) fn long_step(&mut self, at: usize, bytes: usize) -> bool {
         let Some(mut walk) = self.walk.take() else { return false };
-        let more = self.step_of(&mut walk, at, bytes);
+        let at = walk.unwritten_longs().position(|long| long.pos == pos);
+        if let Some(at) = at {
+            while self.step_of(&mut walk, at, usize::MAX) {}
+        }
         self.walk = Some(walk);
-        more
+        at.is_some()
     }
 
+    /// Goes on with the first of the large values that are being written, until about `bytes` more are.
+    #[cold]
+    pub(super) fn long_step(&mut self, bytes: usize) {
+        let Some(mut walk) = self.walk.take() else { return };
+        self.step_of(&mut walk, 0, bytes);
+        self.walk = Some(walk);
+    }
+
+    /// Goes on with one of [`Walk::unwritten_longs`]; whether there is more of it.
     fn step_of(&self, walk: &mut Walk, at: usize, bytes: usize) -> bool {
-        let Some(long) = walk.longs.get_mut(at) else { return false };
+        let opened = usize::from(walk.open.as_ref().is_some_and(|open| !open.whole));
+        let in_turn = at.checked_sub(opened);
+        let long = match in_turn {
+            Some(at) => walk.longs.get_mut(at),
+            None => walk.open.as_mut(),
+        };
+        let Some(long) = long else { return false };
         let entry = self.find(Key::new(&long.key)).expect("whoever removes it has it written first");
         let View::Boxed(value) = entry.value else { unreachable!("whoever changes it has it written first") };
-        let mut stepped = long.steps.step(&mut long.writer, value, bytes);
-        if stepped == Stepped::Changed {
-            // the order of its members changed under the cursor, as when memory is put in order
-            long.restarts += 1;
-            long.parts.clear();
-            long.writer.bytes.clone_from(&long.head);
-            long.steps = Steps::new(long.kind);
-            if long.restarts > RESTARTS_MAX {
-                long.writer.body(entry.value, long.kind);
-                stepped = Stepped::Whole;
-            }
+        long.whole = long.steps.step(&mut long.writer, value, bytes);
+        if long.whole || long.writer.bytes.len() >= SNAPSHOT_PART_BYTES {
+            long.parts.push_back(std::mem::take(&mut long.writer.bytes));
         }
-        if stepped != Stepped::Whole {
-            if long.writer.bytes.len() >= SNAPSHOT_PART_BYTES {
-                long.parts.push(std::mem::take(&mut long.writer.bytes));
-            }
-            return true;
+        let more = !long.whole;
+        if let Some(at) = in_turn.filter(|_| !more) {
+            let long = walk.longs.remove(at);
+            walk.whole.extend(long);
         }
-        if let Some(long) = walk.longs.remove(at) {
-            walk.whole.push_back(long.finish());
-        }
-        false
+        more
     }
 }
