@@ -124,6 +124,8 @@ pub const SNAPSHOT_AWAITED_MAX: u64 = 1024;
 pub const COPY_TICK_US: u64 = 500;
 /// See [`COPY_TICK_US`].
 pub const COPY_STEP_BYTES: usize = 32 * 1024;
+/// Bytes that wait for the log, with which no more of a large value is journaled for now.
+pub const RECORDED_AHEAD_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of a snapshot that a shard keeps while the writer's queue is full; with more it waits for the writer.
 pub const SNAPSHOT_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// With so many it does not go on even with values that somebody waits for.

@@ -119,9 +119,10 @@ impl Shard {
         }
     }
 
-    /// Whether a value is being copied, of the key at this position or of any key.
+    /// Whether a value is being copied, or journaled in steps, of the key at this position or of any key.
     pub fn is_being_copied(&self, pos: Option<Position>) -> bool {
-        self.copies.under_way.iter().any(|copy| pos.is_none_or(|pos| pos == copy.pos))
+        let copies = &self.copies.under_way;
+        copies.iter().any(|copy| pos.is_none_or(|pos| pos == copy.pos)) || self.recordings.is_under_way(pos)
     }
 }
 

@@ -20,6 +20,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const BEGIN: &[u8] = b"PINION.BEGIN";
 /// Ends the part: the id again.
 pub const END: &[u8] = b"PINION.END";
+/// A piece of a huge value, and the record that asks for its pieces: see [`crate::shard::recording`].
+pub const PIECE: &[u8] = b"PINION.PIECE";
+/// See [`PIECE`].
+pub const WHOLE: &[u8] = b"PINION.WHOLE";
 /// Bytes left free in front of what is gathered.
 pub const HEAD_BYTES: usize = 64;
 /// Memory that a buffer keeps for its next use.
@@ -146,6 +150,11 @@ impl Journal {
         self.running = Some((id, self.parts.remove(&id).unwrap_or_default()));
     }
 
+    /// Whether a transaction's part runs.
+    pub fn is_entered(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// See [`Journal::enter`].
     pub fn leave(&mut self) {
         if let Some((id, part)) = self.running.take()
@@ -256,8 +265,15 @@ impl Shard {
         }
     }
 
-    /// Journals a key as it is now: its whole value with its expiry, or that it is not there.
+    /// Journals a key as it is now: its whole value with its expiry, or that it is not there. A huge value of a
+    /// transaction's part goes in steps: see [`Shard::begun_recordings`].
     pub fn record_key(&mut self, db: usize, name: &[u8]) {
+        if !(self.journal.is_entered() && self.begin_recording(db, name)) {
+            self.record_at_once(db, name);
+        }
+    }
+
+    pub(super) fn record_at_once(&mut self, db: usize, name: &[u8]) {
         let found = self.peek(db, Key::new(name));
         if let Some(EntryView { value: View::Str { bytes, raw: true }, expire_ms, .. }) = &found
             && !bytes.is_empty()

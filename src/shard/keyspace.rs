@@ -10,6 +10,7 @@ use crate::shard::expiry::ActiveExpiry;
 use crate::shard::field_expiry::FieldExpiry;
 use crate::shard::journal::Journal;
 use crate::shard::lazyfree::LazyFree;
+use crate::shard::recording::Recordings;
 use crate::shard::settings::ShardSettings;
 use crate::shard::snapshot::Snapshot;
 use crate::shard::watch::{Watcher, Watches};
@@ -84,6 +85,7 @@ pub struct Shard {
     pub snapshot: Snapshot,
     /// What is being copied in steps.
     pub copies: Copies,
+    pub(super) recordings: Recordings,
     pub(super) random: u64,
 }
 
@@ -112,6 +114,7 @@ impl Shard {
             watches: Watches::default(),
             snapshot: Snapshot::default(),
             copies: Copies::default(),
+            recordings: Recordings::default(),
             random: seed,
         }
     }

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod keyspace;
 pub mod lazyfree;
 pub mod load;
+pub mod recording;
 pub mod settings;
 pub mod snapshot;
 pub mod tracking;

@@ -1,9 +1,9 @@
-//! Transactions that wait until a large value is copied for them, in steps, on the shard that holds it: COPY, and what
-//! takes a key to another shard. They hold their locks, so the value stays as it is, and who wants to change it waits.
-//! Never copies anything at once.
+//! Transactions that wait until a large value is copied for them, in steps, on the shard that holds it (COPY, and what
+//! takes a key to another shard) or journaled, in steps, where it was taken to. They hold their locks: the value stays
+//! as it is, and who wants to change it waits. Never copies anything at once.
 
 use crate::base::clock;
-use crate::base::limits::{COPY_STEP_BYTES, COPY_TICK_US};
+use crate::base::limits::{COPY_STEP_BYTES, COPY_TICK_US, RECORDED_AHEAD_BYTES};
 use crate::commands::args::{Args, lay_out};
 use crate::commands::context::Foreign;
 use crate::commands::spec::flag;
@@ -26,9 +26,10 @@ impl Fetches {
     }
 }
 
-/// Whether keys are being copied for this in steps.
+/// Whether keys are being copied for this, or journaled, in steps.
 pub(super) fn is_copying(work: &Work) -> bool {
     work.fetch.iter().any(|foreign| foreign.copying.is_some())
+        || work.home.as_ref().is_some_and(|home| !home.recording.is_empty())
 }
 
 fn share_in(message: &mut Message) -> &mut Share {
@@ -83,6 +84,24 @@ impl Router {
     fn fetch_some(&mut self) {
         let (begin, most) = (clock::ticks(), clock::us_to_ticks(COPY_TICK_US));
         while let Some((_, answer)) = self.fetches.waiting.front_mut() {
+            let share = share_in(answer);
+            if let Some(recording) = share.work.home.as_mut().map(|home| &mut home.recording)
+                && let Some(number) = recording.last().copied()
+            {
+                if self.shard.journal.len() > RECORDED_AHEAD_BYTES && self.frontier.works() {
+                    break;
+                }
+                if self.shard.recording_step(number, COPY_STEP_BYTES) {
+                    recording.pop();
+                    self.shard.journal.enter(share.txn.0);
+                    self.shard.end_recording(number);
+                    self.shard.journal.leave();
+                }
+                if clock::ticks().wrapping_sub(begin) >= most {
+                    break;
+                }
+                continue;
+            }
             let Some((number, foreign)) = next_in(answer) else {
                 let whole = self.fetches.waiting.pop_front();
                 whole.into_iter().for_each(|(to, answer)| self.post(to, answer));

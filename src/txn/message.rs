@@ -156,8 +156,7 @@ pub struct CommandBatch {
 }
 
 impl CommandBatch {
-    /// Adds a command; its place among the arguments is filled in. An argument that arrived in a buffer of its own
-    /// comes as `big`, with its index, and is empty among `args`.
+    /// Adds a command; its place is filled in. An argument of its own buffer is `big`, and empty among `args`.
     pub fn push<'a>(
         &mut self,
         mut command: RemoteCommand,
@@ -228,6 +227,8 @@ pub struct HomeRun {
     pub reply: OutBuf,
     /// How long it ran, clock ticks.
     pub took: u64,
+    /// What it wrote that is journaled in steps: see [`crate::shard::recording`].
+    pub recording: Vec<u64>,
 }
 
 /// What a transaction has one shard do at a time. What was asked comes back with what was found.
@@ -526,8 +527,7 @@ pub enum Message {
     Proceed(Box<Share>),
     /// What came of it.
     Proceeded(Box<Share>),
-    /// An attempt gives its locks, or its place among those who wait, back. If it wrote, with those who have a part of
-    /// it in the journal.
+    /// An attempt gives its locks, or its place in the queue, back; with those who have a part of it in the journal.
     Release(TxnId, Option<Arc<Participants>>),
     /// An attempt that was refused as busy may come again.
     ComeAgain {

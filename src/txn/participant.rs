@@ -253,6 +253,7 @@ impl Router {
         }
         if let Some(home) = &mut work.home {
             hop::run_home(home, &mut self.shard, &self.table, self.terms);
+            home.recording = self.shard.begun_recordings();
         }
         if part.is_some() {
             self.shard.record_due();

@@ -203,6 +203,7 @@ impl Router {
                     foreign,
                     reply: OutBuf::default(),
                     took: 0,
+                    recording: Vec::new(),
                 };
                 t.step = Step::Home;
                 let work = Work { home: Some(Box::new(run)), ..Work::default() };

@@ -1,6 +1,6 @@
 //! Copies of values that are too large to be made at once: what clients see while and after they are made.
 
-use crate::aof::{Data, digest, kill};
+use crate::aof::{Data, digest, kill, segments};
 use crate::common::{Client, Setup, Value, each_setup, wait_until};
 
 const MEMBERS: usize = 45_000;
@@ -120,8 +120,56 @@ fn the_log_holds_the_whole_copy() {
         }
         let before = digest(&mut client);
         kill(server);
+        // what came from another shard went to the log in pieces
+        assert_eq!(in_log(&data, b"PINION.WHOLE") > 0, setup.shards > 1);
         let server = data.launch(&setup, "always").start();
         assert!(digest(&mut server.client()) == before, "not what was there");
+    }
+}
+
+/// How often a word stands in the logs.
+fn in_log(data: &Data, word: &[u8]) -> usize {
+    let logs = segments(data).into_iter().map(|path| std::fs::read(path).expect("a log"));
+    logs.map(|log| log.windows(word.len()).filter(|here| *here == word).count()).sum()
+}
+
+#[test]
+fn a_crash_amid_a_copy_leaves_what_was_there_or_all_of_it() {
+    let setup = Setup::pinion(3, "epoll");
+    for policy in ["always", "everysec"] {
+        let data = Data::new();
+        let launch = || data.launch(&setup, policy).args("--aof-segment-size 1mb").start();
+        let mut server = launch();
+        let mut client = server.client();
+        fill(&mut client);
+        for key in ["set", "hash"] {
+            client.run(&format!("SET {key}:moved old"));
+        }
+        let old = [Value::Simple("string".into()), Value::Simple("string".into())];
+        let new = [Value::Simple("set".into()), Value::Simple("hash".into())];
+        let types = |client: &mut Client| ["set", "hash"].map(|key| client.run(&format!("TYPE {key}:moved")));
+        let whole = ["set", "hash"].map(|key| client.run(&format!("DEBUG DIGEST-VALUE {key}")));
+        for round in 0..4 {
+            let pieces = in_log(&data, b"PINION.PIECE");
+            client.send_raw(b"MULTI\r\nCOPY set set:moved REPLACE\r\nRENAME hash hash:moved\r\nEXEC\r\n");
+            if round == 3 {
+                (0..4).for_each(|_| drop(client.recv()));
+            } else {
+                // some pieces are in the log, and the transaction may be or not
+                wait_until("some pieces", || in_log(&data, b"PINION.PIECE") > pieces);
+            }
+            kill(server);
+            server = launch();
+            client = server.client();
+            let there = types(&mut client);
+            if there == new {
+                assert!(["set", "hash"].map(|key| client.run(&format!("DEBUG DIGEST-VALUE {key}:moved"))) == whole);
+                assert_eq!(client.run("EXISTS hash"), Value::Int(0));
+                break;
+            }
+            assert!(round < 3 && there == old, "half of it: {there:?}");
+            assert_eq!(client.run("EXISTS set hash"), Value::Int(2));
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! segment  = block*                     what follows the last block of a segment is of no meaning
 //! block    = header (64 bytes), payload, zeros up to the block's size
 //! payload  = commands as RESP arrays; SELECT when the database changes; a cross-shard transaction's part between
-//!            PINION.BEGIN id shard shard ... and PINION.END id
+//!            PINION.BEGIN id shard shard ... and PINION.END id; huge values in pieces: see `shard/recording.rs`
 //! ```
 //!
 //! Segments that a rewrite made superfluous stay, a few of them, as `appendfilename.R.S.N.spare`, and are renamed when
@@ -23,5 +23,6 @@ pub mod frontier;
 pub mod log;
 mod maker;
 pub mod manifest;
+pub mod pieces;
 pub mod read;
 pub mod record;

@@ -5,6 +5,7 @@ use crate::persist::aof::block::{self, Block, Broken, DIRECT_ALIGN, Place};
 use crate::persist::aof::cut::{Part, survivors};
 use crate::persist::aof::folder::{Folder, SegmentId};
 use crate::persist::aof::manifest::Set;
+use crate::persist::aof::pieces::{self, Pieces};
 use crate::persist::aof::record::{self, Record, Words};
 use std::fs;
 use std::path::PathBuf;
@@ -116,7 +117,7 @@ fn look_through(folder: &Folder, set: &Set, shard: u16, progress: &Progress<'_>)
                 Some(part) if part.id == id => parts.push(part),
                 _ => return Err("the end of a transaction's part that did not begin"),
             },
-            Record::Command(_) => {}
+            Record::Command(_) | Record::Piece { .. } | Record::Whole { .. } => {}
         }
         Ok(true)
     };
@@ -135,13 +136,18 @@ pub fn replay(
     progress: &Progress<'_>,
 ) -> Result<(), Damage> {
     let cut = scanned.cuts.get(shard as usize).copied().flatten();
-    let mut parts = 0;
+    let (mut parts, mut pieces) = (0, Pieces::default());
     let mut visit = |record: Record<'_>| {
         match record {
             Record::Begin { .. } if cut == Some(parts) => return Ok(false),
             Record::Begin { .. } => parts += 1,
             Record::End { .. } => {}
             Record::Command(words) => run(&words)?,
+            Record::Piece { id, number, bytes } => pieces.add(id, number, bytes)?,
+            Record::Whole { id, count, words } => {
+                let payload = pieces.take(id, count)?;
+                run(&pieces::command(&words, &payload))?;
+            }
         }
         Ok(true)
     };

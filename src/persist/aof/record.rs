@@ -1,7 +1,7 @@
 //! What a block's payload says: commands as RESP arrays, and the marks around a cross-shard transaction's part, as
 //! the journal writes them. Strict: the bytes passed a checksum, so anything odd is damage.
 
-use crate::shard::journal::{BEGIN, END};
+use crate::shard::journal::{BEGIN, END, PIECE, WHOLE};
 use smallvec::SmallVec;
 
 /// Most words of one record.
@@ -26,6 +26,24 @@ pub enum Record<'a> {
     End {
         /// The transaction.
         id: u64,
+    },
+    /// A piece of a huge value: see [`crate::shard::recording`].
+    Piece {
+        /// The value.
+        id: u64,
+        /// Which piece, from 0 on.
+        number: u64,
+        /// What it holds.
+        bytes: &'a [u8],
+    },
+    /// A command whose payload is made of pieces.
+    Whole {
+        /// The value.
+        id: u64,
+        /// How many pieces.
+        count: u64,
+        /// The command without its payload.
+        words: Words<'a>,
     },
 }
 
@@ -55,8 +73,20 @@ pub fn read<'a>(rest: &mut &'a [u8]) -> Result<Option<Record<'a>>, &'static str>
     if words[0] == END {
         return Ok(Some(Record::End { id: id(words.get(1).ok_or("a transaction's mark without a number")?)? }));
     }
+    let number = |at: usize| words.get(at).and_then(|word| crate::base::text::parse_u64(word)).ok_or(ODD_PIECE);
+    if words[0] == PIECE {
+        let bytes = words.get(3).filter(|_| words.len() == 4).ok_or(ODD_PIECE)?;
+        return Ok(Some(Record::Piece { id: number(1)?, number: number(2)?, bytes }));
+    }
+    if words[0] == WHOLE {
+        let (id, count) = (number(1)?, number(2)?);
+        words.drain(..3);
+        return if words.len() < 3 { Err(ODD_PIECE) } else { Ok(Some(Record::Whole { id, count, words })) };
+    }
     Ok(Some(Record::Command(words)))
 }
+
+const ODD_PIECE: &str = "a piece of a value without its words";
 
 fn number(rest: &mut &[u8], sign: u8) -> Result<usize, &'static str> {
     let line = rest.strip_prefix(&[sign]).ok_or("bytes that begin no record")?;
@@ -86,6 +116,15 @@ mod tests {
         assert_eq!(read(&mut rest), Ok(Some(Record::Command(set))));
         assert_eq!(read(&mut rest), Ok(Some(Record::Begin { id: 12, shards: vec![0, 300] })));
         assert_eq!(read(&mut rest), Ok(Some(Record::End { id: 12 })));
+        let mut journal = Journal::default();
+        journal.append(0, [PIECE, b"7", b"0", b"bytes"].into_iter());
+        journal.append(0, [WHOLE, b"7", b"1", b"RESTORE", b"k", b"0"].into_iter());
+        let out = journal.take(AlignedBuf::default());
+        let mut rest = &out[HEAD_BYTES..];
+        assert!(matches!(read(&mut rest), Ok(Some(Record::Command(_)))));
+        assert_eq!(read(&mut rest), Ok(Some(Record::Piece { id: 7, number: 0, bytes: b"bytes" })));
+        let words = SmallVec::from_slice(&[&b"RESTORE"[..], b"k", b"0"]);
+        assert_eq!(read(&mut rest), Ok(Some(Record::Whole { id: 7, count: 1, words })));
         assert_eq!(read(&mut rest), Ok(None));
     }
 

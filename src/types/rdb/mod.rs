@@ -10,6 +10,7 @@
 
 pub mod crc64;
 mod old;
+pub mod payload;
 pub mod read;
 mod skim;
 pub mod steps;
