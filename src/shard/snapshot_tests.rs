@@ -399,7 +399,7 @@ fn while_a_huge_value_is_handed_out_nothing_else_is() {
     }
     // SWAPDB and FLUSHALL change nothing of that
     shard.swap_db(0, 1);
-    shard.flush(None, true);
+    shard.flush(None);
     while !shard.snapshot_step(4096, 10_000) {}
     let rest = std::iter::from_fn(|| shard.take_snapshot(1)).map(|part| part.goes_on).collect::<Vec<_>>();
     assert_eq!(rest.iter().filter(|goes_on| !**goes_on).count(), 3, "each ends once");
