@@ -16,7 +16,6 @@ use crate::shard::journal::{PIECE, WHOLE};
 use crate::shard::keyspace::Shard;
 use crate::types::rdb::Flavor;
 use crate::types::rdb::payload::Payload;
-use crate::types::rdb::steps::Stepped;
 use crate::types::table::Key;
 use crate::types::value::View;
 
@@ -77,22 +76,23 @@ impl Shard {
         let Some(at) = self.recordings.under_way.iter().position(|r| r.number == number) else { return true };
         let mut recording = self.recordings.under_way.swap_remove(at);
         let found = self.peek(recording.db, Key { bytes: &recording.key, pos: recording.pos });
-        let stepped = match found.map(|entry| entry.value) {
-            Some(View::Boxed(value)) => recording.payload.step(value, bytes),
-            _ => Stepped::Changed,
+        let Some(View::Boxed(value)) = found.map(|entry| entry.value) else {
+            self.recordings.under_way.push(recording);
+            return true;
         };
+        recording.whole = recording.payload.step(value, bytes);
         let (mut id, mut piece) = (itoa::Buffer::new(), itoa::Buffer::new());
         let (id, piece) = (id.format(number), piece.format(recording.pieces));
         let words: [&[u8]; 4] = [PIECE, id.as_bytes(), piece.as_bytes(), recording.payload.written()];
         self.journal.append_now(recording.db, words.into_iter());
         recording.payload.forget_written();
         recording.pieces += 1;
-        recording.whole = stepped == Stepped::Whole;
+        let whole = recording.whole;
         self.recordings.under_way.push(recording);
-        stepped != Stepped::More
+        whole
     }
 
-    /// Journals in the transaction's part that the pieces are the value; what did not stay as it was, as it is now.
+    /// Journals in the transaction's part that the pieces are the value; what went meanwhile is journaled as gone.
     pub fn end_recording(&mut self, number: u64) {
         let Some(at) = self.recordings.under_way.iter().position(|r| r.number == number) else { return };
         let recording = self.recordings.under_way.swap_remove(at);
