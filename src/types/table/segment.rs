@@ -137,11 +137,17 @@ impl Segment {
     /// Brings what a lookup of `pos` reads after the bucket into the cache.
     #[inline(always)]
     pub(super) fn prefetch_entry(&self, pool: &Pool, pos: u64) {
+        // An entry of 66 bytes that begins at the end of a line touches three. GET of 64 bytes out of a million, in
+        // pipelines of 64: 0.36 us with two lines, 0.32 with three.
+        let has_third = self.log.live() > 66 * self.len();
         let entry = |word| {
             let entry = self.log.address(pool, reference(word));
             super::prefetch(entry);
             // Most entries do not end where their first cache line does.
             super::prefetch(entry.wrapping_add(64));
+            if has_third {
+                super::prefetch(entry.wrapping_add(128));
+            }
         };
         self.index.candidates(pool, pool.tag(pos), entry, super::prefetch);
     }
