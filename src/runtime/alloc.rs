@@ -8,10 +8,13 @@
 //!
 //! Page-aligned requests of a megabyte and more (the chunks of the keyspace's tables) go straight to the kernel, which
 //! makes neighbours one mapping. mimalloc would serve them from huge pages (measured: 5 bytes more per key) or, aligned
-//! to their size, as two mappings each, of which a process may have 65530.
+//! to their size, as two mappings each, of which a process may have 65530. Once there are many, chunks of 2 MB are huge
+//! pages that were made [`ahead`].
 //!
 //! So do requests of [`HUGE_BYTES_MIN`] and more: the kernel moves their pages to a longer mapping, where mimalloc
 //! copies (APPEND to a string of 500 MB: 0.4 s), and takes the end of one back, so that they can be freed in steps.
+
+mod ahead;
 
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
@@ -109,9 +112,19 @@ fn is_mapped(layout: Layout) -> bool {
         && (layout.align() == MAP_ALIGN || layout.size() >= HUGE_BYTES_MIN && layout.align() < MAP_ALIGN)
 }
 
-/// Zeroed pages from the kernel; null if it has none.
+/// Zeroed pages; null if the kernel has none.
 #[cold]
 fn map(bytes: usize) -> *mut u8 {
+    if bytes != ahead::CHUNK_BYTES {
+        return map_pages(bytes);
+    }
+    let chunk = ahead::take().unwrap_or_else(|| map_pages(bytes));
+    ahead::stir();
+    chunk
+}
+
+/// Zeroed pages from the kernel; null if it has none.
+fn map_pages(bytes: usize) -> *mut u8 {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     // SAFETY: a new mapping at an address of the kernel's choice touches nothing that is there.
@@ -130,9 +143,26 @@ fn map(bytes: usize) -> *mut u8 {
 #[cold]
 unsafe fn unmap(pages: *mut u8, bytes: usize) {
     // SAFETY: the caller's.
+    unsafe { unmap_pages(pages, bytes) };
+    if bytes == ahead::CHUNK_BYTES {
+        ahead::stir();
+    }
+}
+
+/// Gives pages back to the kernel.
+///
+/// # Safety
+/// They are all or a part of what [`map_pages`] gave, and not used any more.
+unsafe fn unmap_pages(pages: *mut u8, bytes: usize) {
+    // SAFETY: the caller's.
     let failed = unsafe { libc::munmap(pages.cast(), bytes) } != 0;
     assert!(!failed, "munmap refuses pages that were mapped");
     MAPPED.fetch_sub(bytes, Relaxed);
+}
+
+/// Starts the thread that makes chunks of huge pages ahead, where the kernel has any.
+pub fn make_ahead() -> std::io::Result<()> {
+    ahead::start()
 }
 
 /// The global allocator.
@@ -312,6 +342,13 @@ pub fn report() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// For tests that look at counts of the whole process.
+    pub(super) fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     unsafe extern "C" {
         fn mi_good_size(size: usize) -> usize;
@@ -328,6 +365,7 @@ mod tests {
 
     #[test]
     fn counts_over_threads_and_tells_of_itself() {
+        let _alone = alone();
         // The test binary uses the system's allocator; this one counts what goes through it here.
         let before = used_bytes();
         let layout = Layout::from_size_align(100_000, 8).expect("a layout");

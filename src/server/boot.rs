@@ -12,7 +12,7 @@ use crate::persist::aof::folder::Folder;
 use crate::persist::aof::manifest::Manifest;
 use crate::runtime::driver::{Driver, DriverKind, DriverSeed, prepare};
 use crate::runtime::mesh::{Endpoint, mesh};
-use crate::runtime::{affinity, signals, sockets};
+use crate::runtime::{affinity, alloc, signals, sockets};
 use crate::server::core::{Core, Hooks};
 use crate::server::loading::{self, Found};
 use crate::server::recovery;
@@ -65,6 +65,9 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     admin::log::init(&config)?;
     loaded.notes.iter().for_each(|note| admin::log::warning(note));
     signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
+    if let Err(error) = alloc::make_ahead() {
+        admin::log::warning(&format!("no huge pages: cannot start the thread that makes them: {error}"));
+    }
     let cpus = affinity::available_cpus();
     let parallel = affinity::parallelism();
     let cores = if config.shards == 0 { parallel.clamp(1, CORES_MAX) } else { config.shards };
