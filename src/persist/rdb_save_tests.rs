@@ -227,7 +227,8 @@ fn a_full_queue_stops_its_shard_and_gives_parts_back() {
         offers += 1;
         assert_eq!(job.is_full(0), offers >= 64);
     };
-    assert!(offers >= QUEUE_PARTS_MAX && !job.is_full(1));
+    // the cut may not have been taken yet
+    assert!((QUEUE_PARTS_MAX - 1..=QUEUE_PARTS_MAX).contains(&offers) && !job.is_full(1), "{offers}");
     let Part::Entries(refused) = refused else { panic!("{refused:?}") };
     assert_eq!(job.queues[0].bytes.load(Ordering::Relaxed), offers * refused.bytes.len());
     job.give_up();
