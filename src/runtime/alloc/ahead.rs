@@ -18,8 +18,8 @@ pub(super) const CHUNK_BYTES: usize = 2 << 20;
 
 /// Mapped bytes from which on chunks are made ahead: eight chunks.
 const MAPPED_BYTES_MIN: usize = 8 * CHUNK_BYTES;
-/// For each of so many mapped bytes one more chunk is kept ready.
-const MAPPED_BYTES_PER_SPARE: usize = 64 * CHUNK_BYTES;
+/// For each of so many mapped bytes one more chunk is kept ready: at 2 million keys of 32 bytes one makes a byte a key.
+const MAPPED_BYTES_PER_SPARE: usize = 512 * CHUNK_BYTES;
 /// Chunks that are kept ready, at most.
 const SPARES_MAX: usize = 8;
 
