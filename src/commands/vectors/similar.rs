@@ -153,10 +153,7 @@ fn vsim_checked(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -
     };
     let (vector, at) = query(set, args)?;
     let options = Options::parse(args, at)?;
-    let accept = |attributes: Option<&[u8]>| match &options.filter {
-        Some(filter) => attributes.is_some_and(|json| filter.accepts(json)),
-        None => true,
-    };
+    let accept = |attributes: Option<&[u8]>| Filter::passes(options.filter.as_ref(), attributes);
     let found: Vec<Found<'_>> = match looked {
         Some(looked) => set.looked(looked).collect(),
         None => set.search(vector, options.way(set.len()), accept).collect(),

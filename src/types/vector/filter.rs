@@ -145,6 +145,11 @@ impl Filter {
     pub fn accepts(&self, attributes: &[u8]) -> bool {
         run::accepts(&self.steps, attributes)
     }
+
+    /// Whether an element with such attributes, if it has any, passes a filter, if there is one.
+    pub fn passes(filter: Option<&Filter>, attributes: Option<&[u8]>) -> bool {
+        filter.is_none_or(|filter| attributes.is_some_and(|json| filter.accepts(json)))
+    }
 }
 
 /// Everything since the opening parenthesis is complete.

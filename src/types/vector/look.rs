@@ -30,9 +30,8 @@ impl Look {
         let elements = (bytes / set.shape.quant.bytes(set.shape.dim).max(1)).max(1);
         let end = graph.slots().min(self.next.saturating_add(u32::try_from(elements).unwrap_or(u32::MAX)));
         let Look { filter, count, best, .. } = self;
-        graph.look(query, self.next..end, *count, best, |slot| match filter {
-            Some(filter) => graph.node(slot).attributes.as_deref().is_some_and(|json| filter.accepts(json)),
-            None => true,
+        graph.look(query, self.next..end, *count, best, |slot| {
+            Filter::passes(filter.as_ref(), graph.node(slot).attributes.as_deref())
         });
         self.next = end;
         end == graph.slots()
