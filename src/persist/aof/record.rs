@@ -1,6 +1,7 @@
 //! What a block's payload says: commands as RESP arrays, and the marks around a cross-shard transaction's part, as
 //! the journal writes them. Strict: the bytes passed a checksum, so anything odd is damage.
 
+use crate::base::text::parse_u64;
 use crate::shard::journal::{BEGIN, END, PIECE, WHOLE};
 use smallvec::SmallVec;
 
@@ -63,29 +64,28 @@ pub fn read<'a>(rest: &mut &'a [u8]) -> Result<Option<Record<'a>>, &'static str>
         *rest = behind.strip_prefix(b"\r\n").ok_or("a word of another length than it says")?;
         words.push(word);
     }
-    let id = |word: &[u8]| crate::base::text::parse_u64(word).ok_or("a transaction's mark without a number");
+    let number = |at: usize, otherwise| words.get(at).and_then(|word| parse_u64(word)).ok_or(otherwise);
     if words[0] == BEGIN {
-        let shard = |word: &&[u8]| id(word).and_then(|n| u16::try_from(n).map_err(|_| "a shard that cannot be"));
-        let shards = words.iter().skip(2).map(shard).collect::<Result<Vec<_>, _>>()?;
-        let id = id(words.get(1).ok_or("a transaction's mark without a number")?)?;
-        return Ok(Some(Record::Begin { id, shards }));
+        let shard = |at| number(at, ODD_MARK).and_then(|n| u16::try_from(n).map_err(|_| "a shard that cannot be"));
+        let shards = (2..words.len()).map(shard).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Some(Record::Begin { id: number(1, ODD_MARK)?, shards }));
     }
     if words[0] == END {
-        return Ok(Some(Record::End { id: id(words.get(1).ok_or("a transaction's mark without a number")?)? }));
+        return Ok(Some(Record::End { id: number(1, ODD_MARK)? }));
     }
-    let number = |at: usize| words.get(at).and_then(|word| crate::base::text::parse_u64(word)).ok_or(ODD_PIECE);
     if words[0] == PIECE {
         let bytes = words.get(3).filter(|_| words.len() == 4).ok_or(ODD_PIECE)?;
-        return Ok(Some(Record::Piece { id: number(1)?, number: number(2)?, bytes }));
+        return Ok(Some(Record::Piece { id: number(1, ODD_PIECE)?, number: number(2, ODD_PIECE)?, bytes }));
     }
     if words[0] == WHOLE {
-        let (id, count) = (number(1)?, number(2)?);
+        let (id, count) = (number(1, ODD_PIECE)?, number(2, ODD_PIECE)?);
         words.drain(..3);
         return if words.len() < 3 { Err(ODD_PIECE) } else { Ok(Some(Record::Whole { id, count, words })) };
     }
     Ok(Some(Record::Command(words)))
 }
 
+const ODD_MARK: &str = "a transaction's mark without a number";
 const ODD_PIECE: &str = "a piece of a value without its words";
 
 fn number(rest: &mut &[u8], sign: u8) -> Result<usize, &'static str> {
