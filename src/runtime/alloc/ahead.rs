@@ -45,9 +45,9 @@ pub(super) fn stir() {
     }
 }
 
-/// Starts the maker, unless the kernel gives this process no huge pages.
+/// Starts the maker, unless the kernel gives this process no huge pages. To be called once.
 pub(super) fn start() -> io::Result<()> {
-    if !are_allowed() || MAKER.get().is_some() {
+    if !are_allowed() {
         return Ok(());
     }
     let maker = thread::Builder::new().name("pages".to_string()).spawn(move || {
@@ -57,25 +57,23 @@ pub(super) fn start() -> io::Result<()> {
             thread::park();
         }
     })?;
-    // Two that start at the same time both make chunks, which does no harm; one of them is stirred.
-    _ = MAKER.set(maker.thread().clone());
+    MAKER.set(maker.thread().clone()).expect("there is one maker");
     Ok(())
 }
 
-/// Fills the first `count` places and empties the others.
+/// Fills the first `count` places and empties the others. Only the maker does.
 fn keep_ready(count: usize) {
     let (filled, emptied) = SPARES.split_at(count);
     for place in filled.iter().filter(|place| place.load(Acquire).is_null()) {
         let Some(chunk) = make() else { return };
-        let before = place.swap(chunk, Release);
-        give_back(before);
+        place.store(chunk, Release);
     }
     emptied.iter().for_each(|place| give_back(place.swap(null_mut(), AcqRel)));
 }
 
 fn give_back(chunk: *mut u8) {
     if !chunk.is_null() {
-        // SAFETY: a chunk in `SPARES` came from `make`, and whoever takes it out of there alone has it.
+        // SAFETY: a chunk comes from `map_aligned`, and whoever takes it out of `SPARES` alone has it.
         unsafe { super::unmap_pages(chunk, CHUNK_BYTES) };
     }
 }
@@ -98,8 +96,11 @@ fn make() -> Option<*mut u8> {
 /// A mapping of a chunk on a border of chunks.
 fn map_aligned() -> Option<*mut u8> {
     let chunk = super::map_pages(CHUNK_BYTES);
-    if chunk.is_null() || chunk.addr().is_multiple_of(CHUNK_BYTES) {
-        return (!chunk.is_null()).then_some(chunk);
+    if chunk.is_null() {
+        return None;
+    }
+    if chunk.addr().is_multiple_of(CHUNK_BYTES) {
+        return Some(chunk);
     }
     give_back(chunk);
     let wide = super::map_pages(2 * CHUNK_BYTES);
