@@ -59,6 +59,7 @@ pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figur
         txn: worker.router.txn_figures(),
         watching: conns().filter(|c| !c.session.watched.is_empty()).count() as u64,
         stale_percent: shard.expired_stale_percent(),
+        loading: worker.refuses_for_loading(),
     }
 }
 
@@ -99,8 +100,8 @@ pub fn info(worker: &Worker, state: &AdminState, mut figures: Vec<Figures>, comm
         ..InfoData::default()
     };
     let now_ms = worker.clock.unix_ms();
-    info.persistence.load = worker.shared.loading.figures(now_ms);
-    info.persistence.loading = info.persistence.load.is_some();
+    info.persistence.loading = figures.iter().any(|core| core.loading);
+    info.persistence.load = info.persistence.loading.then(|| worker.shared.loading.figures(now_ms));
     (info.persistence.loaded_keys, info.persistence.loaded_keys_expired) = worker.shared.loading.counted();
     info.persistence.changes_since_save = figures.iter().map(|f| f.dirty).sum();
     log_figures(worker, &mut info.persistence);

@@ -43,6 +43,11 @@ impl Worker {
         }
     }
 
+    /// Commands that need the data are refused. Ends up to a tick after loading did.
+    pub fn refuses_for_loading(&self) -> bool {
+        self.loading.active
+    }
+
     /// Takes in some of what loaders sent. After the mesh was drained: messages of cores that have ended loading are
     /// for a shard that has ended it, too.
     pub fn take_feed(&mut self) {

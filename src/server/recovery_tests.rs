@@ -24,7 +24,7 @@ fn progress_moves_in_both_readings_and_ends_where_it_was_to() {
     let manifest = Manifest { base: None, sets: vec![set] };
     let back = read_back(&config, &folder, &manifest, 1, &loading).unwrap();
     assert_eq!(back.shards[0].len(0), 100);
-    let figures = loading.figures(0).unwrap();
+    let figures = loading.figures(0);
     assert_eq!(figures.total_bytes, there);
     // what is read since the last report does not count
     assert!(figures.loaded_bytes <= there && figures.loaded_bytes + (2 << 20) > there, "{figures:?}");

@@ -113,14 +113,11 @@ impl Loading {
         let is_due = now_ms.saturating_sub(told) >= every_ms;
         let is_mine =
             is_due && self.told_ms.compare_exchange(told, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        self.figures(now_ms).filter(|_| is_mine)
+        (is_mine && self.is_active()).then(|| self.figures(now_ms))
     }
 
-    /// For INFO; `None` if nothing is being loaded.
-    pub fn figures(&self, now_ms: u64) -> Option<LoadFigures> {
-        if !self.is_active() {
-            return None;
-        }
+    /// Of the load under way, or the last one.
+    pub fn figures(&self, now_ms: u64) -> LoadFigures {
         let started_ms = self.started_ms.load(Ordering::Relaxed);
         let total_bytes = self.total_bytes.load(Ordering::Relaxed);
         let loaded_bytes = self.loaded_bytes.load(Ordering::Relaxed);
@@ -129,6 +126,6 @@ impl Loading {
         // As Redis: a made-up second until something is known.
         let eta_s = if elapsed_s == 0 { 1 } else { elapsed_s.saturating_mul(left) / (loaded_bytes + 1) };
         let used_memory = self.used_memory.load(Ordering::Relaxed);
-        Some(LoadFigures { started_s: started_ms / 1000, total_bytes, loaded_bytes, used_memory, eta_s })
+        LoadFigures { started_s: started_ms / 1000, total_bytes, loaded_bytes, used_memory, eta_s }
     }
 }

@@ -510,6 +510,8 @@ pub struct Figures {
     pub watching: u64,
     /// Estimated share of keys that are due but still there, percent.
     pub stale_percent: f64,
+    /// The core refuses commands that need the data, which is being loaded.
+    pub loading: bool,
 }
 
 /// See the module.
