@@ -102,13 +102,13 @@ pub const SNAPSHOT_IDLE_AFTER_MS: u64 = 3;
 /// How long a shard writes a snapshot in one tick, microseconds: while nobody asks it for anything, and otherwise.
 pub const SNAPSHOT_IDLE_TICK_US: u64 = 200;
 /// See [`SNAPSHOT_IDLE_TICK_US`].
-pub const SNAPSHOT_BUSY_TICK_US: u64 = 50;
+pub const SNAPSHOT_BUSY_TICK_US: u64 = 30;
 /// A shard that is asked for things does nothing for a snapshot between two such steps for so long, microseconds.
 pub const SNAPSHOT_BUSY_PAUSE_US: u64 = 150;
 /// Bytes of a snapshot that are written between two looks at the clock, and the places looked at for them.
-pub const SNAPSHOT_STEP_BYTES: usize = 4 * 1024;
+pub const SNAPSHOT_STEP_BYTES: usize = 1024;
 /// See [`SNAPSHOT_STEP_BYTES`].
-pub const SNAPSHOT_STEP_LOOKS: usize = 512;
+pub const SNAPSHOT_STEP_LOOKS: usize = 128;
 /// Bytes of a snapshot that a shard hands to the writer at once.
 pub const SNAPSHOT_PART_BYTES: usize = 64 * 1024;
 /// Bytes behind a value from which on it is written in steps.

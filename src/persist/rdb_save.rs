@@ -39,8 +39,9 @@ use std::time::Duration;
 const QUEUE_PARTS_MAX: usize = 256;
 /// Bytes of all shards that wait for the writer, from which on shards stop walking; each has its share.
 const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The kernel is told to write behind in pieces of this size (`rdb-save-incremental-fsync`).
-const WRITE_BEHIND_BYTES: u64 = 4 * 1024 * 1024;
+/// The kernel is told to write behind in pieces of this size (`rdb-save-incremental-fsync`). It does not let go of the
+/// CPU meanwhile, which a shard may wait for: 1 ms on average in pieces of 4 MB, 0.3 ms in these.
+const WRITE_BEHIND_BYTES: u64 = 512 * 1024;
 /// How often a writer without work looks whether it was given up.
 const GIVE_UP_LOOK: Duration = Duration::from_millis(50);
 /// Bytes in front of the remarks: the version.

@@ -11,8 +11,9 @@ const LITERALS_MAX: usize = 32;
 const COPY_MIN: usize = 3;
 const COPY_MAX: usize = 264;
 const DISTANCE_MAX: usize = 8192;
-/// Places of the table of recent triples, binary logarithm: least and most.
-const TABLE_BITS: (u32, u32) = (8, 14);
+/// Places of the table of recent triples, binary logarithm: least and most. Twice the bytes to compress, or fewer: the
+/// table is cleared for every string.
+const TABLE_BITS: (u32, u32) = (6, 14);
 
 /// What three bytes become in a table of `bits`.
 #[inline]
@@ -23,12 +24,34 @@ fn slot(bytes: &[u8], at: usize, bits: u32) -> usize {
 
 /// The compressed form, if it takes at most `bytes_max` bytes.
 pub fn compress(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(bytes_max);
-    Packer::new(bytes.len()).go_on(&mut out, bytes, bytes_max).then_some(out)
+    let mut room = Room::default();
+    room.compress(bytes, bytes_max)?;
+    Some(room.out)
+}
+
+/// Memory to compress one string after the other in.
+#[derive(Debug, Default)]
+pub struct Room {
+    packer: Packer,
+    out: Vec<u8>,
+}
+
+impl Room {
+    /// As [`compress`].
+    pub fn compress(&mut self, bytes: &[u8], bytes_max: usize) -> Option<&[u8]> {
+        self.out.clear();
+        self.packer.begin(bytes.len());
+        self.packer.go_on(&mut self.out, bytes, bytes_max).then_some(&self.out)
+    }
+
+    /// What the last string became.
+    pub fn packed(&self) -> &[u8] {
+        &self.out
+    }
 }
 
 /// Compresses in steps.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Packer {
     /// By what three bytes become: where they were last, plus one; zero is none.
     recent: Vec<u32>,
@@ -40,8 +63,17 @@ pub struct Packer {
 impl Packer {
     /// For `len` bytes in all.
     pub fn new(len: usize) -> Packer {
-        let bits = len.max(1).ilog2().clamp(TABLE_BITS.0, TABLE_BITS.1);
-        Packer { recent: vec![0; 1 << bits], bits, at: 0 }
+        let mut packer = Packer::default();
+        packer.begin(len);
+        packer
+    }
+
+    /// Begins anew, for `len` bytes in all.
+    fn begin(&mut self, len: usize) {
+        self.at = 0;
+        self.bits = (len.max(1).ilog2() + 1).clamp(TABLE_BITS.0, TABLE_BITS.1);
+        self.recent.clear();
+        self.recent.resize(1 << self.bits, 0);
     }
 
     /// Goes on up to the end of `bytes`, which begin with everything that was given before, and appends what that

@@ -30,6 +30,8 @@ pub struct Writer {
     pub compress: bool,
     /// Whose form is used where Redis and Valkey differ.
     pub flavor: Flavor,
+    /// For strings that are compressed.
+    pub room: lzf::Room,
 }
 
 /// The version that a value needs, 10 at least.
@@ -191,9 +193,10 @@ impl Writer {
         }
         if self.compress
             && bytes.len() > COMPRESS_MIN
-            && let Some(packed) = lzf::compress(bytes, bytes.len() - COMPRESS_GAIN)
+            && let Some(packed) = self.room.compress(bytes, bytes.len() - COMPRESS_GAIN).map(<[u8]>::len)
         {
-            return self.compressed(&packed, bytes.len());
+            self.compressed_head(packed, bytes.len());
+            return self.bytes.extend_from_slice(self.room.packed());
         }
         self.length(bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);

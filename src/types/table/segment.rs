@@ -499,6 +499,19 @@ impl Segment {
         });
     }
 
+    /// Brings the entries whose tags are in `tags` into the cache.
+    pub(super) fn prefetch_tags(&self, pool: &Pool, tags: Range<u32>) {
+        let is_long = self.log.live() > 66 * self.len();
+        self.index.for_each(pool, tags, |_, _, word| {
+            let entry = self.log.address(pool, reference(word));
+            super::prefetch(entry);
+            super::prefetch(entry.wrapping_add(64));
+            if is_long {
+                super::prefetch(entry.wrapping_add(128));
+            }
+        });
+    }
+
     /// Lets `age` rewrite the access bits of every entry.
     pub(super) fn rewrite_access(&mut self, pool: &Pool, mut age: impl FnMut(u16) -> u16) {
         self.index.rewrite(pool, |old| word(reference(old), age(access(old))));

@@ -22,6 +22,7 @@ use super::index::TAGS;
 use super::pool::Pool;
 use super::segment::Segment;
 use super::{EntryView, Key, Table};
+use crate::base::limits::SNAPSHOT_PART_BYTES;
 use crate::types::rdb::write::Writer;
 use crate::types::rdb::{Attributes, Flavor, VERSION_MIN};
 use long::Long;
@@ -31,6 +32,8 @@ use std::collections::VecDeque;
 const GROUPS: u32 = 2048;
 const GROUP_TAGS: u32 = TAGS / GROUPS;
 const WORDS: usize = GROUPS as usize / 64;
+/// Groups whose entries are brought into the cache together. Each would be a miss of its own.
+const GROUPS_AHEAD: u32 = 16;
 
 type Marks = [u64; WORDS];
 /// What an entry's access bits say of its use, for the file.
@@ -215,8 +218,10 @@ impl Table {
         if long.is_some() || walk.open.is_some() || walk.writer.bytes.len() < bytes.max(1) {
             return long;
         }
+        // what comes next will be as large
+        let next = Vec::with_capacity(walk.writer.bytes.capacity().min(2 * SNAPSHOT_PART_BYTES));
         Some(Written {
-            bytes: std::mem::take(&mut walk.writer.bytes),
+            bytes: std::mem::replace(&mut walk.writer.bytes, next),
             goes_on: false,
             entries: std::mem::take(&mut walk.entries),
             version: walk.version,
@@ -244,6 +249,9 @@ impl Table {
                 let group = walk.group;
                 walk.group += 1;
                 left -= 1;
+                if group.is_multiple_of(GROUPS_AHEAD) {
+                    segment.prefetch_tags(pool, group * GROUP_TAGS..(group + GROUPS_AHEAD) * GROUP_TAGS);
+                }
                 if segment.len() > 0 && walk.mark(number as usize, group) {
                     let tags = group * GROUP_TAGS..(group + 1) * GROUP_TAGS;
                     segment.for_each(pool, tags, |entry| walk.write_or_begin(&entry));
