@@ -251,6 +251,9 @@ enum Fate {
     Removed,
     Replaced,
     Expired,
+    Renamed,
+    Copied,
+    Swapped,
     Flushed,
 }
 
@@ -275,6 +278,18 @@ fn meet(shard: &mut Shard, key: Key<'_>, fate: Fate) {
             shard.now_ms += 5;
             while shard.expire_step(2000) > 0 {}
         }
+        Fate::Renamed | Fate::Copied => {
+            let moves = matches!(fate, Fate::Renamed);
+            let (value, _) = if moves { shard.take(0, key) } else { shard.copy_out(0, key) }.expect("it is there");
+            // and what has it now changes, too
+            shard.put(0, Key::new(b"new"), value, Expire::Clear);
+            shard.remove(0, Key::new(b"new"));
+        }
+        Fate::Swapped => {
+            shard.swap_db(0, 1);
+            shard.set(0, key, short, Expire::Clear);
+            shard.remove(1, key);
+        }
         Fate::Flushed => drop(shard.flush(None)),
     }
 }
@@ -282,10 +297,11 @@ fn meet(shard: &mut Shard, key: Key<'_>, fate: Fate) {
 #[test]
 fn a_large_value_is_written_in_steps_and_as_it_was_at_the_cut() {
     let values = large_values(8_000);
-    let fates = [Fate::Nothing, Fate::Changed, Fate::Removed, Fate::Replaced, Fate::Expired, Fate::Flushed];
-    for (value, fate) in values.iter().flat_map(|value| fates.map(|fate| (value, fate))) {
+    let gone = [Fate::Removed, Fate::Replaced, Fate::Expired, Fate::Renamed, Fate::Swapped, Fate::Flushed];
+    let fates = [Fate::Nothing, Fate::Changed, Fate::Copied].into_iter().chain(gone);
+    for (value, fate) in values.iter().flat_map(|value| fates.clone().map(move |fate| (value, fate))) {
         for (steps, takes) in [(0, false), (1, false), (12, false), (12, true), (40, true)] {
-            let mut shard = shard(1);
+            let mut shard = shard(2);
             let others = (0..50).map(|n| format!("k{n}").into_bytes());
             for name in others {
                 shard.set(0, Key::new(&name), NewValue::Str { bytes: &name, raw: false }, Expire::Clear);

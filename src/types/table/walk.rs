@@ -138,8 +138,10 @@ impl Walk {
     /// Whether a group is not done.
     fn is_left(&self, segment: &Segment, number: usize, group: u32) -> bool {
         let is_marked = |marks: &Marks| marks[group as usize / 64] & 1 << (group % 64) != 0;
-        let marked = self.marks.get(number).and_then(Option::as_deref).is_some_and(is_marked);
-        !self.done && segment.start >= self.position && !marked
+        // the marks last: they are seldom in the cache
+        !self.done
+            && segment.start >= self.position
+            && !self.marks.get(number).and_then(Option::as_deref).is_some_and(is_marked)
     }
 
     /// Marks a group as done; false if it was.
