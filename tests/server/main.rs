@@ -26,6 +26,7 @@ mod monitor;
 mod pipelines;
 mod pubsub;
 mod saving;
+mod saving_huge;
 mod sockets;
 mod tracking;
 mod transactions;

@@ -21,16 +21,23 @@ fn bgsave(client: &mut Client) {
     wait_for_save(client);
 }
 
+/// BGSAVE with a command right behind it, whose reply this is: where one shard does both, nothing is written then.
+pub(crate) fn bgsave_begun_with(client: &mut Client, line: &str) -> Value {
+    client.send_raw(format!("BGSAVE\r\n{line}\r\n").as_bytes());
+    assert_eq!(client.recv(), Value::Simple(b"Background saving started".to_vec()));
+    client.recv()
+}
+
 fn save_points(client: &mut Client, points: &str) {
     assert_eq!(client.call(&["CONFIG", "SET", "save", points]), Value::ok());
 }
 
-fn wait_for_save(client: &mut Client) {
+pub(crate) fn wait_for_save(client: &mut Client) {
     wait_until("the snapshot", || persistence(client, "rdb_bgsave_in_progress") == "0");
 }
 
 /// A real Redis that has loaded the snapshot in this folder.
-fn redis_on(folder: &Path) -> Server {
+pub(crate) fn redis_on(folder: &Path) -> Server {
     let launch = Launch::new(&Setup::oracle()).args("--enable-debug-command yes --dir");
     launch.args(folder.to_str().expect("UTF-8")).start()
 }
@@ -48,7 +55,7 @@ fn folder(server: &Server) -> PathBuf {
     path
 }
 
-fn start(setup: &Setup) -> Server {
+pub(crate) fn start(setup: &Setup) -> Server {
     Launch::new(setup).args("--enable-debug-command yes --enable-protected-configs yes").start()
 }
 
@@ -173,7 +180,7 @@ fn a_snapshot_is_one_moment() {
 }
 
 /// A set and a sorted set that are not written in one step.
-fn fill_huge(client: &mut Client, members: usize) {
+pub(crate) fn fill_huge(client: &mut Client, members: usize) {
     for start in (0..members).step_by(1000) {
         let names: Vec<String> = (start..start + 1000).map(|n| format!("member:{n}")).collect();
         let scored: Vec<String> = names.iter().map(|name| format!("1 {name}")).collect();
