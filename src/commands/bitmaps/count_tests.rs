@@ -141,7 +141,7 @@ proptest! {
     #[test]
     fn counting_and_finding_agree_with_single_bits(
         fill in prop::sample::select(vec![0x00_u8, 0xff, 0x5a]),
-        len in 1_usize..400,
+        len in 1_usize..1200,
         spots in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         ends in any::<(prop::sample::Index, prop::sample::Index)>(),
     ) {
