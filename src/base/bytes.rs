@@ -1,10 +1,43 @@
 //! Byte buffers that layers hand to each other.
 
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 /// A large string. Shared, because a reply that is still being sent keeps it alive after the key changed;
 /// writers go through [`Arc::make_mut`], which copies only while such a reply is under way.
 pub type BigString = Arc<Vec<u8>>;
+
+/// A part of a large string, or all of it: keeps the whole string alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BigPart {
+    string: BigString,
+    range: Range<usize>,
+}
+
+impl BigPart {
+    /// The bytes `range` of `string`.
+    ///
+    /// # Panics
+    /// If the string is shorter.
+    pub fn new(string: BigString, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= string.len(), "a part of the string");
+        BigPart { string, range }
+    }
+}
+
+impl From<BigString> for BigPart {
+    fn from(string: BigString) -> Self {
+        let range = 0..string.len();
+        BigPart { string, range }
+    }
+}
+
+impl Deref for BigPart {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.string[self.range.clone()]
+    }
+}
 
 /// Bytes on their way to one client: copied bytes, with large strings spliced in between uncopied.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +45,7 @@ pub struct OutBuf {
     /// The copied bytes.
     pub bytes: Vec<u8>,
     /// Each large string and the offset in `bytes` before which it goes, in order.
-    pub bigs: Vec<(usize, BigString)>,
+    pub bigs: Vec<(usize, BigPart)>,
 }
 
 impl OutBuf {

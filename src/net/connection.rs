@@ -1,7 +1,7 @@
 //! One client: its session, input not yet run, replies not yet sent, and the order of replies that come back from
 //! several shards. Never runs a command.
 
-use crate::base::bytes::{BigString, OutBuf};
+use crate::base::bytes::{BigPart, BigString, OutBuf};
 use crate::base::config::ClientClass;
 use crate::base::limits;
 use crate::commands::table::CommandId;
@@ -53,7 +53,7 @@ enum Slot {
     Ready {
         start: usize,
         len: usize,
-        bigs: Vec<(usize, BigString)>,
+        bigs: Vec<(usize, BigPart)>,
     },
 }
 
@@ -302,7 +302,7 @@ impl Conn {
     }
 
     /// A reply from another core: goes out if its turn has come, else waits for its turn.
-    pub fn deliver(&mut self, seq: u32, bytes: &[u8], bigs: Vec<(usize, BigString)>) {
+    pub fn deliver(&mut self, seq: u32, bytes: &[u8], bigs: Vec<(usize, BigPart)>) {
         if let Some(turn) = self.turn.as_deref_mut()
             && turn.0 == seq
         {
@@ -389,7 +389,7 @@ impl Parked {
     }
 }
 
-fn push(out: &mut OutBuf, bytes: &[u8], bigs: Vec<(usize, BigString)>) {
+fn push(out: &mut OutBuf, bytes: &[u8], bigs: Vec<(usize, BigPart)>) {
     let at = out.bytes.len();
     out.bytes.extend_from_slice(bytes);
     out.bigs.extend(bigs.into_iter().map(|(offset, big)| (at + offset, big)));
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn large_strings_keep_their_place() {
         let mut c = conn();
-        let big = BigString::new(vec![b'x'; 3]);
+        let big = BigPart::from(BigString::new(vec![b'x'; 3]));
         let seq = c.next_seq();
         c.park(false);
         let mut out = OutBuf { bytes: b"$3\r\n\r\n".to_vec(), bigs: vec![(4, big.clone())] };

@@ -1,6 +1,6 @@
 //! Replies on their way out: buffers, back-pressure, output limits, and the end of connections. Never writes a reply.
 
-use crate::base::bytes::{BigString, OutBuf};
+use crate::base::bytes::{BigPart, OutBuf};
 use crate::base::limits;
 use crate::net::connection::{Closing, Conn};
 use crate::net::memory::spare_outputs_max;
@@ -151,7 +151,7 @@ pub(super) fn deliver(
     outputs: &mut SpareOutputs,
     (id, seq, seen): (ConnId, u32, Cores),
     bytes: &[u8],
-    bigs: Vec<(usize, BigString)>,
+    bigs: Vec<(usize, BigPart)>,
 ) {
     let Some(place) = places.get_mut(id.index as usize).filter(|p| p.generation == id.generation) else { return };
     let Some(conn) = &mut place.conn else { return };

@@ -3,11 +3,12 @@
 //! Formats: <https://redis.io/docs/latest/develop/reference/protocol-spec/>. Every method writes one whole reply or the
 //! header of an aggregate whose elements follow; what RESP2 lacks goes out as RESP2's nearest form, as Redis does it.
 
-use crate::base::bytes::{BigString, OutBuf};
+use crate::base::bytes::{BigPart, BigString, OutBuf};
 use crate::base::limits::BIG_REPLY_BYTES_MIN;
 use crate::base::text;
 use std::fmt;
 use std::io::Write as _;
+use std::ops::Range;
 
 /// Protocol version of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -218,11 +219,17 @@ impl<'a> Reply<'a> {
     /// A string that may be large: sent from the value itself if it is, else copied.
     #[inline]
     pub fn big(&mut self, payload: &BigString) {
-        if payload.len() < BIG_REPLY_BYTES_MIN {
-            return self.bulk(payload);
+        self.big_part(payload, 0..payload.len());
+    }
+
+    /// As [`Reply::big`], a part of it. A writer has to copy all of the string while the reply is on its way.
+    #[inline]
+    pub fn big_part(&mut self, payload: &BigString, range: Range<usize>) {
+        if range.len() < BIG_REPLY_BYTES_MIN {
+            return self.bulk(&payload[range]);
         }
-        line(&mut self.out.bytes, b'$', payload.len() as i64);
-        self.out.bigs.push((self.out.bytes.len(), payload.clone()));
+        line(&mut self.out.bytes, b'$', range.len() as i64);
+        self.out.bigs.push((self.out.bytes.len(), BigPart::new(payload.clone(), range)));
         self.put(b"\r\n");
     }
 

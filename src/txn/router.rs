@@ -4,7 +4,7 @@
 //! A command on one shard takes no locks. It runs at once, and pays one test for it: whether any lock is held on its
 //! shard. Everything over several shards is a [`Transaction`](crate::txn::transaction).
 
-use crate::base::bytes::{BigString, OutBuf};
+use crate::base::bytes::{BigPart, OutBuf};
 use crate::base::hash::{Position, SLOTS};
 use crate::base::limits;
 use crate::commands::args::Args;
@@ -77,7 +77,7 @@ pub struct Answered {
 pub type Ran<'a> = &'a mut dyn FnMut(CommandId, u64, bool);
 
 /// Takes the reply of a single command that ran elsewhere.
-pub type Deliver<'a> = &'a mut dyn FnMut(ConnId, u32, &[u8], Vec<(usize, BigString)>);
+pub type Deliver<'a> = &'a mut dyn FnMut(ConnId, u32, &[u8], Vec<(usize, BigPart)>);
 
 /// Who calls, and how.
 #[derive(Debug, Clone, Copy)]

@@ -10,7 +10,7 @@ use crate::commands::errors;
 use crate::resp::reply::Reply;
 use crate::shard::events::class;
 use crate::types::table::{Expire, Key};
-use crate::types::value::View;
+use crate::types::value::{Value, View};
 
 /// `GET key`
 pub(crate) fn get(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) {
@@ -53,11 +53,11 @@ pub(crate) fn getrange(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut R
         Some(view) => match bytes_of(view, &mut digits).map(|bytes| (bytes, clip(start, end, bytes.len()))) {
             Err(refusal) => reply.error(refusal),
             Ok((_, None)) => reply.bulk(b""),
-            Ok((bytes, Some((first, last)))) if last - first + 1 == bytes.len() => match view {
-                View::Boxed(_) => answer(reply, view),
-                _ => reply.bulk(bytes),
+            Ok((bytes, Some((first, last)))) => match view {
+                // Not a smaller part: it would have a writer copy all of the string meanwhile.
+                View::Boxed(Value::Str(big)) if last - first >= bytes.len() / 2 => reply.big_part(big, first..last + 1),
+                _ => reply.bulk(&bytes[first..=last]),
             },
-            Ok((bytes, Some((first, last)))) => reply.bulk(&bytes[first..=last]),
         },
     }
 }

@@ -1,5 +1,7 @@
 //! GETEX, GETDEL, DELIFEQ, STRLEN, GETRANGE, SUBSTR against the replies of a real server.
 
+use super::getrange;
+use crate::base::bytes::OutBuf;
 use crate::commands::testing::{TestShard, check_script};
 
 #[test]
@@ -173,4 +175,21 @@ fn resp3_nulls() {
         MGET k none => ["w" _]
         "#,
     );
+}
+
+/// A reply of half of a string or more shares it; a smaller one is copied, or a writer would have to copy all of it.
+#[test]
+fn most_of_a_large_string_is_sent_from_the_value() {
+    let mut shard = TestShard::new();
+    let text: Vec<u8> = (0..100_000u32).map(|at| (at % 251) as u8).collect();
+    shard.run_words(&[b"SETRANGE", b"k", b"0", &text]);
+    for (first, last, shared) in [(0, 99_999, true), (1, 99_998, true), (50_000, 99_999, false), (49_999, 99_999, true)]
+    {
+        let mut out = OutBuf::default();
+        let words: [&[u8]; 4] = [b"GETRANGE", b"k", &first.to_string().into_bytes(), &last.to_string().into_bytes()];
+        shard.call(getrange, &words, &mut out);
+        assert_eq!(out.bigs.len(), usize::from(shared), "{first} to {last}");
+        let head = format!("${}\r\n", last - first + 1);
+        assert_eq!(out.flat(), [head.as_bytes(), &text[first..=last], b"\r\n"].concat());
+    }
 }

@@ -192,7 +192,7 @@ fn spliced(pieces: usize, big_bytes: usize) -> (OutBuf, Vec<u8>) {
         buffer.bytes.extend_from_slice(text.as_bytes());
         flat.extend_from_slice(text.as_bytes());
         flat.extend_from_slice(&big);
-        buffer.bigs.push((buffer.bytes.len(), Arc::new(big)));
+        buffer.bigs.push((buffer.bytes.len(), Arc::new(big).into()));
     }
     buffer.bytes.extend_from_slice(b"end");
     flat.extend_from_slice(b"end");

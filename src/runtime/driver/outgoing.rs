@@ -110,7 +110,7 @@ mod tests {
                 if let Some(n) = big {
                     let bytes = fresh(n);
                     flat.extend_from_slice(&bytes);
-                    buffer.bigs.push((buffer.bytes.len(), Arc::new(bytes)));
+                    buffer.bigs.push((buffer.bytes.len(), Arc::new(bytes).into()));
                 }
             }
             let (mut scatter, mut sent, mut steps) = (Scatter::new(), 0, steps.into_iter().cycle());

@@ -52,7 +52,7 @@ fn bytes_arrive_torn_but_whole_and_in_order() {
     assert!(got == sent && pieces > 5, "{pieces} pieces");
 
     let big = std::sync::Arc::new(vec![b'x'; 9000]);
-    driver.send(Token(3), OutBuf { bytes: b"$9000\r\n\r\n".to_vec(), bigs: vec![(7, big)] });
+    driver.send(Token(3), OutBuf { bytes: b"$9000\r\n\r\n".to_vec(), bigs: vec![(7, big.into())] });
     until(&mut driver, |_, event| matches!(event, Event::Sent { result: Ok(()), .. }));
     let reply = net.receive(stream);
     assert!(reply.len() == 9009 && reply.starts_with(b"$9000\r\nxx") && reply.ends_with(b"x\r\n"));
