@@ -72,6 +72,12 @@ pub(crate) fn edit<R>(
             Some(Current::Boxed(value)) => {
                 let big = value.as_string_mut().ok_or(errors::WRONGTYPE)?;
                 let (grown, len) = (big.len() < len_min, big.len().max(len_min));
+                if len / 2 > big.len() {
+                    // zero pages from the system, as below: the shorter part is copied
+                    let mut bytes = vec![0; len];
+                    bytes[..big.len()].copy_from_slice(big);
+                    *big = Arc::new(bytes);
+                }
                 let bytes = writable(big, len);
                 bytes.resize(len, 0);
                 return Ok((Change::InPlace, Edited { result: change(bytes), grown }));

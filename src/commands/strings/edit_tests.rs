@@ -105,6 +105,26 @@ fn buffer(shard: &mut TestShard, key: &str) -> BigString {
 }
 
 #[test]
+fn a_large_string_grows_far_behind_its_end() {
+    check_script(
+        &mut TestShard::new(),
+        r#"
+        SETRANGE k 999 x => :1000
+        EXPIRE k 100 => :1
+        SETRANGE k 99998 yz => :100000
+        GETRANGE k 998 1000 => "\x00x\x00"
+        GETRANGE k 99997 -1 => "\x00yz"
+        BITCOUNT k => :14
+        SETBIT k 7999999 1 => :0
+        GETRANGE k 99998 100000 => "yz\x00"
+        STRLEN k => :1000000
+        BITCOUNT k => :15
+        TTL k => :100
+        "#,
+    );
+}
+
+#[test]
 fn a_large_string_is_edited_where_it_is() {
     let mut shard = TestShard::new();
     shard.run("SETRANGE k 99999 x");
