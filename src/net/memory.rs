@@ -37,6 +37,8 @@ const SLACK: u64 = 64;
 const IDLE: (u64, u64) = (8, 4 << 20);
 /// Part of the limit that the margin is at most.
 const MARGIN: u64 = 4;
+/// The least that clients may take together, whatever the setting says: no client could connect to raise it.
+const CLIENTS_LIMIT_MIN: u64 = 128 << 10;
 /// What the process may take beyond the limit however small that is: code, stacks, and a page of the heap for each size
 /// of blocks.
 const RESIDENT_SLACK: u64 = 24 << 20;
@@ -287,13 +289,14 @@ impl Worker {
         better
     }
 
-    /// `maxmemory-clients` in bytes; 0: none.
+    /// `maxmemory-clients` in bytes, at least [`CLIENTS_LIMIT_MIN`]; 0: none.
     fn clients_limit(&self) -> u64 {
-        match self.config.maxmemory_clients {
+        let limit = match self.config.maxmemory_clients {
             0 => 0,
             bytes @ 1.. => bytes as u64,
             percent => self.config.maxmemory / 100 * percent.unsigned_abs(),
-        }
+        };
+        if limit == 0 { 0 } else { limit.max(CLIENTS_LIMIT_MIN) }
     }
 
     /// While clients have a limit: notes what one takes now, and whether all together have come to take too much.

@@ -145,3 +145,19 @@ fn a_smaller_limit_closes_clients_at_once() {
         assert_eq!(count(&mut admin), 3);
     });
 }
+
+#[test]
+fn a_limit_for_clients_leaves_some_that_can_raise_it() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).args("--maxmemory-clients 1").start();
+        for _ in 0..3 {
+            let mut client = server.client();
+            assert_eq!(client.run("PING").text(), "PONG");
+            client.ok("CONFIG SET maxmemory 10000 maxmemory-clients 1%");
+        }
+        assert_eq!(server.client().info_number("stats", "evicted_clients"), 0);
+        let mut large = server.client();
+        large.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$400000\r\nv");
+        large.expect_closed();
+    });
+}
