@@ -75,7 +75,7 @@ impl CommandSpec {
             let run =
                 |key: KeyArg| Run { first: key.index, last: key.index, step: 1, flags: key.flags, count_at: None };
             found.runs.extend(keys(args).into_iter().map(run));
-            return Ok(found);
+            return if found.runs.is_empty() { Err(InvalidKeys) } else { Ok(found) };
         }
         for spec in self.key_specs.iter().filter(|s| s.flags & key::NOT_KEY == 0) {
             let Some(mut run) = resolve(spec, args) else {

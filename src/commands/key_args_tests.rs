@@ -85,6 +85,17 @@ fn keys_behind_a_word() {
 }
 
 #[test]
+fn keys_of_migrate() {
+    let spec = crate::commands::keys::COMMANDS.iter().find(|spec| spec.name == "migrate").unwrap();
+    let keys = |line| keys(spec, &format!("migrate host 1 {line}"));
+    assert_eq!(keys("k 0 1"), "k:W");
+    assert_eq!(keys("k 0 1 auth keys auth2 keys keys copy"), "k:W");
+    assert_eq!(keys(" 0 1 copy auth keys KEYS keys a"), "keys:W a:W");
+    assert_eq!(keys(" 0 1 replace keys"), "!");
+    assert_eq!(keys("k 0 1 keys a"), "!");
+}
+
+#[test]
 fn flags_that_depend_on_the_call() {
     assert_eq!(keys(&SET, "set a 1"), "a:W");
     assert_eq!(keys(&SET, "set a 1 get"), "a:R");

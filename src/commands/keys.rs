@@ -21,7 +21,9 @@ use rename::{rename, renamenx};
 pub(crate) use scan::parse_cursor;
 use scan::{keys, randomkey, scan};
 
+use crate::commands::args::Args;
 use crate::commands::context::Context;
+use crate::commands::key_args::KeyArg;
 use crate::commands::spec::flag::*;
 use crate::commands::spec::{BeginSearch, CommandSpec, FindKeys, Gather, Group, KeySpec, Plan, acl, key};
 use crate::shard::events::class;
@@ -106,6 +108,23 @@ const MIGRATED: &[KeySpec] = &[
     },
 ];
 
+/// The keys of a call of MIGRATE: the one in its place or, where that is empty, those behind KEYS. None if the call has
+/// both. What follows AUTH and AUTH2 is no option.
+fn migrated(args: &Args<'_>) -> Vec<KeyArg> {
+    let arg = |index| KeyArg { index, flags: key::RW | key::ACCESS | key::DELETE };
+    let mut at = 6;
+    while at < args.len() {
+        match args[at].to_ascii_lowercase().as_slice() {
+            b"keys" if args[3].is_empty() => return (at + 1..args.len()).map(arg).collect(),
+            b"keys" => return Vec::new(),
+            b"auth" => at += 2,
+            b"auth2" => at += 3,
+            _ => at += 1,
+        }
+    }
+    vec![arg(3)]
+}
+
 /// The family.
 pub static COMMANDS: &[CommandSpec] = &[
     CommandSpec::new("copy", -3, Group::Generic, "6.2.0", Plan::TwoPhase { run: copy, home: 2 })
@@ -159,6 +178,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         .flags(WRITE | WITHIN_LOCKS)
         .acl(acl::DANGEROUS)
         .key_specs(MIGRATED)
+        .keys_by(migrated)
         .tips(&["nondeterministic_output"])
         .docs(
             "Moves keys to another server.",

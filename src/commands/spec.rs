@@ -272,7 +272,8 @@ pub enum KeyShape {
 /// Flags of the keys of one call, for commands whose options change what they do to a key (SET with GET).
 pub type KeyFlagsFn = fn(&Args<'_>) -> KeyFlags;
 
-/// The keys of one call, for commands whose specifications do not find them (SORT).
+/// The keys of one call, for commands whose specifications do not find them (SORT); none if the arguments are not in
+/// order.
 pub type KeysFn = fn(&Args<'_>) -> Vec<KeyArg>;
 
 /// A command or subcommand. What every request looks at comes first, in one cache line.
