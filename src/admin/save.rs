@@ -438,14 +438,14 @@ fn settle(worker: &mut Worker) {
     let Some(running) = saves.running.take() else { return };
     shared.set_save_job(None);
     let now_ms = worker.clock.unix_ms();
-    let took_s = Some(now_ms.saturating_sub(running.started_ms) / 1000);
+    let took_s = now_ms.saturating_sub(running.started_ms) / 1000;
     if running.what == What::Rewrite {
-        rewrites::settle(&shared, &mut saves.rewrites, took_s, &running.job);
+        rewrites::settle(&shared, &mut saves.rewrites, (took_s, now_ms / 1000), &running.job);
         return;
     }
     let background = running.what == What::Background;
     if background {
-        saves.last_took_s = took_s;
+        saves.last_took_s = Some(took_s);
     }
     match result {
         Ok(Saved { bytes, keys, version }) => {
@@ -500,6 +500,10 @@ pub fn cron(worker: &mut Worker) {
     let saves = shared.admin::<AdminState>().saves();
     if saves.running.is_some() || shared.is_ending() || shared.loading.is_active() {
         return;
+    }
+    if rewrites::is_anew_due(&shared, &saves.rewrites, now_s) {
+        drop(saves);
+        return rewrites::begin_anew(worker);
     }
     let changes = shared.total(|core| &core.dirty);
     let point = saves.due(&worker.config, changes, now_s);

@@ -285,7 +285,7 @@ impl Worker {
         }
     }
 
-    /// The log cannot be written. What the disk has is not known any more, so nothing is tried again.
+    /// The log cannot be written. What the disk has is not known any more, so nothing is written to it again.
     fn log_failed(&mut self, error: &io::Error) {
         let Some(keeper) = &mut self.keeper else { return };
         if keeper.fsync == Fsync::Always {
@@ -295,13 +295,13 @@ impl Worker {
             ));
         }
         let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        self.stop_gates();
         if self.shared.log_error.swap(i64::from(errno), Ordering::SeqCst) == 0 {
             (self.handlers.warning)(&format!(
-                "The append-only file cannot be written: {error}. Writes are refused from now on; once the cause is \
-                 mended, CONFIG SET appendonly no and then yes begins a new file."
+                "The append-only file cannot be written: {error}. Writes are refused from now on, until a new file \
+                 could be begun with what memory holds: that is tried again and again."
             ));
         }
-        self.stop_gates();
     }
 
     /// Lets go whoever waits for the logs: there will be nothing to wait for.

@@ -417,11 +417,22 @@ impl Shared {
         self.frontier.set_working(false, |_| {});
     }
 
-    /// A core has let go of its log. The last one ends the wait for logs, and what was wrong with them.
+    /// Logs that work have come in the place of those that could not be written. True if there were any such; not if
+    /// the new ones have failed, too.
+    pub fn forget_log_error(&self) -> bool {
+        let error = self.log_error.swap(0, Ordering::SeqCst);
+        if error != 0 && !self.frontier.works() {
+            // a core that fails stops the frontier before it says so
+            self.log_error.store(error, Ordering::SeqCst);
+            return false;
+        }
+        error != 0
+    }
+
+    /// A core has let go of its log. The last one ends the wait for logs.
     pub fn log_closed(&self) {
         if self.logs_open.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.frontier.set_working(false, |core| self.doorbells.ring(core));
-            self.log_error.store(0, Ordering::SeqCst);
             self.log_base_bytes.store(0, Ordering::Relaxed);
             self.ring_all();
         }

@@ -4,7 +4,7 @@
 use crate::aof::{Data, kill};
 use crate::common::client::encode;
 use crate::common::server::free_port;
-use crate::common::{Client, Launch, Server, Setup, Value, sys, wait_until};
+use crate::common::{Client, Launch, Random, Server, Setup, Value, sys, wait_until};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,13 @@ fn refused(launch: &Launch) -> String {
     log
 }
 
-/// Writes until something is refused; what that said, or nothing if the connection broke.
+/// Writes values that do not get shorter until something is refused; what that said, or nothing if the connection
+/// broke.
 fn fill(client: &mut Client) -> Option<String> {
-    let value = "v".repeat(10_000);
+    let mut random = Random(7);
     for n in 0..10_000 {
-        if client.stream.write_all(&encode(&["SET", &format!("key{n}"), &value])).is_err() {
+        let value: Vec<u8> = (0..1250).flat_map(|_| random.next().to_le_bytes()).collect();
+        if client.stream.write_all(&encode(&[&b"SET"[..], format!("key{n}").as_bytes(), &value])).is_err() {
             return None;
         }
         match client.try_recv() {
@@ -125,6 +127,39 @@ fn a_full_disk_refuses_writes_or_ends_the_server() {
             "always" => ends(server, "No space left on device"),
             _ => goes_on(server, "No space left on device"),
         }
+    }
+}
+
+#[test]
+fn a_log_that_could_not_be_written_begins_anew_once_there_is_room() {
+    for (driver, asks) in [("uring", false), ("epoll", true)] {
+        let Some(mount) = Mount::new(driver, "24m") else { return };
+        let ballast = mount.0.join("ballast");
+        fs::write(&ballast, vec![0; 16 << 20]).expect("there is room for it");
+        let args = format!("--dir {} --appendonly yes --save '' --enable-debug-command yes", mount.0.display());
+        let driver = if sys::has_io_uring() { driver } else { "epoll" };
+        let launch = Launch::new(&Setup::pinion(2, driver)).args(&args);
+        let server = launch.start();
+        let mut client = server.client();
+        fill(&mut client).expect("the server goes on");
+        wait_until("a first attempt", || server.log().contains("Background AOF rewrite terminated with error"));
+        let refusal = client.run("SET other v").text();
+        assert_eq!(refusal, "MISCONF Errors writing to the AOF file: No space left on device");
+        assert!(client.run("INFO persistence").text().contains("aof_last_write_status:err\r\n"));
+        fs::remove_file(&ballast).expect("it is there");
+        if asks {
+            assert_eq!(client.run("BGREWRITEAOF").text(), "Background append only file rewriting scheduled");
+        }
+        wait_until("writes to go on", || client.run("SET other v").text() == "OK");
+        assert!(client.run("INFO persistence").text().contains("aof_last_write_status:ok\r\n"));
+        assert!(server.log().contains("The append-only file can be written again"));
+        client.ok("SET last v");
+        let (keys, digest) = (client.run("DBSIZE"), client.run("DEBUG DIGEST"));
+        kill(server);
+        // also what was answered while the old log could not be written
+        let server = launch.start();
+        let mut client = server.client();
+        assert_eq!((client.run("DBSIZE"), client.run("DEBUG DIGEST")), (keys, digest));
     }
 }
 

@@ -7,6 +7,9 @@
 //!  ^                                       |                                              |
 //!  +---- every core has closed its log -- Stopping <------ CONFIG SET appendonly no ------+
 //! ```
+//! Logs that cannot be written are closed, and new ones begin with a base of what memory holds: from On or Starting over
+//! Stopping to Starting, until it works. Writes are refused until that base is whole.
+//!
 //! While it is starting, what is journaled goes to the new logs already, but a crash falls back to the state before:
 //! the manifest is replaced when the base is durable. A base that cannot be written is tried again.
 
@@ -27,6 +30,8 @@ use crate::txn::router::Outcome;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+/// How often the pause after a failure is doubled at most.
+const RETRY_DOUBLINGS_MAX: u64 = 4;
 pub(super) const STARTED: &str = "Background append only file rewriting started";
 const SCHEDULED: &str = "Background append only file rewriting scheduled";
 
@@ -62,8 +67,13 @@ pub(super) enum Switch {
 impl RewriteState {
     /// Whether one was scheduled, or is to be tried again, and may begin.
     fn is_wanted(&self, now_s: u64) -> bool {
-        let rests = self.last_failed && now_s.saturating_sub(self.last_try_s) <= RETRY_S;
-        self.scheduled && !rests && !matches!(self.switch, Switch::Stopping { .. })
+        self.scheduled && !self.rests(now_s) && !matches!(self.switch, Switch::Stopping { .. })
+    }
+
+    /// Whether the next one should wait, as the last one failed: twice as long after each in a row.
+    fn rests(&self, now_s: u64) -> bool {
+        let pause_s = RETRY_S << self.failures.saturating_sub(1).min(RETRY_DOUBLINGS_MAX);
+        self.last_failed && now_s.saturating_sub(self.last_try_s) <= pause_s
     }
 }
 
@@ -83,6 +93,8 @@ pub(super) fn begin_log(worker: &Worker, state: &AdminState, switch: Switch) -> 
     state.hold_folder(Path::new(&worker.config.dir))?;
     let manifest = folder.manifest().map_err(wrong)?.unwrap_or_default();
     std::fs::create_dir_all(&folder.path).map_err(wrong)?;
+    // what an attempt left that failed
+    folder.sweep(&manifest).map_err(wrong)?;
     let number = folder.next_number(&manifest);
     if switch == Switch::Off {
         return Ok((LogTerms { folder, number, has_logs: false }, JournalCut::None));
@@ -103,6 +115,13 @@ pub fn bgrewriteaof(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out:
     }
     if saves.running.is_some() || conn.stalled || matches!(saves.rewrites.switch, Switch::Stopping { .. }) {
         saves.rewrites.scheduled = true;
+        reply.simple(SCHEDULED);
+        return Outcome::Done;
+    }
+    if is_broken(&shared) {
+        saves.rewrites.last_failed = false;
+        drop(saves);
+        begin_anew(worker);
         reply.simple(SCHEDULED);
         return Outcome::Done;
     }
@@ -173,6 +192,7 @@ fn stop(worker: &mut Worker, conn: &Conn) -> Outcome {
     }
     if shared.logs_open.load(Ordering::SeqCst) == 0 {
         saves.rewrites.switch = Switch::Off;
+        shared.log_error.store(0, Ordering::SeqCst);
         return Outcome::Done;
     }
     if !matches!(saves.rewrites.switch, Switch::Stopping { .. }) {
@@ -188,6 +208,27 @@ fn stop(worker: &mut Worker, conn: &Conn) -> Outcome {
     Outcome::Stalls
 }
 
+/// Whether there are logs that cannot be written.
+fn is_broken(shared: &Shared) -> bool {
+    shared.log_error.load(Ordering::SeqCst) != 0 && shared.logs_open.load(Ordering::SeqCst) > 0
+}
+
+/// Whether logs that cannot be written are to be replaced now.
+pub(super) fn is_anew_due(shared: &Shared, rewrites: &RewriteState, now_s: u64) -> bool {
+    let closes = matches!(rewrites.switch, Switch::Stopping { .. });
+    !closes && is_broken(shared) && !rewrites.rests(now_s)
+}
+
+/// Closes logs that cannot be written; then new ones begin.
+pub(super) fn begin_anew(worker: &mut Worker) {
+    let shared = worker.shared.clone();
+    let mut saves = shared.admin::<AdminState>().saves();
+    saves.rewrites.scheduled = true;
+    saves.rewrites.switch = Switch::Stopping { told: false };
+    drop(saves);
+    go_on(worker);
+}
+
 /// Goes on with closing the logs, if they are being closed.
 pub(super) fn go_on(worker: &mut Worker) {
     let shared = worker.shared.clone();
@@ -197,6 +238,9 @@ pub(super) fn go_on(worker: &mut Worker) {
     if shared.logs_open.load(Ordering::SeqCst) == 0 {
         log::notice("The append only file is closed");
         rewrites.switch = if worker.config.appendonly { Switch::Starting } else { Switch::Off };
+        if rewrites.switch == Switch::Off {
+            shared.log_error.store(0, Ordering::SeqCst);
+        }
     } else if !told && shared.logs_begun() {
         rewrites.switch = Switch::Stopping { told: true };
         drop(saves);
@@ -221,10 +265,10 @@ pub(super) fn answer_log_waiters(worker: &mut Worker) {
 }
 
 /// Does the accounts of a rewrite that is over.
-pub(super) fn settle(shared: &Shared, rewrites: &mut RewriteState, took_s: Option<u64>, job: &SaveJob) {
+pub(super) fn settle(shared: &Shared, rewrites: &mut RewriteState, (took_s, now_s): (u64, u64), job: &SaveJob) {
     let Some(result) = job.result() else { return };
     let has_logs = job.has_logs;
-    rewrites.last_took_s = took_s;
+    (rewrites.last_took_s, rewrites.last_try_s) = (Some(took_s), now_s);
     rewrites.last_failed = result.is_err() && !job.was_given_up();
     match result {
         Ok(saved) => {
@@ -234,6 +278,9 @@ pub(super) fn settle(shared: &Shared, rewrites: &mut RewriteState, took_s: Optio
             if rewrites.switch == Switch::Starting && has_logs {
                 rewrites.switch = Switch::On;
                 shared.log_counts.store(true, Ordering::SeqCst);
+                if shared.forget_log_error() {
+                    log::notice("The append-only file can be written again: writes are accepted");
+                }
             }
             log::notice("Background AOF rewrite finished successfully");
         }
@@ -251,9 +298,8 @@ pub(super) fn is_due(worker: &Worker, saves: &SaveState, now_s: u64) -> bool {
     if rewrites.is_wanted(now_s) {
         return true;
     }
-    let rests = rewrites.last_failed && now_s.saturating_sub(rewrites.last_try_s) <= RETRY_S;
     let is_stopping = matches!(rewrites.switch, Switch::Stopping { .. });
-    if rests || is_stopping || worker.log_set().is_none() {
+    if rewrites.rests(now_s) || is_stopping || worker.log_set().is_none() {
         return false;
     }
     let base = shared.log_base_bytes.load(Ordering::Relaxed);
