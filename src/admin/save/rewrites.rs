@@ -7,7 +7,7 @@
 //!  ^                                       |                                              |
 //!  +---- every core has closed its log -- Stopping <------ CONFIG SET appendonly no ------+
 //! ```
-//! Logs that cannot be written are closed, and new ones begin with a base of what memory holds: from On or Starting over
+//! Logs that cannot be written are closed, and new ones begin with a base of what memory holds: from On or Starting to
 //! Stopping to Starting, until it works. Writes are refused until that base is whole.
 //!
 //! While it is starting, what is journaled goes to the new logs already, but a crash falls back to the state before:
