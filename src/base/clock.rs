@@ -72,6 +72,15 @@ impl Clock {
         Self::of(Source::Manual(time.clone()))
     }
 
+    /// What [`ticks`] shows when so many microseconds from now have passed. Never, in a simulation: there it must not
+    /// matter how fast the machine is.
+    pub fn deadline(&self, us: u64) -> u64 {
+        match self.source {
+            Source::Machine(_) => ticks().saturating_add(us_to_ticks(us)),
+            Source::Manual(_) => u64::MAX,
+        }
+    }
+
     fn of(source: Source) -> Self {
         let mut clock = Clock { source, mono_us: 0, unix_us: 0 };
         clock.refresh();
@@ -236,6 +245,15 @@ mod tests {
         time.set_date(-500);
         clock.refresh();
         assert_eq!((clock.mono_us(), clock.unix_us()), (50, 999_550));
+    }
+
+    #[test]
+    fn deadlines_pass_but_in_a_simulation() {
+        let clock = Clock::new();
+        let now = ticks();
+        assert!(clock.deadline(1000) > now && clock.deadline(0) >= now);
+        assert!(clock.deadline(60_000_000) - now >= us_to_ticks(60_000_000));
+        assert_eq!(Clock::manual(&ManualTime::new(0)).deadline(0), u64::MAX);
     }
 
     #[test]

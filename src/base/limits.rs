@@ -50,7 +50,9 @@ pub const CONFIG_INCLUDE_DEPTH_MAX: usize = 16;
 /// Files in all that one start reads through `include`.
 pub const CONFIG_FILES_MAX: usize = 1024;
 /// Argument bytes gathered for one other core before they are sent ahead of the tick's end.
-pub const HOP_BATCH_BYTES_MAX: usize = 256 * 1024;
+pub const HOP_BATCH_BYTES_MAX: usize = 64 * 1024;
+/// Commands gathered for one other core before they are sent ahead of the tick's end: it runs them in one of its own.
+pub const HOP_BATCH_COMMANDS_MAX: usize = 128;
 /// A connection idle for so long keeps no buffers, milliseconds.
 pub const IDLE_BUFFERS_MS: u64 = 1000;
 /// Replies that wait for those of the same pipeline that other cores owe, bytes; more leave ahead of them.
@@ -61,6 +63,16 @@ pub const OUTPUT_PAUSE_BYTES: usize = 16 * 1024 * 1024;
 pub const INPUT_PAUSE_BYTES: usize = 1024 * 1024;
 /// Commands parsed from one connection before others get their turn.
 pub const COMMANDS_PER_TURN: usize = 4096;
+/// Bytes of one connection's input that are parsed before others get their turn, but for the last command.
+pub const BYTES_PER_TURN: usize = 64 * 1024;
+const _: () = assert!(BYTES_PER_TURN < INPUT_PAUSE_BYTES);
+/// Commands, but for those of one connection, that are parsed before they run.
+pub const COMMANDS_PER_BATCH: usize = 1024;
+/// How long commands run in one tick before what else arrived is kept for the next one, microseconds.
+pub const RUN_TICK_US: u64 = 1000;
+/// How long they run before those that were parsed with them wait for the next tick too, microseconds.
+pub const RUN_CUT_US: u64 = 2000;
+const _: () = assert!(RUN_TICK_US < RUN_CUT_US);
 /// Bytes of messages to subscribers that one tick may make before what there is has to be sent.
 pub const PUSHED_BYTES_PER_TICK: usize = 64 * 1024 * 1024;
 /// Bytes of replies that one tick makes, but for those of one connection, before what there is has to be sent.
@@ -75,7 +87,7 @@ pub const PARKED_BYTES_KEPT: usize = 64 * 1024;
 pub const OUTPUT_BYTES_START: usize = 16 * 1024;
 /// Connections that one cron step looks at.
 pub const CRON_CONNECTIONS: usize = 1024;
-/// Largest output of a connection that is being told why it is closed.
+/// Messages of one other core that one tick takes.
 pub const MESSAGES_PER_PEER: usize = 256;
 /// Distinct error codes that INFO errorstats counts.
 pub const ERROR_CODES_MAX: usize = 128;

@@ -8,6 +8,7 @@ use crate::commands::table::CommandId;
 use crate::net::durability::Gate;
 use crate::net::pubsub::Subscriptions;
 use crate::net::session::Session;
+use crate::net::source::Input;
 use crate::persist::aof::frontier::Participants;
 use crate::resp::big::BigCollector;
 use crate::resp::parse::Parser;
@@ -84,7 +85,7 @@ pub struct Conn {
     /// State of a command that has not arrived whole.
     pub parser: Parser,
     /// Bytes not yet parsed or not yet run.
-    pub input: Vec<u8>,
+    pub input: Input,
     /// A large argument of the command under way.
     pub big: Option<Box<Big>>,
     /// Replies to send.
@@ -160,7 +161,7 @@ impl Conn {
             client_id,
             session: Session::new(authenticated),
             parser: Parser::default(),
-            input: Vec::new(),
+            input: Input::default(),
             big: None,
             out: OutBuf::default(),
             sending: 0,

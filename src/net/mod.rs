@@ -9,6 +9,7 @@ pub mod defrag;
 pub mod dispatch;
 pub mod durability;
 pub mod handshake;
+mod inbox;
 pub mod keyspace_events;
 pub mod listener;
 pub mod listening;

@@ -31,7 +31,7 @@ pub(super) const SHORT_US: u64 = 1000;
 /// of the same name in a pipeline share what they took. Their number and sum are exact, each one's share is the mean.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
-    since: u64,
+    pub(super) since: u64,
     /// Commands that ran since then.
     pub(super) untimed: u64,
 }

@@ -11,6 +11,7 @@ use crate::net::connection::{Closing, Conn};
 use crate::net::defrag::DefragWatch;
 use crate::net::dispatch::Work;
 use crate::net::durability::Keeper;
+use crate::net::inbox::RunTime;
 use crate::net::loading::LoadWatch;
 use crate::net::memory::MemoryWatch;
 use crate::net::migrate::Migrations;
@@ -116,10 +117,12 @@ pub struct Worker {
     pub messages: Vec<(usize, Message)>,
     pub(crate) touched: Vec<u32>,
     pub(crate) ready: VecDeque<u32>,
+    /// Connections with more to run whose last turn was cut short.
+    pub(super) cut: VecDeque<u32>,
     pub(crate) postponed: Vec<u32>,
     /// Clients have come to take more than `maxmemory-clients`.
     pub(crate) clients_over: bool,
-    pub(crate) inbox: Vec<(u32, Source)>,
+    pub(crate) inbox: VecDeque<(u32, Source)>,
     pub(crate) work: Work,
     pub(crate) slow_ticks: u64,
     /// [`SHORT_US`](crate::net::plain::SHORT_US), in ticks.
@@ -138,6 +141,7 @@ pub struct Worker {
     pub(super) outputs: SpareOutputs,
     /// Bytes of replies that this tick has made.
     pub(super) replied_bytes: usize,
+    pub(super) run_time: RunTime,
     pub(super) config_version: u64,
     cron_at: usize,
 }
@@ -193,9 +197,10 @@ impl Worker {
             messages: Vec::new(),
             touched: Vec::new(),
             ready: VecDeque::new(),
+            cut: VecDeque::new(),
             postponed: Vec::new(),
             clients_over: false,
-            inbox: Vec::new(),
+            inbox: VecDeque::new(),
             work: Work::default(),
             slow_ticks: u64::MAX,
             short_ticks: crate::base::clock::us_to_ticks(crate::net::plain::SHORT_US),
@@ -208,6 +213,7 @@ impl Worker {
             asks: HashMap::new(),
             outputs: SpareOutputs::default(),
             replied_bytes: 0,
+            run_time: RunTime::default(),
             config_version,
             cron_at: 0,
         };
@@ -344,7 +350,8 @@ impl Worker {
 
     /// Whether input waits to be run.
     pub fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.inbox.is_empty() || self.router.has_news() || self.loading.waits
+        let waits = !self.ready.is_empty() || !self.cut.is_empty() || !self.inbox.is_empty();
+        waits || self.router.has_news() || self.loading.waits
     }
 
     // ---- bytes in ----
@@ -363,7 +370,7 @@ impl Worker {
             self.keep_input(token.0, &buffer);
             return self.driver.recycle(buffer);
         }
-        self.inbox.push((token.0, Source::Received(buffer)));
+        self.inbox.push_back((token.0, Source::Received(buffer)));
     }
 
     /// Bytes that join others already waiting.

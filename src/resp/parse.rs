@@ -12,7 +12,7 @@
 //! are; a NUL hides the end of an inline line. Valkey 9 additionally refuses anything but CRLF there.
 
 use crate::base::limits::{
-    ARGS_MAX, BIG_ARG_BYTES_MIN, BULK_BYTES_MAX, INLINE_BYTES_MAX, UNAUTHENTICATED_ARGS_MAX,
+    ARGS_MAX, BIG_ARG_BYTES_MIN, BULK_BYTES_MAX, BYTES_PER_TURN, INLINE_BYTES_MAX, UNAUTHENTICATED_ARGS_MAX,
     UNAUTHENTICATED_BULK_BYTES_MAX,
 };
 use crate::base::{text, words};
@@ -119,7 +119,7 @@ impl Batch {
 /// Why the parser stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// `commands_max` commands are in the batch; call again.
+    /// Enough commands are in the batch; call again.
     Full,
     /// The rest is no whole command.
     NeedMore {
@@ -221,7 +221,7 @@ impl Parser {
     /// Parses whole commands from the front of `buffer`, which begins where the last call's `consumed` ended (and ends
     /// where [`Stop::Big`] said to cut, plus what came since). Appends at most `commands_max` (at least 1) commands to
     /// `batch`, which may hold those of other buffers; answers how many bytes of `buffer` are done with, and why it
-    /// stopped. Looks at 4 GiB at most.
+    /// stopped. Looks at 4 GiB at most, and begins no command behind the first [`BYTES_PER_TURN`].
     pub fn parse(&mut self, buffer: &[u8], limits: &Limits, batch: &mut Batch, commands_max: usize) -> (usize, Stop) {
         let begun = batch.commands.len();
         let buffer = &buffer[..buffer.len().min(u32::MAX as usize)];
@@ -243,7 +243,7 @@ impl Parser {
         let mut counted = start;
         let mut searched = std::mem::take(&mut self.progress.searched);
         let short_max = if limits.unauthenticated { UNAUTHENTICATED_ARGS_MAX } else { limits.args_max };
-        while batch.commands.len() - begun < commands_max {
+        while batch.commands.len() - begun < commands_max && start < BYTES_PER_TURN {
             let first = batch.spans.len();
             let mut progress = Progress { at: start, searched, ..Progress::default() };
             searched = 0;

@@ -461,6 +461,20 @@ fn a_torn_command_of_many_arguments_takes_linear_time() {
 }
 
 #[test]
+fn a_turn_has_an_end() {
+    let (mut parser, mut batch) = (Parser::default(), Batch::default());
+    let command = format!("*2\r\n$4\r\nECHO\r\n$5000\r\n{}\r\n", "x".repeat(5000));
+    let (input, per_turn) = (command.repeat(40), BYTES_PER_TURN.div_ceil(command.len()));
+    assert_eq!(
+        parser.parse(input.as_bytes(), &Limits::default(), &mut batch, 100),
+        (per_turn * command.len(), Stop::Full)
+    );
+    let rest = &input.as_bytes()[per_turn * command.len()..];
+    parser.parse(rest, &Limits::default(), &mut batch, 100);
+    assert_eq!(batch.commands.len(), 2 * per_turn);
+}
+
+#[test]
 fn a_batch_gives_back_what_a_huge_command_took() {
     let (mut parser, mut batch) = (Parser::default(), Batch::default());
     let limits = Limits { args_max: 1_000_000, inline_bytes_max: 1_000_000, ..small_limits() };

@@ -144,10 +144,18 @@ impl Core {
         let depth = &worker.shared.cores[worker.router.core].queue_max;
         depth.set(depth.get().max(worker.router.mesh.inbound_len() as u64));
         let mut messages = std::mem::take(&mut worker.messages);
-        worker.router.mesh.drain(limits::MESSAGES_PER_PEER, |from, message| messages.push((from, message)));
-        for (from, message) in messages.drain(..) {
-            worker.on_message(from, message);
-            worker.publish_events();
+        let enough_at = worker.clock.deadline(limits::RUN_TICK_US);
+        for _ in 0..limits::MESSAGES_PER_PEER {
+            // one of each core at a time: a batch of slow commands keeps nobody waiting but those behind it
+            worker.router.mesh.drain(1, |from, message| messages.push((from, message)));
+            let count = messages.len();
+            for (from, message) in messages.drain(..) {
+                worker.on_message(from, message);
+                worker.publish_events();
+            }
+            if count == 0 || clock::ticks() > enough_at {
+                break;
+            }
         }
         worker.messages = messages;
     }

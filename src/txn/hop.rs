@@ -4,6 +4,7 @@
 use crate::base::bytes::BigString;
 use crate::base::clock;
 use crate::base::hash::{self, Position};
+use crate::base::limits::{HOP_BATCH_BYTES_MAX, HOP_BATCH_COMMANDS_MAX};
 use crate::commands::args::{Args, lay_out};
 use crate::commands::context::CommandFn;
 use crate::commands::context::Context;
@@ -56,9 +57,12 @@ impl Outboxes {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Bytes of arguments gathered for `core` so far.
-    pub fn open_bytes(&self, core: usize) -> usize {
-        self.open[core].as_ref().map_or(0, |b| b.data.len())
+    /// Whether enough is gathered for `core`.
+    pub fn is_full(&self, core: usize) -> bool {
+        let full = |batch: &CommandBatch| {
+            batch.data.len() > HOP_BATCH_BYTES_MAX || batch.commands.len() >= HOP_BATCH_COMMANDS_MAX
+        };
+        self.open[core].as_deref().is_some_and(full)
     }
 
     /// The batches to send now.

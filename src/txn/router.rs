@@ -6,7 +6,6 @@
 
 use crate::base::bytes::{BigPart, OutBuf};
 use crate::base::hash::{Position, SLOTS};
-use crate::base::limits;
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::debug::DebugCall;
@@ -355,7 +354,7 @@ impl Router {
 
     pub(super) fn sent(&mut self, to: usize) {
         self.hops_out += 1;
-        if self.outboxes.open_bytes(to) > limits::HOP_BATCH_BYTES_MAX
+        if self.outboxes.is_full(to)
             && let Some(batch) = self.outboxes.take(to)
         {
             self.mesh.send(to, Message::Commands(batch));

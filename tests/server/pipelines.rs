@@ -1,7 +1,7 @@
 //! Long pipelines over several shards, and values of every size: replies in order, effects in order, bytes intact.
 
 use crate::common::client::encode;
-use crate::common::{Launch, Random, Value, each_setup};
+use crate::common::{Launch, Random, Value, each_setup, wait_until};
 
 #[test]
 fn ten_thousand_commands_answer_in_order() {
@@ -22,6 +22,32 @@ fn ten_thousand_commands_answer_in_order() {
             assert_eq!(*reply, Value::bulk(format!("value {i}")));
         }
         assert_eq!(client.run("DBSIZE"), Value::Int(count as i64));
+    });
+}
+
+/// One client's long pipeline of slow commands does not keep another waiting until its end.
+#[test]
+fn a_slow_pipeline_lets_others_have_their_turn() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let (mut slow, mut other) = (server.client(), server.client());
+        slow.run("SETRANGE {k}large 8000000 x");
+        let pipeline: Vec<u8> =
+            (0..300).flat_map(|_| [encode(&["BITCOUNT", "{k}large"]), encode(&["INCR", "{k}done"])].concat()).collect();
+        // a machine that is busy may have the other client look only when all have run
+        wait_until("the other client to be served in the midst of them", || {
+            other.ok("SET {k}done 0");
+            slow.send_raw(&pipeline);
+            let done = loop {
+                let done = other.run("GET {k}done").text();
+                if done != "0" {
+                    break done;
+                }
+            };
+            (0..600).for_each(|_| drop(slow.recv()));
+            assert_eq!(other.run("GET {k}done").text(), "300");
+            done != "300"
+        });
     });
 }
 
