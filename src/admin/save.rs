@@ -25,6 +25,7 @@ use crate::net::worker::Worker;
 use crate::persist::rdb_save::{self, SaveJob, SaveTerms, Saved};
 use crate::resp::reply::{Proto, Reply};
 use crate::runtime::alloc;
+use crate::runtime::driver::ChosenKind;
 use crate::shard::snapshot::{CutOrder, JournalCut};
 use crate::txn::finished::{Cores, Finished};
 use crate::txn::message::ConnId;
@@ -501,7 +502,8 @@ pub fn cron(worker: &mut Worker) {
     if saves.running.is_some() || shared.is_ending() || shared.loading.is_active() {
         return;
     }
-    if rewrites::is_anew_due(&shared, &saves.rewrites, now_s) {
+    // not in a simulation: the base is written by a thread, which would live on when the power is lost
+    if worker.driver.kind() != ChosenKind::Sim && rewrites::is_anew_due(&shared, &saves.rewrites, now_s) {
         drop(saves);
         return rewrites::begin_anew(worker);
     }
