@@ -25,8 +25,7 @@ fn slot(bytes: &[u8], at: usize, bits: u32) -> usize {
 /// The compressed form, if it takes at most `bytes_max` bytes.
 pub fn compress(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     let mut room = Room::default();
-    room.compress(bytes, bytes_max)?;
-    Some(room.out)
+    room.compress(bytes, bytes_max).then_some(room.out)
 }
 
 /// Memory to compress one string after the other in.
@@ -37,11 +36,11 @@ pub struct Room {
 }
 
 impl Room {
-    /// As [`compress`].
-    pub fn compress(&mut self, bytes: &[u8], bytes_max: usize) -> Option<&[u8]> {
+    /// Whether the compressed form, [`Room::packed`] from now on, takes at most `bytes_max` bytes.
+    pub fn compress(&mut self, bytes: &[u8], bytes_max: usize) -> bool {
         self.out.clear();
         self.packer.begin(bytes.len());
-        self.packer.go_on(&mut self.out, bytes, bytes_max).then_some(&self.out)
+        self.packer.go_on(&mut self.out, bytes, bytes_max)
     }
 
     /// What the last string became.

@@ -191,11 +191,8 @@ impl Writer {
         {
             return;
         }
-        if self.compress
-            && bytes.len() > COMPRESS_MIN
-            && let Some(packed) = self.room.compress(bytes, bytes.len() - COMPRESS_GAIN).map(<[u8]>::len)
-        {
-            self.compressed_head(packed, bytes.len());
+        if self.compress && bytes.len() > COMPRESS_MIN && self.room.compress(bytes, bytes.len() - COMPRESS_GAIN) {
+            self.compressed_head(self.room.packed().len(), bytes.len());
             return self.bytes.extend_from_slice(self.room.packed());
         }
         self.length(bytes.len() as u64);
