@@ -64,10 +64,22 @@ pub(super) enum Switch {
     },
 }
 
+impl Switch {
+    fn is_stopping(self) -> bool {
+        matches!(self, Switch::Stopping { .. })
+    }
+}
+
 impl RewriteState {
     /// Whether one was scheduled, or is to be tried again, and may begin.
     fn is_wanted(&self, now_s: u64) -> bool {
-        self.scheduled && !self.rests(now_s) && !matches!(self.switch, Switch::Stopping { .. })
+        self.scheduled && !self.rests(now_s) && !self.switch.is_stopping()
+    }
+
+    /// Nothing is logged any more: what was wrong with the logs is nobody's business.
+    fn end(&mut self, shared: &Shared) {
+        self.switch = Switch::Off;
+        shared.log_error.store(0, Ordering::SeqCst);
     }
 
     /// Whether the next one should wait, as the last one failed: twice as long after each in a row.
@@ -80,7 +92,7 @@ impl RewriteState {
 /// What log begins with the next snapshot, and what its cut is to the journal. Opens the logs if there are to be any.
 pub(super) fn begin_log(worker: &Worker, state: &AdminState, switch: Switch) -> Result<(LogTerms, JournalCut), String> {
     let shared = &worker.shared;
-    if matches!(switch, Switch::Stopping { .. }) {
+    if switch.is_stopping() {
         // logs that are being closed never tell where they begin behind the cut
         return Err("The append-only file is being closed".to_string());
     }
@@ -113,7 +125,7 @@ pub fn bgrewriteaof(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out:
         reply.error("ERR Background append only file rewriting already in progress");
         return Outcome::Done;
     }
-    if saves.running.is_some() || conn.stalled || matches!(saves.rewrites.switch, Switch::Stopping { .. }) {
+    if saves.running.is_some() || conn.stalled || saves.rewrites.switch.is_stopping() {
         saves.rewrites.scheduled = true;
         reply.simple(SCHEDULED);
         return Outcome::Done;
@@ -191,11 +203,10 @@ fn stop(worker: &mut Worker, conn: &Conn) -> Outcome {
         running.job.give_up();
     }
     if shared.logs_open.load(Ordering::SeqCst) == 0 {
-        saves.rewrites.switch = Switch::Off;
-        shared.log_error.store(0, Ordering::SeqCst);
+        saves.rewrites.end(&shared);
         return Outcome::Done;
     }
-    if !matches!(saves.rewrites.switch, Switch::Stopping { .. }) {
+    if !saves.rewrites.switch.is_stopping() {
         saves.rewrites.switch = Switch::Stopping { told: false };
     }
     drop(saves);
@@ -215,8 +226,7 @@ fn is_broken(shared: &Shared) -> bool {
 
 /// Whether logs that cannot be written are to be replaced now.
 pub(super) fn is_anew_due(shared: &Shared, rewrites: &RewriteState, now_s: u64) -> bool {
-    let closes = matches!(rewrites.switch, Switch::Stopping { .. });
-    !closes && is_broken(shared) && !rewrites.rests(now_s)
+    !rewrites.switch.is_stopping() && is_broken(shared) && !rewrites.rests(now_s)
 }
 
 /// Closes logs that cannot be written; then new ones begin.
@@ -237,9 +247,9 @@ pub(super) fn go_on(worker: &mut Worker) {
     let Switch::Stopping { told } = rewrites.switch else { return };
     if shared.logs_open.load(Ordering::SeqCst) == 0 {
         log::notice("The append only file is closed");
-        rewrites.switch = if worker.config.appendonly { Switch::Starting } else { Switch::Off };
-        if rewrites.switch == Switch::Off {
-            shared.log_error.store(0, Ordering::SeqCst);
+        match worker.config.appendonly {
+            true => rewrites.switch = Switch::Starting,
+            false => rewrites.end(&shared),
         }
     } else if !told && shared.logs_begun() {
         rewrites.switch = Switch::Stopping { told: true };
@@ -298,8 +308,7 @@ pub(super) fn is_due(worker: &Worker, saves: &SaveState, now_s: u64) -> bool {
     if rewrites.is_wanted(now_s) {
         return true;
     }
-    let is_stopping = matches!(rewrites.switch, Switch::Stopping { .. });
-    if rewrites.rests(now_s) || is_stopping || worker.log_set().is_none() {
+    if rewrites.rests(now_s) || rewrites.switch.is_stopping() || worker.log_set().is_none() {
         return false;
     }
     let base = shared.log_base_bytes.load(Ordering::Relaxed);
