@@ -101,8 +101,7 @@ pub fn info(worker: &Worker, state: &AdminState, mut figures: Vec<Figures>, comm
         ..InfoData::default()
     };
     let now_ms = worker.clock.unix_ms();
-    info.persistence.loading = figures.iter().any(|core| core.loading);
-    info.persistence.load = info.persistence.loading.then(|| worker.shared.loading.figures(now_ms));
+    info.persistence.load = figures.iter().any(|core| core.loading).then(|| worker.shared.loading.figures(now_ms));
     (info.persistence.loaded_keys, info.persistence.loaded_keys_expired) = worker.shared.loading.counted();
     info.persistence.changes_since_save = figures.iter().map(|f| f.dirty).sum();
     log_figures(worker, &mut info.persistence);

@@ -255,9 +255,7 @@ pub(crate) fn percent(a: u64, b: u64) -> f64 {
 /// Snapshots and the append-only file. Until there are any, all is zero and well.
 #[derive(Debug, Clone, Default)]
 pub struct PersistenceInfo {
-    /// A data set is being loaded.
-    pub loading: bool,
-    /// How far it has come.
+    /// How far the data set that is being loaded has come.
     pub load: Option<LoadFigures>,
     /// A replica loads while it serves its old data.
     pub async_loading: bool,

@@ -135,7 +135,7 @@ pub(super) fn memory(page: &mut Page, memory: &MemoryInfo) {
 
 pub(super) fn persistence(page: &mut Page, p: &PersistenceInfo) {
     page.section("Persistence");
-    page.flag("loading", p.loading);
+    page.flag("loading", p.load.is_some());
     page.flag("async_loading", p.async_loading);
     page.field("current_cow_peak", 0);
     page.field("current_cow_size", 0);
