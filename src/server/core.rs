@@ -147,8 +147,7 @@ impl Core {
         let enough_at = worker.clock.deadline(limits::RUN_TICK_US);
         for _ in 0..limits::MESSAGES_PER_PEER {
             // one of each core at a time: a batch of slow commands keeps nobody waiting but those behind it
-            worker.router.mesh.drain(1, |from, message| messages.push((from, message)));
-            let count = messages.len();
+            let count = worker.router.mesh.drain(1, |from, message| messages.push((from, message)));
             for (from, message) in messages.drain(..) {
                 worker.on_message(from, message);
                 worker.publish_events();

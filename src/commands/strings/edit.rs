@@ -73,10 +73,8 @@ pub(crate) fn edit<R>(
                 let big = value.as_string_mut().ok_or(errors::WRONGTYPE)?;
                 let (grown, len) = (big.len() < len_min, big.len().max(len_min));
                 if len / 2 > big.len() {
-                    // zero pages from the system, as below: the shorter part is copied
-                    let mut bytes = vec![0; len];
-                    bytes[..big.len()].copy_from_slice(big);
-                    *big = Arc::new(bytes);
+                    // the shorter part is copied
+                    *big = Arc::new(lengthened(big, len));
                 }
                 let bytes = writable(big, len);
                 bytes.resize(len, 0);
@@ -91,14 +89,20 @@ pub(crate) fn edit<R>(
             let result = change(&mut scratch);
             return Ok((Change::Replace(NewValue::Str { bytes: &scratch, raw: true }), Edited { result, grown }));
         }
-        let mut bytes = vec![0; len]; // zero pages from the system: a far offset costs nothing yet
-        bytes[..old.len()].copy_from_slice(old);
+        let mut bytes = lengthened(old, len);
         let result = change(&mut bytes);
         Ok((Change::Replace(boxed(Arc::new(bytes))), Edited { result, grown }))
     });
     ctx.shard.dirty = dirty;
     ctx.shard.events.tracking.noted.truncate(noted);
     edited
+}
+
+/// `old` with zeros up to `len` bytes: they are pages from the system, so that a far offset costs nothing yet.
+fn lengthened(old: &[u8], len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    bytes[..old.len()].copy_from_slice(old);
+    bytes
 }
 
 /// The length of `len + extra` bytes, refused beyond what a command may build.
