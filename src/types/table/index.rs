@@ -117,29 +117,42 @@ impl Index {
         k.expect("an entry stands in its probe sequence")
     }
 
-    /// What a lookup of `tag` will read after its home bucket: `entry` gets the words with that tag; if there are none,
-    /// `next` gets the next bucket, if one must be read.
+    /// Gives `entry` the words in the home bucket of `tag` that are of that tag. The bucket, if there are none.
     #[inline(always)]
-    pub(super) fn candidates(
-        &self,
-        pool: &Pool,
-        tag: u16,
-        mut entry: impl FnMut(u32),
-        mut next: impl FnMut(*const Bucket),
-    ) {
+    fn at_home(&self, pool: &Pool, tag: u16, mut entry: impl FnMut(u32)) -> Option<&Bucket> {
         if self.units == 0 {
-            return;
+            return Some(&Bucket::EMPTY);
         }
-        let home = self.home(tag);
-        let bucket = self.bucket(pool, home);
+        let bucket = self.bucket(pool, self.home(tag));
         let mut none = true;
         for slot in bucket.matches(tag) {
             entry(bucket.words[slot]);
             none = false;
         }
-        if none && bucket.away != 0 {
-            next(self.address(pool, self.probe(home, bucket.away.trailing_zeros() as usize)));
+        none.then_some(bucket)
+    }
+
+    /// Asks for what a lookup of `tag` reads after its home bucket: `entry` gets the words of that tag; if there are
+    /// none, it is the next bucket that must be read, and those where an insertion looks for room: two homes in five are
+    /// full. A million INCRs of new keys in pipelines of 16 take 0.45 us each outside the kernel so, 0.51 with one bucket
+    /// and 0.57 without.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, pool: &Pool, tag: u16, entry: impl FnMut(u32)) {
+        let Some(bucket) = self.at_home(pool, tag, entry) else { return };
+        let ask = |k| super::prefetch(self.address(pool, self.probe(self.home(tag), k)));
+        if bucket.away != 0 {
+            ask(bucket.away.trailing_zeros() as usize);
         }
+        if bucket.vacancy().is_none() {
+            ask(1);
+            ask(2);
+        }
+    }
+
+    /// Whether an entry of `tag` may be there; `entry` gets the words of those in its home bucket.
+    #[inline(always)]
+    pub(super) fn may_have(&self, pool: &Pool, tag: u16, entry: impl FnMut(u32)) -> bool {
+        self.at_home(pool, tag, entry).is_none_or(|bucket| bucket.away != 0)
     }
 
     /// The address a lookup of `tag` reads first, for a prefetch; `None` if the index is empty.

@@ -406,17 +406,18 @@ fn a_likely_value_is_the_keys_if_it_is_out_of_line() {
     set(&mut table, b"short", 1);
     assert!(table.likely_value(Position::of(b"short")).is_none());
     assert!(table.likely_value(Position::of(b"absent")).is_none());
-    for n in 0..100usize {
-        let value = Value::Str(Thin::new(Arc::new(vec![0; 5000 + n])));
+    for n in 0..2000usize {
+        let value = Value::Str(Thin::new(Arc::new(vec![0; 1 + n])));
         let key = format!("long{n}");
         table.insert(Key::new(key.as_bytes()), NewValue::Boxed(Box::new(value)), Expire::Clear, |_| 0);
     }
     let right = |n: &usize| {
         let value = table.likely_value(Position::of(format!("long{n}").as_bytes()));
-        value.and_then(Value::as_string).is_some_and(|bytes| bytes.len() == 5000 + n)
+        value.and_then(Value::as_string).is_some_and(|bytes| bytes.len() == 1 + n)
     };
-    // another key's tag or a full bucket may be in the way, but seldom
-    assert!((0..100usize).filter(right).count() >= 50);
+    // another key's tag may be in the way, but seldom; one in nine stands away from its home
+    let found = (0..2000usize).filter(right).count();
+    assert!(found >= 1950, "{found}");
 }
 
 #[test]
