@@ -310,6 +310,9 @@ impl Zset {
     }
 }
 
+/// How far before a member is read its record is asked for.
+const AHEAD: usize = 4;
+
 #[derive(Debug, Clone)]
 enum Place<'a> {
     Packed(&'a Packed, At),
@@ -346,6 +349,9 @@ impl<'a> Iterator for Iter<'a> {
                 Some((packed.pack.get(at), packed.score_of(at)))
             }
             &mut Place::Indexed(index, spot) => {
+                if self.left > AHEAD {
+                    index.prefetch_record(spot, AHEAD, self.back);
+                }
                 let next = index.step(spot, self.back);
                 self.place = next.map_or(Place::End, |next| Place::Indexed(index, next));
                 let (member, score) = index.get(spot);

@@ -7,6 +7,10 @@ use super::tree::{self, Spot, Tree};
 use crate::base::hash::Position;
 use crate::types::copying::Progress;
 use crate::types::defrag::{Mover, Place};
+use crate::types::table::prefetch;
+
+/// See [`Index::prefetch_removals`].
+const REMOVALS_AHEAD: usize = 4;
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -73,19 +77,41 @@ impl Index {
         let hash = Hash::of(member);
         let at = self.members.find(&self.arena, hash, member)?;
         let score = self.arena.score(at);
-        self.forget(hash, score, at);
+        self.tree.remove(&self.arena, score, at);
+        self.forget(hash, at);
         Some(score)
     }
 
     /// Removes the entry of this rank.
     pub(super) fn remove_at(&mut self, rank: usize) {
-        let Some(spot) = self.tree.spot(rank) else { return };
-        let (score, at) = self.tree.get(spot);
-        self.forget(Hash::of(self.arena.member(at)), score, at);
+        let is_last = rank + 1 == self.len();
+        if rank == 0 || is_last {
+            self.prefetch_removals(rank, is_last);
+        }
+        let Some(at) = self.tree.remove_rank(rank) else { return };
+        self.forget(Hash::of(self.arena.member(at)), at);
     }
 
-    fn forget(&mut self, hash: Hash, score: f64, at: Ref) {
-        self.tree.remove(&self.arena, score, at);
+    /// Who takes from an end will probably take more there: asks for the record of the one that is twice
+    /// [`REMOVALS_AHEAD`] away, and for what leads to the one that is half as far. A million ZPOPMINs in pipelines
+    /// of 16 take 0.40 us each outside the kernel so, 0.57 without.
+    fn prefetch_removals(&self, rank: usize, back: bool) {
+        let Some(spot) = self.tree.spot(rank) else { return };
+        self.prefetch_record(spot, 2 * REMOVALS_AHEAD, back);
+        if let Some(near) = self.tree.skip(spot, REMOVALS_AHEAD, back) {
+            self.members.prefetch_place(Hash::of(self.get(near).0));
+        }
+    }
+
+    /// Asks for the record of the entry that is `steps` away.
+    #[inline]
+    pub(super) fn prefetch_record(&self, spot: Spot, steps: usize, back: bool) {
+        if let Some(far) = self.tree.skip(spot, steps, back) {
+            prefetch(self.arena.address(self.tree.get(far).1));
+        }
+    }
+
+    fn forget(&mut self, hash: Hash, at: Ref) {
         let was_known = self.members.remove(hash, at);
         assert!(was_known, "every member in the tree is in the table");
         self.arena.remove(at);
@@ -121,7 +147,7 @@ impl Index {
 
     #[inline]
     pub(super) fn step(&self, spot: Spot, back: bool) -> Option<Spot> {
-        if back { self.tree.prev(spot) } else { self.tree.next(spot) }
+        self.tree.skip(spot, 1, back)
     }
 
     /// See [`Members::scan`].

@@ -7,6 +7,8 @@
 //! nodes, the upper three of which stay in the cache; a skip list touches twenty. Entries that arrive in order fill
 //! leaves whole.
 
+mod places;
+
 use super::arena::{Arena, Ref};
 use smallvec::SmallVec;
 
@@ -252,45 +254,6 @@ impl Tree {
         rank + partition(&leaf.scores[..leaf.len()], &leaf.refs[..leaf.len()], &before)
     }
 
-    /// The entry of this rank.
-    pub(super) fn spot(&self, rank: usize) -> Option<Spot> {
-        if rank >= self.len {
-            return None;
-        }
-        let (mut node, mut left) = (self.root, rank as u32);
-        for _ in 0..self.height {
-            let inner = self.inner(node);
-            let mut kid = 0;
-            while left >= inner.counts[kid] {
-                left -= inner.counts[kid];
-                kid += 1;
-            }
-            node = inner.kids[kid];
-        }
-        Some(Spot { leaf: node, at: left as usize })
-    }
-
-    pub(super) fn get(&self, spot: Spot) -> (f64, Ref) {
-        let leaf = self.leaf(spot.leaf);
-        (leaf.scores[spot.at], leaf.refs[spot.at])
-    }
-
-    pub(super) fn next(&self, spot: Spot) -> Option<Spot> {
-        let leaf = self.leaf(spot.leaf);
-        if spot.at + 1 < leaf.len() {
-            return Some(Spot { at: spot.at + 1, ..spot });
-        }
-        (leaf.next != NONE).then_some(Spot { leaf: leaf.next, at: 0 })
-    }
-
-    pub(super) fn prev(&self, spot: Spot) -> Option<Spot> {
-        if spot.at > 0 {
-            return Some(Spot { at: spot.at - 1, ..spot });
-        }
-        let prev = self.leaf(spot.leaf).prev;
-        (prev != NONE).then(|| Spot { leaf: prev, at: self.leaf(prev).len() - 1 })
-    }
-
     /// Enters `value`, whose record is in the arena, under `score`.
     pub(super) fn insert(&mut self, arena: &Arena, score: f64, value: Ref) {
         let before = order(arena, score, arena.member(value));
@@ -373,6 +336,15 @@ impl Tree {
     pub(super) fn remove(&mut self, arena: &Arena, score: f64, value: Ref) {
         let (number, at, path) = self.locate(arena, score, value);
         self.remove_at(number, at, path);
+    }
+
+    /// Removes the entry of this rank, if there is one.
+    pub(super) fn remove_rank(&mut self, rank: usize) -> Option<Ref> {
+        let mut path = Path::new();
+        let spot = self.seek(rank, |node, kid| path.push((node, kid)))?;
+        let (_, value) = self.get(spot);
+        self.remove_at(spot.leaf, spot.at, path);
+        Some(value)
     }
 
     fn locate(&self, arena: &Arena, score: f64, value: Ref) -> (u32, usize, Path) {
