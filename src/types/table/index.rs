@@ -133,9 +133,9 @@ impl Index {
     }
 
     /// Asks for what a lookup of `tag` reads after its home bucket: `entry` gets the words of that tag; if there are
-    /// none, it is the next bucket that must be read, and those where an insertion looks for room: two homes in five are
-    /// full. A million INCRs of new keys in pipelines of 16 take 0.45 us each outside the kernel so, 0.51 with one bucket
-    /// and 0.57 without.
+    /// none, it is the next bucket that must be read, and those where an insertion looks for room: two homes in five
+    /// are full. A million INCRs of new keys in pipelines of 16 take 0.45 us each outside the kernel so, 0.51 with one
+    /// bucket and 0.57 without.
     #[inline(always)]
     pub(super) fn prefetch(&self, pool: &Pool, tag: u16, entry: impl FnMut(u32)) {
         let Some(bucket) = self.at_home(pool, tag, entry) else { return };
