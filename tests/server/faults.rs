@@ -9,6 +9,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 
 fn refused(launch: &Launch) -> String {
     let (status, log) = launch.start_failing(free_port("127.0.0.1"));
@@ -160,6 +162,68 @@ fn a_log_that_could_not_be_written_begins_anew_once_there_is_room() {
         let server = launch.start();
         let mut client = server.client();
         assert_eq!((client.run("DBSIZE"), client.run("DEBUG DIGEST")), (keys, digest));
+    }
+}
+
+/// Sets two keys to the same number, higher and higher, until `ends`; what was acknowledged last is in `done`. Answers
+/// how many were refused.
+fn count_up(server: &Server, keys: [&str; 2], done: &AtomicU64, ends: &AtomicBool) -> u64 {
+    let (mut client, mut refused) = (server.client(), 0);
+    for n in 1u64.. {
+        if ends.load(Ordering::SeqCst) {
+            break;
+        }
+        match client.run(&format!("MSET {} {n} {} {n}", keys[0], keys[1])).text().as_str() {
+            "OK" => done.store(n, Ordering::SeqCst),
+            refusal => {
+                assert_eq!(refusal, "MISCONF Errors writing to the AOF file: No space left on device");
+                refused += 1;
+            }
+        }
+    }
+    refused
+}
+
+#[test]
+fn a_log_that_begins_anew_under_load_has_all_that_was_acknowledged() {
+    const PAIRS: [[&str; 2]; 3] = [["a", "b"], ["counter:1", "counter:2"], ["{same}x", "{same}y"]];
+    for driver in ["uring", "epoll"] {
+        let Some(mount) = Mount::new(&format!("{driver}-load"), "32m") else { return };
+        let ballast = mount.0.join("ballast");
+        fs::write(&ballast, vec![0; 22 << 20]).expect("there is room for it");
+        let args = format!("--dir {} --appendonly yes --save ''", mount.0.display());
+        let driver = if sys::has_io_uring() { driver } else { "epoll" };
+        let launch = Launch::new(&Setup::pinion(2, driver)).args(&args);
+        let server = launch.start();
+        let (done, ends) = ([const { AtomicU64::new(0) }; PAIRS.len()], AtomicBool::new(false));
+        thread::scope(|scope| {
+            let count = |(keys, done)| count_up(&server, keys, done, &ends);
+            let writers: Vec<_> = PAIRS.into_iter().zip(&done).map(|each| scope.spawn(move || count(each))).collect();
+            fill(&mut server.client()).expect("the server goes on");
+            wait_until("a first attempt", || server.log().contains("Background AOF rewrite terminated with error"));
+            let before = done.each_ref().map(|done| done.load(Ordering::SeqCst));
+            fs::remove_file(&ballast).expect("it is there");
+            wait_until("writes to go on", || {
+                done.iter().zip(before).all(|(done, before)| done.load(Ordering::SeqCst) > before + 100)
+            });
+            ends.store(true, Ordering::SeqCst);
+            for writer in writers {
+                assert!(writer.join().expect("it ends") > 0, "all were refused for a while");
+            }
+        });
+        let mut client = server.client();
+        assert_eq!(client.run("WAITAOF 1 0 0").items()[0], Value::Int(1));
+        let keys = client.run("DBSIZE");
+        kill(server);
+        let server = launch.start();
+        let mut client = server.client();
+        wait_until("it is loaded", || client.run("PING").text() == "PONG");
+        assert_eq!(client.run("DBSIZE"), keys);
+        for (keys, done) in PAIRS.iter().zip(&done) {
+            for key in keys {
+                assert_eq!(client.run(&format!("GET {key}")).text(), done.load(Ordering::SeqCst).to_string(), "{key}");
+            }
+        }
     }
 }
 
