@@ -23,6 +23,9 @@ const _: () = assert!(SPLIT_LEN <= ENTRIES_MAX);
 /// Dead bytes that are no reason to move entries.
 const DEAD_BYTES_MIN: usize = 4096;
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// Low bits of an index word: opaque to the table.
 pub(super) const ACCESS_BITS: u32 = 32 - REF_BITS;
 const ACCESS_MASK: u32 = (1 << ACCESS_BITS) - 1;
@@ -144,16 +147,16 @@ impl Segment {
     #[inline(always)]
     fn entry_prefetch(&self, pool: &Pool) -> impl Fn(u32) {
         // An entry of 66 bytes that begins at the end of a line touches three. GET of 64 bytes out of a million, in
-        // pipelines of 64: 0.36 us with two lines, 0.32 with three.
-        let has_third = self.log.live() > 66 * self.len();
+        // pipelines of 64: 0.36 us with two lines, 0.32 with three. Asking for none in vain takes another 3 % off.
+        let (len, live) = (self.len(), self.log.live());
         move |word| {
             let entry = self.log.address(pool, reference(word));
+            // as many times as there are entries: where a mean one ends that begins here
+            let end = (entry.addr() % LINE) * len + live;
+            let line = |k: usize| entry.wrapping_add(usize::from(end > k * LINE * len) * k * LINE);
             super::prefetch(entry);
-            // Most entries do not end where their first cache line does.
-            super::prefetch(entry.wrapping_add(64));
-            if has_third {
-                super::prefetch(entry.wrapping_add(128));
-            }
+            super::prefetch(line(1));
+            super::prefetch(line(2));
         }
     }
 
