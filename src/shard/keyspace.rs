@@ -460,6 +460,12 @@ impl Shard {
         access::splitmix(&mut self.random)
     }
 
+    /// What the next two calls of [`Shard::random_u64`] will answer if nobody else calls it.
+    pub fn random_ahead(&self) -> [u64; 2] {
+        let mut state = self.random;
+        [access::splitmix(&mut state), access::splitmix(&mut state)]
+    }
+
     /// Dice that hold no borrow of the shard: each roll is 64 random bits, for choices that need no secrecy.
     pub fn dice(&mut self) -> impl FnMut() -> u64 + use<> {
         let mut state = access::splitmix(&mut self.random);

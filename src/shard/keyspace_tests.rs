@@ -263,3 +263,12 @@ fn slots_are_counted_and_walked() {
     s.for_each_in_slot(0, slot, |e| seen.insert(e.key.to_vec()));
     assert_eq!(seen.len(), expected);
 }
+
+#[test]
+fn the_next_random_numbers_are_known_ahead() {
+    let mut shard = Shard::new(1, ALL, 7);
+    let ahead = shard.random_ahead();
+    assert_eq!(ahead, shard.random_ahead(), "looking ahead draws nothing");
+    assert_eq!(ahead, [shard.random_u64(), shard.random_u64()]);
+    assert_ne!(ahead, shard.random_ahead());
+}

@@ -179,6 +179,11 @@ impl Fields {
         self.table.random_entry(random).map(Field::from)
     }
 
+    /// See [`Table::prefetch_draws`].
+    pub fn prefetch_draws(&self, next: impl FnMut() -> u64, later: impl FnMut() -> u64) {
+        self.table.prefetch_draws(next, later);
+    }
+
     /// One step of a scan: visits about `count` members, due ones included, and returns the next cursor; 0 starts and 0
     /// says that it is finished. A member that is there from the first step to the last is visited at least once,
     /// whatever is added and removed between the steps; it may be visited more than once.

@@ -340,6 +340,13 @@ impl Set {
         }
     }
 
+    /// See [`Fields::prefetch_draws`].
+    pub fn prefetch_draws(&self, next: impl FnMut() -> u64, later: impl FnMut() -> u64) {
+        if let Kept::Table(fields) = &self.kept {
+            fields.prefetch_draws(next, later);
+        }
+    }
+
     /// Members, in no order.
     pub fn iter(&self) -> Iter<'_> {
         Iter(match &self.kept {

@@ -42,9 +42,12 @@ pub(crate) fn spop(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
 
 fn pop_one(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result<(), Refusal> {
     let (key, mut dice) = (ctx.first_key(&args[1]), Random::new(ctx.shard.random_u64()));
+    let ahead = ctx.shard.random_ahead();
     let popped = ctx.shard.update(ctx.db, key, |current| -> Result<_, Refusal> {
         let Some(set) = editable(current)? else { return Ok((Change::Nothing, None)) };
         let name = draw_out(set, &mut dice);
+        let [mut next, mut later] = ahead.map(Random::new);
+        set.prefetch_draws(|| next.next_u64(), || later.next_u64());
         Ok((Change::InPlace, name.map(|name| (name, set.is_empty()))))
     })?;
     let Some((name, emptied)) = popped else {

@@ -155,6 +155,11 @@ impl Index {
         self.at_home(pool, tag, entry).is_none_or(|bucket| bucket.away != 0)
     }
 
+    /// Asks for a bucket that is there.
+    pub(super) fn prefetch_bucket(&self, pool: &Pool, bucket: usize) {
+        super::prefetch(self.address(pool, bucket));
+    }
+
     /// The address a lookup of `tag` reads first, for a prefetch; `None` if the index is empty.
     #[inline(always)]
     pub(super) fn prefetch_address(&self, pool: &Pool, tag: u16) -> Option<*const Bucket> {

@@ -450,10 +450,13 @@ fn draws_are_fair() {
     let mut table = Table::default();
     let mut dice = dice(5);
     assert!(table.random_entry(&mut dice).is_none());
+    table.prefetch_draws(&mut dice, || 0);
     for keys in [1u32, 3, 20, 9000] {
         (0..keys).for_each(|n| set(&mut table, format!("k{n}").as_bytes(), i64::from(n)));
         let mut counts = vec![0u32; keys as usize];
         for _ in 0..keys * 50 {
+            let draw = dice();
+            table.prefetch_draws(|| draw, || !draw);
             let View::Int(n) = table.random_entry(&mut dice).unwrap().value else { panic!("an integer") };
             counts[n as usize] += 1;
         }
