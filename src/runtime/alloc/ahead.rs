@@ -81,9 +81,12 @@ fn give_back(chunk: *mut u8) {
 /// A chunk whose memory is there.
 fn make() -> Option<*mut u8> {
     let chunk = map_aligned()?;
-    // SAFETY: advice about a mapping of this length that nobody else knows.
+    // SAFETY: advice about a mapping of this length that nobody else knows, and a write into it.
     let is_there = unsafe {
         libc::madvise(chunk.cast::<c_void>(), CHUNK_BYTES, libc::MADV_HUGEPAGE);
+        // The fault of a write locks this mapping alone. The advice below, which makes what is still missing, has who
+        // maps anything wait meanwhile: a COPY of 10 million fields took ticks of 12.6 ms with it alone, 1.8 so.
+        chunk.write_volatile(0);
         libc::madvise(chunk.cast::<c_void>(), CHUNK_BYTES, libc::MADV_POPULATE_WRITE) == 0
     };
     if !is_there {
