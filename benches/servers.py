@@ -11,6 +11,28 @@ def free_port():
         return s.getsockname()[1]
 
 
+def threads_of(pid):
+    """The threads of a server: those that run commands, and the others."""
+    threads = {True: [], False: []}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/comm") as f:
+                name = f.read().strip()
+        except OSError:
+            continue  # it has ended
+        threads[name.startswith("pinion-") and name[7:].isdigit() or thread == str(pid)].append(int(thread))
+    return threads[True], threads[False]
+
+
+def to_real_time(pid, others_cpu=None):
+    """Gives the threads that run commands real-time priority, and not what they start; the others may move."""
+    own, others = threads_of(pid)
+    for thread in own:
+        subprocess.run(["chrt", "-R", "-f", "-p", "40", str(thread)], check=True)
+    for thread in others if others_cpu is not None else []:
+        os.sched_setaffinity(thread, [others_cpu])
+
+
 class Server:
     """One server process, in a directory of its own so that it finds nobody's data, that ends with stop()."""
 
