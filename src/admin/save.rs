@@ -125,11 +125,11 @@ impl SaveState {
         self.running.as_ref().is_some_and(|running| running.what == What::Rewrite)
     }
 
-    /// One under way that is no BGSAVE, or was given up: whoever wants to save comes next.
+    /// One that is no BGSAVE, was given up, or is over but for its accounts: whoever wants to save comes next.
     fn soon_over(&self) -> Option<Arc<SaveJob>> {
         let running = self.running.as_ref()?;
-        let stays = running.what == What::Background && !running.job.was_given_up();
-        (!stays && !running.job.is_over()).then(|| running.job.clone())
+        let stays = running.what == What::Background && !running.job.was_given_up() && !running.job.is_over();
+        (!stays).then(|| running.job.clone())
     }
 
     /// Whether the next save should wait a little, as the last one failed.
@@ -286,23 +286,35 @@ fn remarks(now_s: u64, base: bool) -> Vec<(&'static str, String)> {
 
 /// SAVE
 pub fn save(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut OutBuf) -> Outcome {
-    let mut reply = Reply::new(out, conn.session.proto);
-    let shared = worker.shared.clone();
-    if let Some(job) = shared.admin::<AdminState>().saves().soon_over() {
-        worker.saving.waiters.push(SaveWaiter { job, conn: conn.id, seq: conn.next_seq(), waits: Waits::SaveTurn });
-        return Outcome::Stalls;
-    }
-    match begin(worker, &Start::quiet(What::Save)) {
-        Ok(job) => {
-            let waiter = SaveWaiter { job, conn: conn.id, seq: conn.next_seq(), waits: Waits::Save };
-            worker.saving.waiters.push(waiter);
-            Outcome::Stalls
-        }
+    match save_in_turn(worker, conn.id, conn.next_seq()) {
+        Ok(()) => Outcome::Stalls,
         Err(line) => {
-            refuse(&line, &mut reply);
+            refuse(&line, &mut Reply::new(out, conn.session.proto));
             Outcome::Done
         }
     }
+}
+
+/// Begins the save of a SAVE, or has it wait for one that will soon be over.
+fn save_in_turn(worker: &mut Worker, conn: ConnId, seq: u32) -> Result<(), String> {
+    let shared = worker.shared.clone();
+    let (job, waits) = loop {
+        match begin(worker, &Start::quiet(What::Save)) {
+            Ok(job) => break (job, Waits::Save),
+            Err(line) if line == IN_PROGRESS => {
+                let saves = shared.admin::<AdminState>().saves();
+                match saves.soon_over() {
+                    Some(job) => break (job, Waits::SaveTurn),
+                    None if saves.running.is_some() => return Err(line),
+                    // over since
+                    None => {}
+                }
+            }
+            Err(line) => return Err(line),
+        }
+    };
+    worker.saving.waiters.push(SaveWaiter { job, conn, seq, waits });
+    Ok(())
 }
 
 fn refuse(line: &str, reply: &mut Reply<'_>) {
@@ -481,10 +493,11 @@ fn answer_waiters(worker: &mut Worker) {
             Waits::Save => answer(worker, conn, seq, |reply| reply.error("ERR")),
             Waits::Shutdown { .. } if saved => end(&worker.shared),
             Waits::Shutdown { force } => shutdown_failed(worker, Some((conn, seq)), force),
-            Waits::SaveTurn => match begin(worker, &Start::quiet(What::Save)) {
-                Ok(job) => worker.saving.waiters.push(SaveWaiter { job, conn, seq, waits: Waits::Save }),
-                Err(line) => answer(worker, conn, seq, |reply| refuse(&line, reply)),
-            },
+            Waits::SaveTurn => {
+                if let Err(line) = save_in_turn(worker, conn, seq) {
+                    answer(worker, conn, seq, |reply| refuse(&line, reply));
+                }
+            }
             Waits::Turn { force } => {
                 let how = ShutdownHow { save: true, nosave: false, force };
                 shut_down(worker, Some((conn, seq)), how);

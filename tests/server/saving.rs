@@ -445,6 +445,21 @@ fn a_shutdown_that_cannot_save_does_not_happen() {
 }
 
 #[test]
+fn several_clients_save_one_after_the_other() {
+    each_setup(|setup| {
+        let server = start(setup);
+        server.client().ok("DEBUG POPULATE 20000 key 100");
+        let mut clients: Vec<Client> = (0..4).map(|_| server.client()).collect();
+        for client in &mut clients {
+            client.send(&["SAVE"]);
+        }
+        for client in &mut clients {
+            assert_eq!(client.recv(), Value::ok());
+        }
+    });
+}
+
+#[test]
 fn flushall_gives_a_snapshot_up_and_leaves_an_empty_file() {
     each_setup(|setup| {
         let server = start(setup);
