@@ -204,6 +204,7 @@ impl Worker {
         self.put_conn(conn);
     }
 
+    /// What the parser said when it came to the end of the bytes.
     fn after_run(&mut self, conn: &mut Conn, stop: Stop, consumed: usize) {
         if conn.closing != Closing::No {
             return;
