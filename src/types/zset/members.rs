@@ -195,7 +195,7 @@ impl Members {
     /// Enters a member that is not there.
     pub(super) fn insert(&mut self, arena: &Arena, hash: Hash, value: Ref) {
         let mut number = self.segment(hash);
-        if self.segments[number].len as usize >= SPLIT_LEN && self.is_due(number) {
+        if self.is_due(number) {
             self.split(arena, number, hash);
             number = self.segment(hash);
         }
@@ -209,6 +209,7 @@ impl Members {
     }
 
     /// Whether a segment's own turn to split has come, see [`SPLIT_SPREAD`].
+    #[inline]
     fn is_due(&self, number: usize) -> bool {
         let segment = &self.segments[number];
         // even over any run of numbers
