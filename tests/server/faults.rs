@@ -132,15 +132,30 @@ fn a_full_disk_refuses_writes_or_ends_the_server() {
     }
 }
 
+/// A small file system that has a log to be, and a file that takes most of its room.
+struct Tight {
+    launch: Launch,
+    ballast: PathBuf,
+    /// Goes last.
+    _mount: Mount,
+}
+
+impl Tight {
+    /// `None` where this process may not mount. Sizes are in megabytes.
+    fn new(name: &str, driver: &str, all: usize, taken: usize) -> Option<Tight> {
+        let mount = Mount::new(&format!("{driver}-{name}"), &format!("{all}m"))?;
+        let ballast = mount.0.join("ballast");
+        fs::write(&ballast, vec![0; taken << 20]).expect("there is room for it");
+        let args = format!("--dir {} --appendonly yes --save '' --enable-debug-command yes", mount.0.display());
+        let driver = if sys::has_io_uring() { driver } else { "epoll" };
+        Some(Tight { launch: Launch::new(&Setup::pinion(2, driver)).args(&args), ballast, _mount: mount })
+    }
+}
+
 #[test]
 fn a_log_that_could_not_be_written_begins_anew_once_there_is_room() {
     for (driver, asks) in [("uring", false), ("epoll", true)] {
-        let Some(mount) = Mount::new(driver, "24m") else { return };
-        let ballast = mount.0.join("ballast");
-        fs::write(&ballast, vec![0; 16 << 20]).expect("there is room for it");
-        let args = format!("--dir {} --appendonly yes --save '' --enable-debug-command yes", mount.0.display());
-        let driver = if sys::has_io_uring() { driver } else { "epoll" };
-        let launch = Launch::new(&Setup::pinion(2, driver)).args(&args);
+        let Some(Tight { launch, ballast, _mount }) = Tight::new("alone", driver, 24, 16) else { return };
         let server = launch.start();
         let mut client = server.client();
         fill(&mut client).expect("the server goes on");
@@ -188,12 +203,7 @@ fn count_up(server: &Server, keys: [&str; 2], done: &AtomicU64, ends: &AtomicBoo
 fn a_log_that_begins_anew_under_load_has_all_that_was_acknowledged() {
     const PAIRS: [[&str; 2]; 3] = [["a", "b"], ["counter:1", "counter:2"], ["{same}x", "{same}y"]];
     for driver in ["uring", "epoll"] {
-        let Some(mount) = Mount::new(&format!("{driver}-load"), "32m") else { return };
-        let ballast = mount.0.join("ballast");
-        fs::write(&ballast, vec![0; 22 << 20]).expect("there is room for it");
-        let args = format!("--dir {} --appendonly yes --save ''", mount.0.display());
-        let driver = if sys::has_io_uring() { driver } else { "epoll" };
-        let launch = Launch::new(&Setup::pinion(2, driver)).args(&args);
+        let Some(Tight { launch, ballast, _mount }) = Tight::new("load", driver, 32, 22) else { return };
         let server = launch.start();
         let (done, ends) = ([const { AtomicU64::new(0) }; PAIRS.len()], AtomicBool::new(false));
         thread::scope(|scope| {
