@@ -2,6 +2,7 @@
 //! Never runs a command and never talks to a client.
 
 pub mod aof;
+pub mod bulk;
 pub mod load;
 pub mod lock;
 pub mod rdb;

@@ -12,22 +12,18 @@
 //!
 //! The version stands at the front of the file and is known at its end: the header is written over once more, and the
 //! checksum of the whole put together from that of the header and that of the rest.
-//!
-//! A plain file, written behind with `sync_file_range` and dropped from the page cache once it is safe. A stream with
-//! O_DIRECT on an executor of its own (glommio) was considered: it brings rings that containers may refuse, so the
-//! plain file would be needed beside it, and one thread writes faster than shards encode.
 
 use crate::persist::aof::folder::Folder;
 use crate::persist::aof::manifest::{Begin, Manifest, Set};
+use crate::persist::bulk::BulkWriter;
 use crate::persist::rdb::FileWriter;
 use crate::runtime::{affinity, files};
 use crate::shard::snapshot::CutSizes;
 use crate::types::rdb::crc64::{combine, crc64};
 use crate::types::rdb::{Flavor, VERSION_MIN};
 use crate::types::table::Written;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -39,9 +35,6 @@ use std::time::Duration;
 const QUEUE_PARTS_MAX: usize = 256;
 /// Bytes of all shards that wait for the writer, from which on shards stop walking; each has its share.
 const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The kernel is told to write behind in pieces of this size (`rdb-save-incremental-fsync`). It does not let go of the
-/// CPU meanwhile, which a shard may wait for: 1 ms on average in pieces of 4 MB, 0.3 ms in these.
-const WRITE_BEHIND_BYTES: u64 = 512 * 1024;
 /// How often a writer without work looks whether it was given up.
 const GIVE_UP_LOOK: Duration = Duration::from_millis(50);
 /// Bytes in front of the remarks: the version.
@@ -238,7 +231,7 @@ pub fn start(id: u64, terms: SaveTerms, ended: impl FnOnce() + Send + 'static) -
 
 fn write_file(terms: SaveTerms, job: &SaveJob, parts: &[Receiver<Part>]) -> Result<Saved, String> {
     let path = terms.dir.join(&terms.temp);
-    let file = File::create(&path).map_err(|error| {
+    let file = BulkWriter::create(path.clone(), terms.write_behind).map_err(|error| {
         let (folder, error) = (terms.dir.display(), os_error(&error));
         format!("Failed opening the temp RDB file {} (in server root dir {folder}) for saving: {error}", terms.temp)
     })?;
@@ -259,7 +252,7 @@ fn os_error(error: &io::Error) -> String {
 /// The writer's state.
 struct Save<'a> {
     terms: SaveTerms,
-    file: File,
+    file: BulkWriter,
     job: &'a SaveJob,
     /// What each shard held at the cut, as far as it was told.
     cuts: Vec<Option<CutSizes>>,
@@ -267,20 +260,16 @@ struct Save<'a> {
     middle: Option<usize>,
     /// The shard that is looked at first for the next part.
     turn: usize,
-    /// Bytes in the file, and the checksum of those behind the header.
-    offset: u64,
+    /// Checksum of what is in the file behind the header.
     crc: u64,
     version: u16,
     keys: u64,
-    /// Up to here the kernel was told to write.
-    behind: u64,
 }
 
 impl<'a> Save<'a> {
-    fn new(terms: SaveTerms, file: File, job: &'a SaveJob) -> Self {
+    fn new(terms: SaveTerms, file: BulkWriter, job: &'a SaveJob) -> Self {
         let cuts = vec![None; terms.shards];
-        let (offset, crc, version, keys, behind) = (0, 0, VERSION_MIN, 0, 0);
-        Save { terms, file, job, cuts, middle: None, turn: 0, offset, crc, version, keys, behind }
+        Save { terms, file, job, cuts, middle: None, turn: 0, crc: 0, version: VERSION_MIN, keys: 0 }
     }
 
     /// The next part that may be taken, if it is there: the cuts first.
@@ -359,7 +348,7 @@ impl<'a> Save<'a> {
         }
         self.job.keys_total.store(total, Ordering::Relaxed);
         let front = front.take();
-        self.write(&front)?;
+        self.file.write(&front)?;
         self.crc = crc64(0, &front[HEADER_BYTES..]);
         Ok(())
     }
@@ -368,39 +357,28 @@ impl<'a> Save<'a> {
         if self.terms.checksum {
             self.crc = crc64(self.crc, &written.bytes);
         }
-        self.write(&written.bytes)?;
+        self.file.write(&written.bytes)?;
         self.version = self.version.max(written.version);
         self.keys += written.entries;
         self.job.keys.store(self.keys, Ordering::Relaxed);
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.offset += bytes.len() as u64;
-        if self.terms.write_behind && self.offset - self.behind >= WRITE_BEHIND_BYTES {
-            files::write_behind(&self.file, self.behind, self.offset - self.behind);
-            self.behind = self.offset;
-        }
-        Ok(())
-    }
-
     /// The end of the file, its final header, and its name.
     fn finish(mut self) -> io::Result<Saved> {
         let flavor = self.terms.flavor;
-        self.write(&FileWriter::end_mark())?;
+        self.file.write(&FileWriter::end_mark())?;
         self.crc = crc64(self.crc, &FileWriter::end_mark());
         let header = FileWriter::new(self.version, flavor, false, false).take();
-        let rest = self.offset - HEADER_BYTES as u64;
+        let rest = self.file.len() - HEADER_BYTES as u64;
         let crc = if self.terms.checksum { combine(crc64(0, &header), self.crc, rest) } else { 0 };
-        self.write(&crc.to_le_bytes())?;
-        self.file.write_all_at(&header, 0)?;
-        self.file.sync_all()?;
-        files::drop_cached(&self.file);
+        self.file.write(&crc.to_le_bytes())?;
+        let bytes = self.file.len();
+        self.file.finish(&header)?;
         let (temp, target) = (self.terms.dir.join(&self.terms.temp), self.terms.dir.join(&self.terms.name));
         fs::rename(temp, target)?;
         files::sync_folder(&self.terms.dir)?;
-        Ok(Saved { bytes: self.offset, keys: self.keys, version: self.version })
+        Ok(Saved { bytes, keys: self.keys, version: self.version })
     }
 }
 

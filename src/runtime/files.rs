@@ -34,6 +34,11 @@ pub fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
+/// Opens a file for writing around the page cache, which takes whole blocks only; `None` where the file system refuses.
+pub fn open_direct(path: &Path) -> Option<File> {
+    OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path).ok()
+}
+
 /// A file to be made for writing around the page cache, whose room on the disk is there before anything is written.
 #[derive(Debug, Clone)]
 pub struct NewFile {
@@ -80,7 +85,7 @@ impl NewFile {
             preallocate(&buffered, bytes)?;
         }
         let filled = if was_used { written_bytes(&buffered).min(bytes) } else { 0 };
-        let direct = OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&self.path).ok();
+        let direct = open_direct(&self.path);
         buffered.sync_all()?;
         self.path.parent().map_or(Ok(()), sync_folder)?;
         Ok(MadeFile { direct: direct.map(Arc::new), buffered: Arc::new(buffered), bytes, filled })

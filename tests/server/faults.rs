@@ -5,6 +5,7 @@ use crate::aof::{Data, kill};
 use crate::common::client::encode;
 use crate::common::server::free_port;
 use crate::common::{Client, Launch, Random, Server, Setup, Value, sys, wait_until};
+use crate::saving::redis_on;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -130,6 +131,30 @@ fn a_full_disk_refuses_writes_or_ends_the_server() {
             _ => goes_on(server, "No space left on device"),
         }
     }
+}
+
+#[test]
+fn a_snapshot_that_does_not_fit_leaves_the_last_one() {
+    let Some(mount) = Mount::new("snapshot", "24m") else { return };
+    let args = format!("--dir {} --save '' --rdbcompression no --enable-debug-command yes", mount.0.display());
+    let server = Launch::new(&Setup::typical()).args(&args).start();
+    let mut client = server.client();
+    client.ok("DEBUG POPULATE 40000 key 200");
+    client.ok("SAVE");
+    let (dump, ballast) = (mount.0.join("dump.rdb"), mount.0.join("ballast"));
+    let before = fs::read(&dump).expect("the file");
+    client.ok("DEBUG POPULATE 80000 key 200");
+    fs::write(&ballast, vec![0; 4 << 20]).expect("there is room for it");
+    assert_eq!(client.run("SAVE").text(), "ERR");
+    let log = server.log();
+    assert!(log.contains("Write error saving DB on disk: No space left on device"), "{log}");
+    assert_eq!(fs::read(&dump).expect("the last one stays"), before);
+    let names = fs::read_dir(&mount.0).expect("the folder").count();
+    assert_eq!(names, 2, "nothing is left of the one that failed");
+    fs::remove_file(&ballast).expect("it is there");
+    fs::remove_file(&dump).expect("it is there");
+    client.ok("SAVE");
+    assert_eq!(redis_on(&mount.0).client().run("DBSIZE"), Value::Int(80_000));
 }
 
 /// A small file system that has a log to be, and a file that takes most of its room.
