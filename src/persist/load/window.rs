@@ -2,6 +2,7 @@
 //! file has, whatever a length in it says.
 
 use crate::persist::load::LoadError;
+use crate::runtime::files;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,13 @@ pub struct Window {
     /// Where that is in the file.
     position: u64,
     ended: bool,
+}
+
+impl Drop for Window {
+    /// What was read stays in memory as keys; the page cache has better uses.
+    fn drop(&mut self) {
+        files::drop_cached(&self.file);
+    }
 }
 
 impl Window {
