@@ -334,7 +334,9 @@ impl Router {
                 let to = pos.map_or(self.core, |pos| self.owner_of(pos));
                 self.one(to, Call { pos, ..call }, Phase::Debug, args, out)
             }
-            DebugCall::OnKeys(_, gather) | DebugCall::OnShards(_, gather) if self.cores > 1 => {
+            DebugCall::OnKeys(_, gather) | DebugCall::OnShards(_, gather)
+                if self.cores > 1 || self.locks.any_held() =>
+            {
                 let on_keys = matches!(plan, DebugCall::OnKeys(..));
                 let cut = on_keys.then(|| KeyCut { first: 2, end: args.len(), step: 1, count_at: None });
                 let command = RemoteCommand::new(call.id, Phase::Debug, call.manner, Ticket::Nobody);

@@ -25,6 +25,7 @@ mod memory;
 mod monitor;
 mod pipelines;
 mod pubsub;
+mod reloading;
 mod saving;
 mod saving_huge;
 mod sockets;

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn persistence(client: &mut Client, field: &str) -> String {
+pub(crate) fn persistence(client: &mut Client, field: &str) -> String {
     let info = client.run("INFO persistence").text();
     let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no {field} in {info}")).to_string()
@@ -60,7 +60,7 @@ pub(crate) fn start(setup: &Setup) -> Server {
 }
 
 /// Every type in its encodings, with and without a time to live, in three databases.
-fn fill(client: &mut Client, random: &mut Random) {
+pub(crate) fn fill(client: &mut Client, random: &mut Random) {
     for db in [0, 1, 9] {
         client.ok(&format!("SELECT {db}"));
         for i in 0..40 {
@@ -532,39 +532,6 @@ fn debug_runs_inside_a_transaction() {
     });
 }
 
-#[test]
-fn debug_reload_gives_the_same_data() {
-    each_setup(|setup| {
-        let server = start(setup);
-        let mut client = server.client();
-        fill(&mut client, &mut Random(7));
-        client.ok("SELECT 0");
-        let before = client.run("DEBUG DIGEST");
-        let mut other = server.client();
-        let mut writer = server.client();
-        writer.ok("SET outside 1");
-        client.run("DEL outside");
-        for options in ["", "NOSAVE", "nosave merge noflush", "MERGE"] {
-            client.ok(&format!("DEBUG RELOAD {options}"));
-            assert_eq!(client.run("DEBUG DIGEST"), before, "{options}");
-            assert_eq!(other.run("PING").text(), "PONG");
-        }
-        assert_eq!(persistence(&mut client, "rdb_changes_since_last_save"), "0");
-        client.ok("SET more 1");
-        client.ok("DEBUG RELOAD NOSAVE");
-        assert_eq!(client.run("DEBUG DIGEST"), before, "what is on disk counts");
-        fs::write(server.dir.join("dump.rdb"), "REDIS0010 no snapshot").expect("written");
-        let why = "ERR Error trying to load the RDB dump, check server logs.";
-        assert_eq!(client.run("DEBUG RELOAD NOSAVE"), Value::Error(why.into()));
-        assert_eq!(client.run("DBSIZE"), Value::Int(0));
-        client.ok("MSET a 1 b 2 c 3");
-        client.ok("DEBUG RELOAD");
-        assert_eq!(client.run("DBSIZE"), Value::Int(3));
-    });
-}
-
-/// DEBUG SET-SKIP-CHECKSUM-VALIDATION: a payload and a file with a wrong checksum are taken, and what was taken is
-/// there again after a restart, where nothing is left aside.
 #[test]
 fn checksums_are_left_aside_where_debug_says_so() {
     each_setup(|setup| {
