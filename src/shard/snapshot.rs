@@ -138,17 +138,18 @@ impl Shard {
     ///
     /// False if a later cut was here before: then nothing happens. Orders are given under numbers that only grow, so
     /// one that was held up can neither end the snapshot that came after it nor split the log that begins with that.
+    /// But a journal begins however late: its log is open, and no other is opened before it was taken.
     pub fn cut(&mut self, order: CutOrder) -> bool {
-        if order.id < self.snapshot.last_id {
-            return false;
+        let is_late = order.id < self.snapshot.last_id;
+        if !is_late {
+            self.begin_snapshot(order);
         }
-        self.begin_snapshot(order);
         match order.journal {
-            JournalCut::Split if self.events.journaled => self.journal.split(),
+            JournalCut::Split if self.events.journaled && !is_late => self.journal.split(),
             JournalCut::None | JournalCut::Split => {}
             JournalCut::Begin => self.events.journaled = true,
         }
-        true
+        !is_late || order.journal == JournalCut::Begin
     }
 
     fn begin_snapshot(&mut self, order: CutOrder) {

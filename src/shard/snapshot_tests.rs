@@ -531,7 +531,7 @@ fn expiry_and_eviction_leave_what_would_have_to_be_written_at_once() {
 }
 
 #[test]
-fn a_cut_that_was_held_up_past_a_later_one_does_nothing() {
+fn a_cut_that_was_held_up_past_a_later_one_begins_a_journal_at_most() {
     let mut shard = shard(1);
     shard.set(0, Key::new(b"k"), NewValue::Int(1), Expire::Clear);
     let begun = CutOrder { id: 8, journal: JournalCut::Begin, ..ORDER };
@@ -541,4 +541,9 @@ fn a_cut_that_was_held_up_past_a_later_one_does_nothing() {
     assert_eq!((shard.snapshot.id(), shard.journal.is_split()), (Some(8), false));
     assert!(shard.cut(CutOrder { id: 9, journal: JournalCut::Split, ..ORDER }));
     assert_eq!((shard.snapshot.id(), shard.journal.is_split()), (Some(9), true));
+    // of a log that is open and waits for its journal
+    let mut shard = self::shard(1);
+    assert!(shard.cut(CutOrder { id: 2, ..ORDER }) && !shard.events.journaled);
+    assert!(shard.cut(CutOrder { id: 1, journal: JournalCut::Begin, ..ORDER }));
+    assert_eq!((shard.snapshot.id(), shard.events.journaled, shard.journal.is_split()), (Some(2), true, false));
 }

@@ -308,3 +308,32 @@ fn debug_loadaof_reads_the_log_back() {
         assert!(["4", "5"].contains(&client.run("GET a").text().as_str()));
     });
 }
+
+#[test]
+fn a_log_whose_begin_is_overtaken_by_a_snapshot_begins_all_the_same() {
+    each_setup(|setup| {
+        let data = Data::new();
+        let server = launch(&data, setup).start();
+        let (mut client, mut other) = (server.client(), server.client());
+        client.ok("DEBUG POPULATE 1000 before 100");
+        for _ in 0..3 {
+            // its snapshot goes past what waits for the transaction's locks
+            client.send_raw(b"MULTI\r\nSET k 1\r\nDEBUG SLEEP 0.05\r\nDEBUG RELOAD\r\nEXEC\r\n");
+            std::thread::sleep(Duration::from_millis(20));
+            wait_until("the log to begin", || other.run("CONFIG SET appendonly yes") == Value::ok());
+            (0..4).for_each(|_| assert!(!client.recv().is_error()));
+            assert_eq!(client.recv().items().len(), 3);
+            wait_until("the log to end", || other.run("CONFIG SET appendonly no") == Value::ok());
+        }
+        other.ok("SET unlogged 1");
+        other.ok("CONFIG SET appendonly yes");
+        wait_for_base(&mut other);
+        other.ok("SET after 1");
+        assert_eq!(other.run("WAITAOF 1 0 0").items()[0], Value::Int(1));
+        kill(server);
+        let server = data.launch(setup, "everysec").start();
+        let mut client = server.client();
+        assert_eq!(client.run("DBSIZE"), Value::Int(1003));
+        assert_eq!(client.run("MGET unlogged after").items(), [Value::bulk("1"), Value::bulk("1")]);
+    });
+}

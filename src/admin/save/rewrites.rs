@@ -125,7 +125,8 @@ pub fn bgrewriteaof(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out:
         reply.error("ERR Background append only file rewriting already in progress");
         return Outcome::Done;
     }
-    if saves.running.is_some() || conn.stalled || saves.rewrites.switch.is_stopping() {
+    let waits = saves.running.is_some() || saves.rewrites.switch.is_stopping() || !shared.logs_begun();
+    if waits || conn.stalled {
         saves.rewrites.scheduled = true;
         reply.simple(SCHEDULED);
         return Outcome::Done;
@@ -305,6 +306,10 @@ pub(super) fn settle(shared: &Shared, rewrites: &mut RewriteState, (took_s, now_
 /// Whether the log has grown as far as `auto-aof-rewrite-*` allow, or a rewrite was scheduled.
 pub(super) fn is_due(worker: &Worker, saves: &SaveState, now_s: u64) -> bool {
     let (shared, config, rewrites) = (&worker.shared, &worker.config, &saves.rewrites);
+    if !shared.logs_begun() {
+        // one was given up before its cut, which is still to come
+        return false;
+    }
     if rewrites.is_wanted(now_s) {
         return true;
     }
