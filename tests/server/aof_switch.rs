@@ -17,7 +17,7 @@ fn says(client: &mut Client, line: &str) -> bool {
     client.run("INFO persistence").text().contains(&format!("{line}\r"))
 }
 
-fn wait_for_base(client: &mut Client) {
+pub(crate) fn wait_for_base(client: &mut Client) {
     let lines =
         ["aof_enabled:1", "aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_bgrewrite_status:ok"];
     wait_until("the base to be written", || {

@@ -29,5 +29,6 @@ mod reloading;
 mod saving;
 mod saving_huge;
 mod sockets;
+mod storm;
 mod tracking;
 mod transactions;
