@@ -99,6 +99,8 @@ pub struct Reload {
     pub within: Option<Turn>,
     /// How far it is.
     pub stage: ReloadStage,
+    /// By which number the locks are to be released.
+    pub held: u64,
 }
 
 /// See [`Reload::stage`].

@@ -30,7 +30,7 @@ use crate::txn::nested::Turn;
 use crate::txn::parked::{Notice, Parked};
 use crate::txn::plan::{self, Form};
 use crate::txn::scheduling::TxnClock;
-use crate::txn::transaction::Transaction;
+use crate::txn::transaction::{Kept, Transaction};
 use crate::txn::wait::Waits;
 use crate::txn::wait::desk::{Desk, Means};
 use ahash::RandomState;
@@ -149,7 +149,8 @@ pub struct Router {
     pub(super) parked: Parked,
     /// Claims that wait for locks of this shard, and the core they came from.
     pub(super) queued: HashMap<TxnId, (usize, Box<Share>), RandomState>,
-    pub(super) kept_cut: Option<(u32, bool)>,
+    /// Locks that somebody holds until they are released.
+    pub(super) kept: Vec<Kept>,
     /// Whom to tell when a transaction with priority has ended here.
     pub(super) notices: Vec<(TxnId, Notice)>,
     loopback: VecDeque<Message>,
@@ -202,7 +203,7 @@ impl Router {
             parked: Parked::default(),
             queued: HashMap::default(),
             notices: Vec::new(),
-            kept_cut: None,
+            kept: Vec::new(),
             loopback: VecDeque::new(),
             waits: Waits::default(),
             desk: Desk::default(),

@@ -65,8 +65,8 @@ impl Router {
                     self.turns.push((t.conn, index));
                     self.put_transaction(index, t);
                 }
-                Step::Flat if t.planned.is_empty() && t.holds == Holds::Told => {
-                    self.kept_cut = Some((index, true));
+                Step::Flat if t.planned.is_empty() && matches!(t.holds, Holds::Told(_)) => {
+                    self.kept.iter_mut().filter(|kept| kept.index == index).for_each(|kept| kept.made = true);
                     self.put_transaction(index, t);
                 }
                 Step::Flat if t.planned.is_empty() => self.finish(index, t),

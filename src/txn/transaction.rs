@@ -89,8 +89,20 @@ pub(super) enum Holds {
     LastStage,
     /// Until every shard has run it: nothing runs anywhere between the first and the last.
     AllRan,
-    /// [`Router::release_cut`].
-    Told,
+    /// [`Router::release`] of this number.
+    Told(u64),
+}
+
+/// What [`Router::hold_all`] holds goes by this number: cuts begin at 1.
+pub const HELD: u64 = 0;
+
+/// A transaction that keeps its locks until [`Router::release`].
+#[derive(Debug)]
+pub(super) struct Kept {
+    number: u64,
+    pub(super) index: u32,
+    /// It has its locks, and has run.
+    pub(super) made: bool,
 }
 
 /// The commands between MULTI and EXEC.
@@ -241,7 +253,8 @@ impl Router {
         let transaction = Transaction {
             debug: Some((cut, gather)),
             holds: match command.phase {
-                Phase::Cut(CutOrder { last: true, .. }) | Phase::Hold => Holds::Told,
+                Phase::Cut(CutOrder { last: true, id, .. }) => Holds::Told(id),
+                Phase::Hold => Holds::Told(HELD),
                 Phase::Cut(CutOrder { journal: JournalCut::Begin, .. }) | Phase::EndJournal => Holds::AllRan,
                 _ => Holds::LastStage,
             },
@@ -260,14 +273,14 @@ impl Router {
         self.on_all_shards(whose, Phase::EndJournal);
     }
 
-    /// Takes the locks of all shards, until [`Router::release_cut`].
+    /// Takes the locks of all shards, until [`Router::release`] of [`HELD`].
     pub fn hold_all(&mut self) {
         self.on_all_shards(None, Phase::Hold);
     }
 
-    /// Whether this router holds the locks of all shards.
-    pub fn holds_all(&self) -> bool {
-        self.kept_cut.is_some_and(|(_, made)| made)
+    /// Whether this router holds the locks of all shards for the cut of this number, or for [`HELD`].
+    pub fn holds_all(&self, number: u64) -> bool {
+        self.kept.iter().any(|kept| kept.number == number && kept.made)
     }
 
     fn on_all_shards(&mut self, whose: Option<(ConnId, u32)>, phase: Phase) {
@@ -279,9 +292,11 @@ impl Router {
         self.begin_debug(command, (conn, seq), &Args::new(&data, &spans), None, Gather::AllOk);
     }
 
-    /// Lets go of the locks that the last cut keeps, or will keep, if this core's router made one.
-    pub fn release_cut(&mut self) {
-        let Some((index, made)) = self.kept_cut.take() else { return };
+    /// Lets go of the locks that the last cut of this number keeps, or will keep, or that are held for [`HELD`]; if
+    /// this core's router ordered that.
+    pub fn release(&mut self, number: u64) {
+        let Some(at) = self.kept.iter().position(|kept| kept.number == number) else { return };
+        let Kept { index, made, .. } = self.kept.swap_remove(at);
         let Some(mut t) = self.take_transaction(index) else { return };
         t.holds = Holds::LastStage;
         if made {
@@ -301,10 +316,10 @@ impl Router {
         if Router::is_barrier(&transaction.claims, self.cores) {
             self.txn_stats.barriers += 1;
         }
-        let holds = transaction.holds == Holds::Told;
+        let holds = transaction.holds;
         let index = self.pend(Pending::Transaction(Box::new(transaction)));
-        if holds {
-            self.kept_cut = Some((index, false));
+        if let Holds::Told(number) = holds {
+            self.kept.push(Kept { number, index, made: false });
         }
         self.attempt(index);
         self.settle();

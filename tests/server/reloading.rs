@@ -1,7 +1,7 @@
 //! DEBUG RELOAD: the same data, and nothing in between.
 
 use crate::common::{Random, Value, each_setup};
-use crate::saving::{fill, persistence, start};
+use crate::saving::{fill, persistence, redis_on, start};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -69,6 +69,27 @@ fn no_key_is_made_between_what_is_saved_and_what_is_loaded() {
         });
         for key in &made {
             assert_eq!(client.run(&format!("EXISTS {key}")), Value::Int(1), "{key} of {}", made.len());
+        }
+    });
+}
+
+#[test]
+fn a_server_that_reloads_ends_when_it_is_to() {
+    each_setup(|setup| {
+        for (line, keys) in [("SHUTDOWN SAVE", 100_000), ("SHUTDOWN SAVE", 0), ("SIGTERM", 100_000)] {
+            let mut server = start(setup);
+            let (mut client, mut other) = (server.client(), server.client());
+            client.ok(&format!("DEBUG POPULATE {keys} key 100"));
+            assert_eq!(client.call(&["CONFIG", "SET", "save", "3600 1"]), Value::ok());
+            // what is being saved for it is given up; what has been saved is loaded first
+            client.send_raw(b"DEBUG RELOAD\r\n");
+            match line {
+                "SIGTERM" => server.signal(libc::SIGTERM),
+                line => other.send_raw(format!("{line}\r\n").as_bytes()),
+            }
+            assert_eq!(server.wait_exit().code(), Some(0), "{line}, {keys} keys");
+            let loaded = redis_on(&server.dir);
+            assert_eq!(loaded.client().run("DBSIZE"), Value::Int(keys), "{line}");
         }
     });
 }

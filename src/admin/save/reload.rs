@@ -13,6 +13,7 @@ use crate::net::saving::{Reload, ReloadStage};
 use crate::net::worker::Worker;
 use crate::resp::reply::Reply;
 use crate::txn::router::Outcome;
+use crate::txn::transaction::HELD;
 use std::sync::atomic::Ordering;
 
 const CANNOT_LOAD: &str = "ERR Error trying to load the RDB dump, check server logs.";
@@ -36,19 +37,22 @@ pub fn reload(worker: &mut Worker, conn: &mut Conn, order: ReloadOrder, out: &mu
     if !order.saves && within.is_none() {
         worker.router.hold_all();
     }
-    worker.saving.reload = Some(Reload { conn: conn.id, seq: conn.next_seq(), order, within, stage });
+    worker.saving.reload = Some(Reload { conn: conn.id, seq: conn.next_seq(), order, within, stage, held: HELD });
     go_on(worker);
     Outcome::Stalls
 }
 
 /// Once a tick: goes on with the one of this core.
 pub(super) fn go_on(worker: &mut Worker) {
-    let Some(Reload { order, stage, within, .. }) = &worker.saving.reload else { return };
-    let (order, stage, within) = (*order, stage.clone(), *within);
+    let Some(Reload { order, stage, within, held, .. }) = &worker.saving.reload else { return };
+    let (order, stage, within, held) = (*order, stage.clone(), *within, *held);
     match stage {
         ReloadStage::Waits => {
             match worker.within(within, |worker| begin(worker, &Start { last: true, ..Start::quiet(What::Save) })) {
-                Ok(job) => turn_to(worker, ReloadStage::Saves(job)),
+                Ok(job) => {
+                    worker.saving.reload.iter_mut().for_each(|reload| reload.held = job.id);
+                    turn_to(worker, ReloadStage::Saves(job));
+                }
                 // what is under way ends first
                 Err(line) if line == IN_PROGRESS => {
                     if within.is_some() {
@@ -63,7 +67,7 @@ pub(super) fn go_on(worker: &mut Worker) {
             Some(Ok(_)) => turn_to(worker, ReloadStage::Holds),
             Some(Err(line)) => end(worker, Err(line), "ERR"),
         },
-        ReloadStage::Holds if within.is_none() && !worker.router.holds_all() => {}
+        ReloadStage::Holds if within.is_none() && !worker.router.holds_all(held) => {}
         // its end would change which files the log is
         ReloadStage::Holds if order.log && give_up_running(worker) => {}
         ReloadStage::Holds => {
@@ -100,14 +104,14 @@ fn turn_to(worker: &mut Worker, stage: ReloadStage) {
 
 /// Lets commands run again, and answers.
 fn end(worker: &mut Worker, result: Result<(), String>, refusal: &str) {
-    let Some(Reload { conn, seq, order, within, .. }) = worker.saving.reload.take() else { return };
+    let Some(Reload { conn, seq, order, within, held, .. }) = worker.saving.reload.take() else { return };
     let shared = worker.shared.clone();
     if worker.config.appendonly && !order.log && (order.merges || !order.flushes || !order.saves) {
         // the log does not hold what was loaded
         shared.admin::<AdminState>().saves().rewrites.scheduled = true;
     }
     if within.is_none() {
-        worker.router.release_cut();
+        worker.router.release(held);
     }
     shared.reloads.store(false, Ordering::SeqCst);
     match result {
