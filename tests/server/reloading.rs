@@ -1,7 +1,7 @@
 //! DEBUG RELOAD: the same data, and nothing in between.
 
 use crate::common::{Random, Value, each_setup};
-use crate::saving::{fill, persistence, redis_on, start};
+use crate::saving::{fill, persistence, redis_on, save_points, start};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -37,8 +37,6 @@ fn debug_reload_gives_the_same_data() {
     });
 }
 
-/// DEBUG SET-SKIP-CHECKSUM-VALIDATION: a payload and a file with a wrong checksum are taken, and what was taken is
-/// there again after a restart, where nothing is left aside.
 #[test]
 fn no_key_is_made_between_what_is_saved_and_what_is_loaded() {
     each_setup(|setup| {
@@ -80,7 +78,7 @@ fn a_server_that_reloads_ends_when_it_is_to() {
             let mut server = start(setup);
             let (mut client, mut other) = (server.client(), server.client());
             client.ok(&format!("DEBUG POPULATE {keys} key 100"));
-            assert_eq!(client.call(&["CONFIG", "SET", "save", "3600 1"]), Value::ok());
+            save_points(&mut client, "3600 1");
             // what is being saved for it is given up; what has been saved is loaded first
             client.send_raw(b"DEBUG RELOAD\r\n");
             match line {

@@ -28,7 +28,7 @@ pub(crate) fn bgsave_begun_with(client: &mut Client, line: &str) -> Value {
     client.recv()
 }
 
-fn save_points(client: &mut Client, points: &str) {
+pub(crate) fn save_points(client: &mut Client, points: &str) {
     assert_eq!(client.call(&["CONFIG", "SET", "save", points]), Value::ok());
 }
 
@@ -532,6 +532,8 @@ fn debug_runs_inside_a_transaction() {
     });
 }
 
+/// DEBUG SET-SKIP-CHECKSUM-VALIDATION: a payload and a file with a wrong checksum are taken, and what was taken is
+/// there again after a restart, where nothing is left aside.
 #[test]
 fn checksums_are_left_aside_where_debug_says_so() {
     each_setup(|setup| {
