@@ -492,7 +492,10 @@ fn answer_waiters(worker: &mut Worker) {
             Waits::Save if saved => answer(worker, conn, seq, |reply| reply.ok()),
             Waits::Save => answer(worker, conn, seq, |reply| reply.error("ERR")),
             Waits::Shutdown { .. } if saved => end(&worker.shared),
-            Waits::Shutdown { force } => shutdown_failed(worker, Some((conn, seq)), force, Some(job.id)),
+            Waits::Shutdown { force } => {
+                worker.router.release(job.id);
+                shutdown_failed(worker, Some((conn, seq)), force);
+            }
             Waits::SaveTurn => {
                 if let Err(line) = save_in_turn(worker, conn, seq) {
                     answer(worker, conn, seq, |reply| refuse(&line, reply));

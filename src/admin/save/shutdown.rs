@@ -67,7 +67,7 @@ pub fn shut_down(worker: &mut Worker, whose: Option<(ConnId, u32)>, how: Shutdow
         }
         Err(line) => {
             log::warning(&line);
-            shutdown_failed(worker, whose, how.force, None);
+            shutdown_failed(worker, whose, how.force);
         }
     }
     Outcome::Stalls
@@ -78,9 +78,7 @@ pub(super) fn end(shared: &Shared) {
     signals::raise_term();
 }
 
-/// `cut` is the number of the last cut, if it was ordered.
-pub(super) fn shutdown_failed(worker: &mut Worker, whose: Option<(ConnId, u32)>, force: bool, cut: Option<u64>) {
-    cut.into_iter().for_each(|cut| worker.router.release(cut));
+pub(super) fn shutdown_failed(worker: &mut Worker, whose: Option<(ConnId, u32)>, force: bool) {
     if force {
         log::warning("Error trying to save the DB, but the shutdown is forced: exiting.");
         return end(&worker.shared);
