@@ -47,13 +47,8 @@ impl BulkWriter {
     }
 
     /// Bytes written.
-    pub fn len(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.offset + self.piece.len() as u64
-    }
-
-    /// Nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Appends bytes.
@@ -112,7 +107,7 @@ mod tests {
         let mut writer = BulkWriter::create(path.to_path_buf(), behind).unwrap();
         let bytes: Vec<u8> = (0..len).map(|n| (n * 7 % 251) as u8).collect();
         bytes.chunks(part).for_each(|part| writer.write(part).unwrap());
-        assert_eq!((writer.len(), writer.is_empty()), (len as u64, len == 0));
+        assert_eq!(writer.bytes(), len as u64);
         writer
     }
 

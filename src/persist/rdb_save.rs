@@ -370,10 +370,10 @@ impl<'a> Save<'a> {
         self.file.write(&FileWriter::end_mark())?;
         self.crc = crc64(self.crc, &FileWriter::end_mark());
         let header = FileWriter::new(self.version, flavor, false, false).take();
-        let rest = self.file.len() - HEADER_BYTES as u64;
+        let rest = self.file.bytes() - HEADER_BYTES as u64;
         let crc = if self.terms.checksum { combine(crc64(0, &header), self.crc, rest) } else { 0 };
         self.file.write(&crc.to_le_bytes())?;
-        let bytes = self.file.len();
+        let bytes = self.file.bytes();
         self.file.finish(&header)?;
         let (temp, target) = (self.terms.dir.join(&self.terms.temp), self.terms.dir.join(&self.terms.name));
         fs::rename(temp, target)?;
