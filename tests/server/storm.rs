@@ -81,6 +81,8 @@ fn whoever_asks_is_answered_and_the_log_has_what_memory_has() {
         });
         let mut client = server.client();
         client.ok("CONFIG SET maxmemory 0");
+        // under `no` nothing is called durable, however long one waits
+        client.ok("CONFIG SET appendfsync everysec");
         wait_until("the log to begin", || client.run("CONFIG SET appendonly yes") == Value::ok());
         wait_for_base(&mut client);
         client.ok("MSET a 1 b 2 c 3 d 4");
