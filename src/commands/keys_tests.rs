@@ -491,3 +491,22 @@ fn refused_commands_change_nothing() {
     check(shard, "KEYS *", "[\"a\"]");
     check(shard, "TTL a", ":-1");
 }
+
+#[test]
+fn scan_removes_the_due_keys_that_it_meets() {
+    let mut shard = TestShard::new();
+    shard.shard.settings.active_expire = false;
+    for (line, left) in [("SCAN 0 COUNT 100 MATCH k*", 3), ("SCAN 0 COUNT 100 TYPE hash", 1), ("SCAN 0 COUNT 100", 1)] {
+        for line in ["SET k v", "SET due v PX 1", "HSET h f v", "PEXPIRE h 1"] {
+            shard.run(line);
+        }
+        shard.shard.now_ms += 10;
+        shard.run(line);
+        assert_eq!(shard.run("DBSIZE"), format!(":{left}"), "{line}");
+    }
+    shard.run("SET due v PX 1");
+    shard.shard.now_ms += 10;
+    shard.shard.settings.keeps_due = true;
+    assert_eq!(shard.run("SCAN 0 COUNT 100"), "[\"0\" [\"k\"]]");
+    assert_eq!(shard.run("DBSIZE"), ":2", "nothing expires while clients are paused");
+}

@@ -33,6 +33,8 @@ pub struct ShardStats {
     pub evicted: u64,
     /// `expired_subkeys`: fields of hashes removed because they were due.
     pub expired_fields: u64,
+    /// `expired_time_cap_reached_count`: steps of active expiry that ended before they had seen everything.
+    pub expire_capped: u64,
 }
 
 /// What [`Shard::update`] is to do.
@@ -316,6 +318,21 @@ impl Shard {
         true
     }
 
+    /// Removes a key whose last member went, and tells it. Counts nothing: taking the member did.
+    #[cold]
+    pub fn remove_emptied(&mut self, db: usize, key: Key<'_>) {
+        let dirty = self.dirty;
+        self.remove(db, key);
+        self.dirty = dirty;
+        self.events.happen(class::GENERIC, "del", db, key.bytes);
+    }
+
+    /// What an edit changed were so many things, of which one is counted already: `dirty` counts each, as in Redis.
+    #[inline]
+    pub fn changed_many(&mut self, things: usize) {
+        self.dirty += things.saturating_sub(1) as u64;
+    }
+
     /// Removes and returns value and expiry. Counts one `dirty` if it was there.
     pub fn take(&mut self, db: usize, key: Key<'_>) -> Option<(Owned, Option<u64>)> {
         self.peek(db, key)?;
@@ -472,22 +489,26 @@ impl Shard {
         move || access::splitmix(&mut state)
     }
 
-    /// One step of SCAN over the slots in `slots`; due entries are not visited. See [`Table::scan`] for the cursor and
-    /// the guarantee.
+    /// One step of SCAN over the slots in `slots`; `visit` learns whether an entry is due. See [`Table::scan`] for the
+    /// cursor and the guarantee.
     pub fn scan(
         &self,
         db: usize,
         cursor: u64,
         count: usize,
         slots: Range<u16>,
-        mut visit: impl FnMut(EntryView<'_>),
+        mut visit: impl FnMut(EntryView<'_>, bool),
     ) -> u64 {
         let now = self.now_ms;
-        self.tables[db].scan(cursor, count, slots, |entry| {
-            if !is_due(&entry, now) {
-                visit(entry);
-            }
-        })
+        self.tables[db].scan(cursor, count, slots, |entry| visit(entry, is_due(&entry, now)))
+    }
+
+    /// Removes a key that was found due by the way. Not a large one that somebody is in the middle of reading: active
+    /// expiry does, later.
+    pub fn expire_found(&mut self, db: usize, key: Key<'_>) {
+        if self.unwritten_huge(key.pos).is_none() && !self.is_being_copied(Some(key.pos)) {
+            self.peek(db, key);
+        }
     }
 
     /// Visits all entries that are not due until `visit` answers false (KEYS).

@@ -230,8 +230,11 @@ fn scan_visits_every_live_key() {
     let mut seen = BTreeSet::new();
     let (mut cursor, mut steps) = (0, 0);
     loop {
-        cursor = s.scan(0, cursor, 10, ALL, |e| {
-            seen.insert(e.key.to_vec());
+        cursor = s.scan(0, cursor, 10, ALL, |e, is_due| {
+            assert_eq!(is_due, e.key == b"due");
+            if !is_due {
+                seen.insert(e.key.to_vec());
+            }
         });
         steps += 1;
         assert!(steps < 5000);

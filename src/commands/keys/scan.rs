@@ -12,7 +12,7 @@ use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
 use crate::resp::reply::Reply;
-use crate::types::table::{cursor_at_slot, cursor_slot};
+use crate::types::table::{EntryView, Key, cursor_at_slot, cursor_slot};
 
 /// Entries a step visits unless COUNT says otherwise.
 const COUNT_DEFAULT: usize = 10;
@@ -60,11 +60,15 @@ pub(crate) fn scan(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
     let mut found = OutBuf::default();
     let mut elements = Reply::new(&mut found, reply.proto);
     let mut count = 0;
-    let mut visit = |key: &[u8], kind: &str| {
-        let matches = wanted.pattern.is_none_or(|pattern| glob::matches(pattern, key, false))
-            && wanted.kind.is_none_or(|wanted| wanted.eq_ignore_ascii_case(kind.as_bytes()));
-        if matches {
-            elements.bulk(key);
+    let mut due = Vec::new();
+    let mut visit = |entry: EntryView<'_>, is_due: bool| {
+        if wanted.pattern.is_some_and(|pattern| !glob::matches(pattern, entry.key, false)) {
+            return;
+        }
+        if is_due {
+            due.push(entry.key.to_vec());
+        } else if wanted.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(entry.value.type_name().as_bytes())) {
+            elements.bulk(entry.key);
             count += 1;
         }
     };
@@ -75,7 +79,7 @@ pub(crate) fn scan(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
         Some(slot) if !own.contains(&slot) => cursor_at_slot(slot),
         _ => {
             let slots = only.map_or(own.clone(), |slot| slot..slot + 1);
-            let next = ctx.shard.scan(ctx.db, cursor, wanted.count, slots, |e| visit(e.key, e.value.type_name()));
+            let next = ctx.shard.scan(ctx.db, cursor, wanted.count, slots, &mut visit);
             let ended = next == 0 && only.is_none() && own.end < SLOTS;
             if ended { cursor_at_slot(own.end) } else { next }
         }
@@ -84,6 +88,8 @@ pub(crate) fn scan(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
     reply.bulk_fmt(format_args!("{next}"));
     reply.array(count);
     reply.out.append(&mut found);
+    // as a lookup does
+    due.iter().for_each(|key| ctx.shard.expire_found(ctx.db, Key::new(key)));
 }
 
 /// A cursor as clients send it back: an unsigned 64-bit number, read as leniently as Redis 8 does.
