@@ -151,8 +151,7 @@ fn tell(ctx: &mut Context<'_>, args: &Args<'_>, event: &'static str) {
 fn finish(ctx: &mut Context<'_>, args: &Args<'_>, emptied: bool) {
     if emptied {
         let key = ctx.first_key(&args[1]);
-        ctx.shard.remove(ctx.db, key);
-        ctx.shard.events.happen(class::GENERIC, "del", ctx.db, key.bytes);
+        ctx.shard.remove_emptied(ctx.db, key);
     }
 }
 

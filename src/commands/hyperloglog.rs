@@ -83,7 +83,9 @@ pub(crate) fn pfadd(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Repl
 fn pfadd_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<bool, Refusal> {
     let key = ctx.first_key(&args[1]);
     let sparse_bytes_max = ctx.shard.settings.hll_sparse_bytes_max;
+    let mut is_new = true;
     let raises = |bytes: &[u8]| {
+        is_new = false;
         for element in args.from(2) {
             let seen = Observation::of(element);
             if sound(hll::get(bytes, seen.index))? < seen.value {
@@ -102,7 +104,7 @@ fn pfadd_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<bool, Refusal
         Ok(added)
     })?;
     let Some(added) = added else { return Ok(false) };
-    ctx.shard.dirty += added.saturating_sub(1);
+    ctx.shard.changed_many(added as usize + usize::from(is_new));
     ctx.shard.events.happen(class::STRING, "pfadd", ctx.db, key.bytes);
     Ok(true)
 }

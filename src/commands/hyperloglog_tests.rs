@@ -132,7 +132,7 @@ fn tells_of_changes_only() {
     let mut shard = TestShard::new();
     shard.shard.events.wanted = class::STRING;
     for (line, told, dirty) in [
-        ("PFADD h a b", 1, 2),
+        ("PFADD h a b", 1, 3),
         ("PFADD h a", 0, 0),
         ("PFCOUNT h", 0, 1),
         ("PFCOUNT h", 0, 0),

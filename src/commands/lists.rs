@@ -11,10 +11,8 @@ pub(crate) mod range;
 use crate::commands::errors;
 use crate::commands::spec::flag::{BLOCKING, DENYOOM, FAST, READONLY, WRITE};
 use crate::commands::spec::{CommandSpec, Group, KeySpec, Plan, key};
-use crate::shard::events::class;
-use crate::shard::keyspace::Shard;
 use crate::types::list::List;
-use crate::types::table::{Current, Key};
+use crate::types::table::Current;
 use crate::types::value::View;
 use edit::{linsert, lrem, lset, ltrim};
 use moves::{
@@ -43,13 +41,6 @@ pub(crate) fn current_list(current: Current<'_>) -> Result<&mut List, Refusal> {
         Current::Boxed(value) => value.as_list_mut().ok_or(errors::WRONGTYPE),
         Current::Inline(_) => Err(errors::WRONGTYPE),
     }
-}
-
-/// Removes the key of a list that has just become empty.
-#[cold]
-pub(crate) fn remove_empty(shard: &mut Shard, db: usize, key: Key<'_>) {
-    shard.remove(db, key);
-    shard.events.happen(class::GENERIC, "del", db, key.bytes);
 }
 
 /// The family.

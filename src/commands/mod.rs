@@ -8,6 +8,8 @@ pub mod connection;
 pub mod context;
 pub mod debug;
 #[cfg(test)]
+mod dirty_tests;
+#[cfg(test)]
 mod effects_tests;
 pub mod errors;
 pub mod flags;

@@ -12,7 +12,6 @@ use crate::commands::spec::flag::{DENYOOM, FAST, READONLY, WRITE};
 use crate::commands::spec::{CommandSpec, Group, KeySpec, Plan, key};
 use crate::commands::strings::Refusal;
 use crate::resp::reply::Reply;
-use crate::shard::events::class;
 use crate::types::listpack::Item;
 use crate::types::set::{Set, SetLimits};
 use crate::types::table::Key;
@@ -48,14 +47,6 @@ fn read<'c>(ctx: &'c mut Context<'_>, key: Key<'_>) -> Result<Option<&'c Set>, R
 /// A set as a value.
 fn boxed(set: Set) -> NewValue<'static> {
     NewValue::Boxed(Box::new(Value::Set(set)))
-}
-
-/// Removes a key whose last member went; the removal itself counts no further write.
-fn remove_emptied(ctx: &mut Context<'_>, key: Key<'_>) {
-    let dirty = ctx.shard.dirty;
-    ctx.shard.remove(ctx.db, key);
-    ctx.shard.dirty = dirty;
-    ctx.shard.events.happen(class::GENERIC, "del", ctx.db, key.bytes);
 }
 
 /// Answers a member as a string.

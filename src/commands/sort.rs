@@ -108,6 +108,7 @@ fn store(ctx: &mut Context<'_>, target: &[u8], rows: &Rows, reply: &mut Reply<'_
         list.push(End::Tail, value, fill);
     }
     ctx.shard.set(ctx.db, key, NewValue::Boxed(Box::new(Value::List(list))), Expire::Clear);
+    ctx.shard.changed_many(rows.len());
     ctx.shard.events.happen(class::LIST, "sortstore", ctx.db, target);
     ctx.shard.events.ready(ctx.db, target);
     if ctx.shard.events.journaled {

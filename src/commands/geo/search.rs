@@ -442,6 +442,7 @@ fn search(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, form: F
         Ok(None) => {}
         Ok(Some((to, zset))) => {
             let event = if form == Form::Store { "geosearchstore" } else { "georadiusstore" };
+            ctx.shard.changed_many(zset.len());
             reply.integer(store(ctx, to, zset, event));
         }
     }

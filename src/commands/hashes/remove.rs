@@ -24,6 +24,7 @@ fn remove(ctx: &mut Context<'_>, args: &Args<'_>, names: Range<usize>) -> Result
     })?;
     let Some(edited) = edited else { return Ok(0) };
     if edited.result > 0 {
+        ctx.shard.changed_many(edited.result as usize);
         tell(ctx, args, "hdel");
         finish(ctx, args, edited.emptied);
     }

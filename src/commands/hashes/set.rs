@@ -42,6 +42,7 @@ fn set_all(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, name: 
         Ok((true, pairs.map(set).map(i64::from).sum()))
     });
     Some(edited.map(|edited| {
+        ctx.shard.changed_many((args.len() - 2) / 2);
         tell(ctx, args, "hset");
         edited.map_or(0, |edited| edited.result)
     }))

@@ -98,8 +98,10 @@ pub(crate) fn move_key(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut R
     if ctx.shard.peek(to_db, key).is_some() {
         return reply.integer(0);
     }
+    let dirty = ctx.shard.dirty;
     let Some((value, expire_ms)) = ctx.shard.take(ctx.db, key) else { return reply.integer(0) };
     ctx.shard.put(to_db, key, value, carried(expire_ms));
+    ctx.shard.dirty = dirty + 1;
     ctx.happen(class::GENERIC, "move_from", key.bytes);
     ctx.shard.events.happen(class::GENERIC, "move_to", to_db, key.bytes);
     reply.integer(1);

@@ -50,6 +50,7 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, only_if_free: bool) -> Outcome {
     if only_if_free && occupied {
         return Outcome::Occupied;
     }
+    let dirty = ctx.shard.dirty;
     let (taken, is_here) = match ctx.foreign(db, from) {
         Some(foreign) => {
             foreign.delete = true;
@@ -59,6 +60,7 @@ fn run(ctx: &mut Context<'_>, args: &Args<'_>, only_if_free: bool) -> Outcome {
     };
     let Some((value, expire_ms)) = taken else { return Outcome::NoSource };
     replace(ctx, db, to, occupied, value, expire_ms);
+    ctx.shard.dirty = dirty + 1;
     if is_here {
         // else its shard tells it, so that the events of one key come in their order
         ctx.happen(class::GENERIC, "rename_from", from);

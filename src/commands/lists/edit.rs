@@ -87,9 +87,10 @@ pub(crate) fn lrem(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
     match done {
         Ok((removed, left)) => {
             if removed > 0 {
+                ctx.shard.changed_many(removed);
                 ctx.shard.events.happen(class::LIST, "lrem", ctx.db, key.bytes);
                 if left == 0 {
-                    super::remove_empty(ctx.shard, ctx.db, key);
+                    ctx.shard.remove_emptied(ctx.db, key);
                 }
             }
             reply.integer(removed as i64);
@@ -116,14 +117,15 @@ pub(crate) fn ltrim(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Repl
             list.remove_range(0, first);
             list.shrink(fill);
         }
-        Ok((if removed > 0 { Change::InPlace } else { Change::Nothing }, Some(count)))
+        Ok((if removed > 0 { Change::InPlace } else { Change::Nothing }, Some((count, removed))))
     });
     match done {
         Ok(None) => reply.ok(),
-        Ok(Some(left)) => {
+        Ok(Some((left, removed))) => {
+            ctx.shard.changed_many(removed);
             ctx.shard.events.happen(class::LIST, "ltrim", ctx.db, key.bytes);
             if left == 0 {
-                super::remove_empty(ctx.shard, ctx.db, key);
+                ctx.shard.remove_emptied(ctx.db, key);
             }
             reply.ok();
         }

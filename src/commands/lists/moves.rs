@@ -59,12 +59,14 @@ fn move_one(ctx: &mut Context<'_>, args: &Args<'_>, from: End, to: End, reply: &
     if args[1] == args[2] {
         return rotate(ctx, source, from, to, &element, reply);
     }
+    let dirty = ctx.shard.dirty;
     if let Err(refusal) = push(ctx.shard, ctx.db, target, to, true, || std::iter::once(&element[..])) {
         reply.error(refusal);
         return true;
     }
     // it is there: it was looked at
     let _ = pop(ctx.shard, ctx.db, source, from, 1, |_, item| bulk(reply, item));
+    ctx.shard.dirty = dirty + 1;
     true
 }
 

@@ -40,7 +40,10 @@ fn push_all(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>, e
     let key = ctx.first_key(&args[1]);
     let pushed = push(ctx.shard, ctx.db, key, end, create, || args.from(2));
     match pushed {
-        Ok(len) => reply.integer(len as i64),
+        Ok(len) => {
+            ctx.shard.changed_many(if len > 0 { args.len() - 2 } else { 0 });
+            reply.integer(len as i64);
+        }
         Err(refusal) => reply.error(refusal),
     }
 }
@@ -168,6 +171,7 @@ pub(crate) fn pop(
         Ok((Change::InPlace, (count, list.len())))
     })?;
     if popped > 0 {
+        shard.changed_many(popped);
         tell_popped(shard, db, key, end, left);
     }
     Ok(popped)
@@ -178,7 +182,7 @@ pub(crate) fn pop(
 fn tell_popped(shard: &mut Shard, db: usize, key: Key<'_>, end: End, left: usize) {
     shard.events.happen(class::LIST, if end == End::Head { "lpop" } else { "rpop" }, db, key.bytes);
     if left == 0 {
-        super::remove_empty(shard, db, key);
+        shard.remove_emptied(db, key);
     }
 }
 

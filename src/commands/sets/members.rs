@@ -1,6 +1,6 @@
 //! Members by name: adding, removing, asking, listing, walking. Never more than one key.
 
-use super::{answer, boxed, limits, read, remove_emptied};
+use super::{answer, boxed, limits, read};
 use crate::base::bytes::OutBuf;
 use crate::base::glob;
 use crate::base::text;
@@ -75,7 +75,7 @@ fn srem_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<u64, Refusal> 
         ctx.shard.dirty += removed - 1;
         ctx.shard.events.happen(class::SET, "srem", ctx.db, key.bytes);
         if emptied {
-            remove_emptied(ctx, key);
+            ctx.shard.remove_emptied(ctx.db, key);
         }
     }
     Ok(removed)

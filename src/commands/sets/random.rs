@@ -2,7 +2,7 @@
 //!
 //! What SPOP did stands in the journal as SREM of the members it drew, or as DEL if it drew all.
 
-use super::{answer, read, remove_emptied};
+use super::{answer, read};
 use crate::base::hash;
 use crate::base::limits::RANDOM_MEMBERS_MAX;
 use crate::base::stats::Random;
@@ -58,7 +58,7 @@ fn pop_one(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Res
     ctx.shard.events.effect(&[b"SREM", key.bytes, &name]);
     ctx.shard.events.happen(class::SET, "spop", ctx.db, key.bytes);
     if emptied {
-        remove_emptied(ctx, key);
+        ctx.shard.remove_emptied(ctx.db, key);
     }
     Ok(())
 }
@@ -111,7 +111,7 @@ fn pop_many(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
     if emptied {
         ctx.shard.dirty += popped as u64;
         ctx.shard.events.effect(&[b"DEL", key.bytes]);
-        remove_emptied(ctx, key);
+        ctx.shard.remove_emptied(ctx.db, key);
         return Ok(());
     }
     ctx.shard.dirty += popped as u64 - 1;

@@ -1,6 +1,6 @@
 //! SMOVE: a member leaves one set for another, on one shard or between two.
 
-use super::{boxed, limits, read, remove_emptied};
+use super::{boxed, limits, read};
 use crate::commands::args::Args;
 use crate::commands::context::Context;
 use crate::commands::errors;
@@ -40,7 +40,7 @@ fn smove_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<bool, Refusal
     })?;
     ctx.shard.events.happen(class::SET, "srem", ctx.db, from.bytes);
     if emptied {
-        remove_emptied(ctx, from);
+        ctx.shard.remove_emptied(ctx.db, from);
     }
     let limits = limits(ctx);
     let added = ctx.shard.update(ctx.db, to, |current| match current {

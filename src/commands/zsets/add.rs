@@ -183,6 +183,7 @@ fn apply(
         Some(Current::Inline(_)) => Err(errors::WRONGTYPE),
     })?;
     if done.added + done.updated > 0 {
+        ctx.shard.changed_many((done.added + done.updated) as usize);
         let event = if wanted.incr { "zincr" } else { "zadd" };
         ctx.shard.events.happen(class::SORTED_SET, event, ctx.db, key.bytes);
         ctx.shard.events.ready(ctx.db, key.bytes);
@@ -203,5 +204,6 @@ pub(crate) fn zrem(ctx: &mut Context<'_>, args: &mut Args<'_>, reply: &mut Reply
         let removed = args.from(2).filter(|member| zset.remove(member).is_some()).count();
         (After::of(removed > 0), removed)
     });
+    ctx.shard.changed_many(removed.unwrap_or_default().unwrap_or(0));
     answer(reply, removed.map(|removed| removed.unwrap_or(0) as i64));
 }

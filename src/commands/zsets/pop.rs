@@ -78,14 +78,16 @@ fn pop(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>, end: End) 
     // A RESP3 client that names a count gets pairs.
     let pairs = count.is_some() && reply.proto == Proto::Resp3;
     let popped = edit(ctx, Key::new(&args[1]), end.command(), |zset| {
+        let mut taken = 0;
         let after = take(zset, end, count.unwrap_or(1), |count, zset, ranks| {
+            taken = count;
             reply.array(if pairs { count } else { 2 * count });
             write(zset, ranks, end, pairs, reply);
         });
-        (after, ())
+        (after, taken)
     });
     match popped {
-        Ok(Some(())) => {}
+        Ok(Some(taken)) => ctx.shard.changed_many(taken),
         Ok(None) => reply.array(0),
         Err(refusal) => reply.error(refusal),
     }
@@ -122,6 +124,7 @@ pub(crate) fn pop_named(
         (after, taken)
     })?;
     let Some(taken) = popped else { return Ok(false) };
+    ctx.shard.changed_many(taken);
     ctx.shard.events.effect(&[end.command().as_bytes(), key, itoa::Buffer::new().format(taken).as_bytes()]);
     Ok(true)
 }

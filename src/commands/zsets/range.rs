@@ -230,6 +230,7 @@ fn remove(
         zset.remove_ranks(ranks);
         (After::of(count > 0), count)
     })?;
+    ctx.shard.changed_many(removed.unwrap_or(0));
     Ok(removed.unwrap_or(0) as i64)
 }
 
