@@ -27,7 +27,10 @@ use std::sync::atomic::Ordering;
 pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figures {
     let shard = &worker.router.shard;
     let databases = (0..shard.tables.len())
-        .map(|db| (shard.len(db) as u64, shard.expiring(db) as u64, shard.avg_ttl_ms(db)))
+        .map(|db| {
+            let hashes = shard.field_expiry.hashes(db) as u64;
+            (shard.len(db) as u64, shard.expiring(db) as u64, shard.avg_ttl_ms(db), hashes)
+        })
         .collect();
     let conns = || worker.conns().chain(asker);
     let driver = worker.driver.statistics();
@@ -46,6 +49,8 @@ pub fn figures(worker: &Worker, asker: Option<&Conn>, histograms: bool) -> Figur
         clients: conns().count() as u64,
         blocked_clients: (worker.router.blocked_clients() + worker.aof_waits.len() + worker.postponed_clients()) as u64,
         blocking_keys: worker.router.blocking_keys() as u64,
+        losable_keys: worker.router.losable_keys() as u64,
+        timed_waits: (worker.router.timed_waits() + worker.timed_aof_waits()) as u64,
         time: usage::thread(),
         queue: worker.router.mesh.inbound_len() as u64,
         spins: driver.spins,
@@ -148,9 +153,10 @@ pub fn keyspace(figures: &[Figures]) -> Vec<KeyspaceInfo> {
     let sum = |db: usize| {
         let mut info = KeyspaceInfo::default();
         let mut ttl = 0u128;
-        for (keys, expires, avg_ttl_ms) in figures.iter().filter_map(|f| f.databases.get(db)) {
+        for (keys, expires, avg_ttl_ms, hashes) in figures.iter().filter_map(|f| f.databases.get(db)) {
             info.keys += keys;
             info.expires += expires;
+            info.subexpiry += hashes;
             ttl += u128::from(*expires) * u128::from(*avg_ttl_ms);
         }
         info.avg_ttl_ms = (ttl / u128::from(info.expires.max(1))) as u64;
@@ -206,6 +212,8 @@ fn clients(worker: &Worker, figures: &[Figures]) -> ClientsInfo {
         watched_keys: figures.iter().map(|f| f.txn.watched_keys).sum(),
         blocked: figures.iter().map(|f| f.blocked_clients).sum(),
         blocking_keys: figures.iter().map(|f| f.blocking_keys).sum(),
+        blocking_keys_on_nokey: figures.iter().map(|f| f.losable_keys).sum(),
+        in_timeout_table: figures.iter().map(|f| f.timed_waits).sum(),
         input_buffer_max: max(|f| f.input_bytes_max),
         output_buffer_max: max(|f| f.output_bytes_max),
         paused_reason: if worker.pause == Pause::No { "none" } else { "client_pause" }.to_string(),
@@ -254,6 +262,8 @@ fn stats(worker: &Worker, state: &AdminState, figures: &[Figures]) -> StatsInfo 
     let shared = &worker.shared;
     let rates = state.rates();
     let shard = |of: fn(&Figures) -> u64| figures.iter().map(of).sum();
+    let command_ticks = worker.router.table.iter().map(|(id, _)| shared.command_total(id)[1]).sum();
+    let ticks_per_sec = rates.ticks.per_second();
     StatsInfo {
         connections: shared.total(|c| &c.accepted),
         commands: shared.total(|c| &c.commands),
@@ -264,6 +274,9 @@ fn stats(worker: &Worker, state: &AdminState, figures: &[Figures]) -> StatsInfo 
         output_kbps: rates.output.per_second() as f64 / 1024.0,
         rejected_connections: shared.total(|c| &c.refused),
         expired_keys: shard(|f| f.stats.expired),
+        expired_fields: shard(|f| f.stats.expired_fields),
+        expire_time_cap_reached: shard(|f| f.stats.expire_capped),
+        expire_cycle_ms: clock::ticks_to_us(shared.total(|c| &c.expire_ticks)) / 1000,
         evicted_keys: shard(|f| f.stats.evicted),
         evicted_clients: shared.total(|c| &c.evicted_clients),
         defrag: shared.defrag_figures(),
@@ -285,6 +298,10 @@ fn stats(worker: &Worker, state: &AdminState, figures: &[Figures]) -> StatsInfo 
         writes: shared.total(|c| &c.writes),
         query_buffer_disconnections: shared.total(|c| &c.query_limit_closed),
         output_buffer_disconnections: shared.total(|c| &c.output_limit_closed),
+        tick_us: clock::ticks_to_us(shared.total(|c| &c.tick_total)),
+        command_us: clock::ticks_to_us(command_ticks),
+        ticks_per_sec,
+        tick_us_mean: rates.tick_us.per_second().checked_div(ticks_per_sec).unwrap_or(0),
         acl_denied_auth: shared.total(|c| &c.denied),
         ..StatsInfo::default()
     }
@@ -374,7 +391,10 @@ pub fn reset(worker: &mut Worker) {
         &counters.defrag_key_misses,
         &counters.defrag_ms,
         &counters.denied,
+        &counters.ticks,
+        &counters.tick_total,
         &counters.tick_max,
+        &counters.expire_ticks,
         &counters.reads,
         &counters.writes,
     ];

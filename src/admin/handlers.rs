@@ -9,6 +9,7 @@ use crate::admin::slowlog::{CommandLogs, LogKind, Record};
 use crate::admin::state::AdminState;
 use crate::admin::{collect, command as command_replies, crash, log};
 use crate::base::bytes::OutBuf;
+use crate::base::clock;
 use crate::base::config::{Allowed, Config};
 use crate::base::limits;
 use crate::base::stats::Histogram;
@@ -291,6 +292,8 @@ pub fn cron(worker: &mut Worker) {
     }
     rates.input.sample(now_us, shared.total(|c| &c.bytes_in));
     rates.output.sample(now_us, shared.total(|c| &c.bytes_out));
+    rates.ticks.sample(now_us, shared.total(|c| &c.ticks));
+    rates.tick_us.sample(now_us, clock::ticks_to_us(shared.total(|c| &c.tick_total)));
     drop(rates);
     state.memory().sample(worker.clock.unix_ms() / 1000);
     save::cron(worker);

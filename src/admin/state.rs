@@ -22,6 +22,10 @@ pub struct Rates {
     pub input: Rate,
     /// Bytes sent.
     pub output: Rate,
+    /// Ticks of all cores, and the microseconds that they took.
+    pub ticks: Rate,
+    /// See `ticks`.
+    pub tick_us: Rate,
 }
 
 /// See the module. One per process, inside `net::shared::Shared`.

@@ -323,7 +323,7 @@ fn describe(conn: &Conn, table: &CommandTable, now_ms: u64) -> String {
         subscribed(ChannelKind::Pattern),
         subscribed(ChannelKind::Shard),
         s.multi.as_ref().map_or(-1, |multi| multi.commands.commands.len() as i64),
-        s.watched_keys,
+        s.watched_keys.len(),
         conn.input_bytes() - conn.set_apart_bytes(),
         conn.set_apart_bytes(),
         s.multi.as_ref().map_or(0, |multi| multi.commands.argument_bytes()),

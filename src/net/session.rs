@@ -3,6 +3,7 @@
 use crate::net::tracking::Tracking;
 use crate::resp::reply::Proto;
 use crate::txn::message::{CommandBatch, Manner, RemoteCommand};
+use hashbrown::HashSet;
 
 /// What `CLIENT REPLY` chose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +62,8 @@ pub struct Session {
     pub multi: Option<Box<Multi>>,
     /// Cores on which it watches keys.
     pub watched: Vec<usize>,
-    /// How many keys it asked to watch.
-    pub watched_keys: usize,
+    /// Which keys it watches, as hashes of database and key. Only for CLIENT LIST: the shards know.
+    pub watched_keys: HashSet<u64>,
     /// Bytes of their names, and what watching them takes.
     pub watched_bytes: usize,
     /// Whether a shard has said that one of them changed. Only for CLIENT LIST: EXEC asks the shards.
@@ -92,11 +93,18 @@ impl Session {
             import_source: false,
             multi: None,
             watched: Vec::new(),
-            watched_keys: 0,
+            watched_keys: HashSet::new(),
             watched_bytes: 0,
             watched_changed: false,
             tracking: None,
         }
+    }
+
+    /// Forgets which keys it watches; answers the cores that know them.
+    pub fn take_watched(&mut self) -> Vec<usize> {
+        self.watched_keys = HashSet::new();
+        (self.watched_bytes, self.watched_changed) = (0, false);
+        std::mem::take(&mut self.watched)
     }
 
     /// Bytes of memory behind what it has queued and watches.

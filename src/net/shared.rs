@@ -74,8 +74,12 @@ pub struct CoreCounters {
     pub queue_max: Counter,
     /// Ticks of the core's loop.
     pub ticks: Counter,
+    /// How long all of them took, clock ticks.
+    pub tick_total: Counter,
     /// The longest of them, clock ticks.
     pub tick_max: Counter,
+    /// How long active expiry took, clock ticks.
+    pub expire_ticks: Counter,
     /// Times it slept.
     pub sleeps: Counter,
     /// Connections closed for slow reading.

@@ -3,7 +3,7 @@
 
 use crate::base::bytes::OutBuf;
 use crate::base::clock;
-use crate::base::hash::Position;
+use crate::base::hash::{self, Position};
 use crate::commands::args::{Args, lay_out};
 use crate::commands::flags::flag;
 use crate::commands::table::CommandId;
@@ -52,8 +52,12 @@ pub fn watch(worker: &mut Worker, conn: &mut Conn, args: &mut Args<'_>, out: &mu
         return Outcome::Done;
     }
     let cores = worker.router.watch(conn.id, conn.next_seq(), conn.session.manner(), args);
-    conn.session.watched_keys += args.len() - 1;
-    conn.session.watched_bytes += args.from(1).map(|key| key.len() + WATCHED_KEY_BYTES).sum::<usize>();
+    let session = &mut conn.session;
+    for key in args.from(1) {
+        if session.watched_keys.insert(hash::hash(key) ^ session.db as u64) {
+            session.watched_bytes += key.len() + WATCHED_KEY_BYTES;
+        }
+    }
     for core in cores {
         if !conn.session.watched.contains(&core) {
             conn.session.watched.push(core);
@@ -72,8 +76,7 @@ pub fn unwatch(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut
 /// Ends every WATCH of a connection.
 pub fn forget_watched(worker: &mut Worker, conn: &mut Conn) {
     worker.router.unwatch(conn.id, &conn.session.watched);
-    conn.session.watched.clear();
-    (conn.session.watched_keys, conn.session.watched_bytes, conn.session.watched_changed) = (0, 0, false);
+    conn.session.take_watched();
 }
 
 /// EXEC
@@ -117,14 +120,9 @@ pub fn exec(worker: &mut Worker, conn: &mut Conn, _: &mut Args<'_>, out: &mut Ou
             }
         }
     }
-    (conn.session.watched_keys, conn.session.watched_changed) = (0, false);
-    let exec = Exec {
-        conn: conn.id,
-        seq: conn.next_seq(),
-        manner: conn.session.manner(),
-        commands: multi.commands,
-        watched: std::mem::take(&mut conn.session.watched),
-    };
+    let watched = conn.session.take_watched();
+    let exec =
+        Exec { conn: conn.id, seq: conn.next_seq(), manner: conn.session.manner(), commands: multi.commands, watched };
     worker.router.exec(exec, out)
 }
 

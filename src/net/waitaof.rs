@@ -133,6 +133,11 @@ impl Worker {
         self.config.appendonly && self.shared.log_error.load(Ordering::Relaxed) == 0
     }
 
+    /// Of these waits, those that end after some time.
+    pub fn timed_aof_waits(&self) -> usize {
+        self.aof_waits.iter().filter(|wait| wait.until_ms != u64::MAX).count()
+    }
+
     /// When the first of these waits is over by its time, Unix milliseconds.
     pub fn aof_waits_end_ms(&self) -> Option<u64> {
         self.aof_waits.iter().map(|wait| wait.until_ms).min()

@@ -571,6 +571,7 @@ impl Worker {
     pub fn publish_counters(&mut self, took: u64) {
         let counters = &self.shared.cores[self.router.core];
         counters.ticks.add(1);
+        counters.tick_total.add(took);
         counters.tick_max.set(counters.tick_max.get().max(took));
         counters.hops_out.set(self.router.hops_out);
         counters.hops_in.set(self.router.hops_in);

@@ -187,7 +187,9 @@ impl Core {
         self.next_cron_ms = now + 1000 / u64::from(worker.config.hz.clamp(1, 500));
         worker.cron();
         worker.router.shard.events.tracking.caller = None;
+        let began = clock::ticks();
         worker.router.shard.expire_step(limits::EXPIRE_STEP_ENTRIES);
+        worker.counters().expire_ticks.add(clock::ticks().wrapping_sub(began));
         worker.publish_events();
         worker.send_outputs();
         (self.hooks.cron)(worker);

@@ -50,6 +50,7 @@ impl Shard {
             self.expiry.next_db = db + 1;
             left = left.saturating_sub(swept.visited);
             if left == 0 {
+                self.stats.expire_capped += 1;
                 break;
             }
         }

@@ -55,6 +55,12 @@ impl<C> Waiters<C> {
         self.queues.len()
     }
 
+    /// Of those keys, the ones that some waiter waits for whose command is such a one.
+    pub fn key_count_of(&self, is_one: impl Fn(&C) -> bool) -> usize {
+        let waits = |slot: &u32| self.all.get(slot).is_some_and(|waiter| is_one(&waiter.call));
+        self.queues.values().filter(|queue| queue.iter().any(|(slot, _)| waits(slot))).count()
+    }
+
     /// Those keys.
     pub fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.queues.keys().map(|(db, key)| (*db, key.as_slice()))

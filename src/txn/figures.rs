@@ -42,8 +42,8 @@ pub struct TxnFigures {
 /// What a core says of itself for INFO and MEMORY.
 #[derive(Debug, Default, Clone)]
 pub struct Figures {
-    /// Keys, keys with expiry, average TTL in ms; per database.
-    pub databases: Vec<(u64, u64, u64)>,
+    /// Keys, keys with expiry, average TTL in ms, hashes with fields that expire; per database.
+    pub databases: Vec<(u64, u64, u64, u64)>,
     /// Bytes of the tables and what they hold.
     pub table_bytes: u64,
     /// Of those, what is not keys and values.
@@ -70,6 +70,10 @@ pub struct Figures {
     pub blocked_clients: u64,
     /// Keys that somebody waits for.
     pub blocking_keys: u64,
+    /// Of those, keys where somebody is to be told when they are gone.
+    pub losable_keys: u64,
+    /// Connections that wait, for anything, no longer than some time.
+    pub timed_waits: u64,
     /// Processor time of the core's thread.
     pub time: CpuTime,
     /// Messages waiting to be handled.

@@ -435,6 +435,16 @@ impl Router {
         self.desk.key_count()
     }
 
+    /// Of those, keys where a client is to be told when they are gone.
+    pub fn losable_keys(&self) -> usize {
+        self.desk.losable_key_count()
+    }
+
+    /// Clients of this core that wait no longer than some time.
+    pub fn timed_waits(&self) -> usize {
+        self.waits.timers.len()
+    }
+
     // ---- moves between shards ----
 
     /// A key has something that only a transaction can move.

@@ -19,6 +19,7 @@ mod clients;
 mod copying;
 mod events;
 mod faults;
+mod figures;
 mod frames;
 mod life;
 mod memory;

@@ -96,6 +96,11 @@ impl Desk {
         self.waiters.key_count()
     }
 
+    /// Of those, keys where somebody is to be told when they are gone.
+    pub(super) fn losable_key_count(&self) -> usize {
+        if self.losers == 0 { 0 } else { self.waiters.key_count_of(|call| call.may_lose) }
+    }
+
     /// A command that may wait looks at its keys here, one after the other: it is served, or joins the queues.
     pub(crate) fn visit(
         &mut self,
