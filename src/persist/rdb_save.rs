@@ -320,7 +320,7 @@ impl<'a> Save<'a> {
             let shards = begins.len() as u16;
             let set = Set { number, shards, begins: begins.into_iter().flatten().collect() };
             let sets = if has_logs { vec![set] } else { Vec::new() };
-            let manifest = Manifest { base: Some(name), sets };
+            let manifest = Manifest { base: Some(name), sets, ..Manifest::default() };
             folder.replace_manifest(&manifest).and_then(|()| folder.sweep(&manifest)).map_err(failed)?;
         }
         Ok(saved)

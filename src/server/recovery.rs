@@ -17,6 +17,7 @@ use crate::net::shared::Shared;
 use crate::persist::aof::folder::{Folder, SegmentId};
 use crate::persist::aof::log::Log;
 use crate::persist::aof::manifest::{Manifest, Set};
+use crate::persist::aof::others;
 use crate::persist::aof::read::{self, Damage, Scanned, Torn};
 use crate::persist::aof::record::Words;
 use crate::resp::parse::Span;
@@ -116,7 +117,7 @@ pub fn open(config: &Config, cores: usize, loading: &Loading) -> Result<Opened, 
         bytes = compact::write_base(&folder, &name, Flavor::Redis, &libraries, &shards)
             .map_err(|error| wrong("Cannot write a base in", &error))?;
         admin::log::notice(&format!("The append only file was rewritten: {bytes} bytes in {name}"));
-        manifest = Manifest { base: Some(name), sets: Vec::new() };
+        manifest = Manifest { base: Some(name), ..Manifest::default() };
     }
     for (kept, shard) in kept.iter_mut().zip(shards) {
         kept.shard = Some(shard);
@@ -183,8 +184,22 @@ pub fn has_log(config: &Config) -> Result<bool, String> {
     if !config.appendonly {
         return Ok(false);
     }
-    let path = Folder::of(config).manifest_path();
-    path.try_exists().map_err(|error| format!("{}: {error}", path.display()))
+    let folder = Folder::of(config);
+    let path = folder.manifest_path();
+    let is_there = path.try_exists().map_err(|error| format!("{}: {error}", path.display()))?;
+    // one that cannot be read says so itself
+    let noted = folder.manifest().ok().flatten().and_then(|manifest| manifest.others);
+    let now = others::mark(&folder);
+    if noted.is_some_and(|noted| now != 0 && now != noted) {
+        return Err(format!(
+            "Another server wrote an append-only file beside Pinion's log, after that: {} or {}. One can be loaded: \
+             move those files away to keep what Pinion wrote, or {} to load what the other server wrote",
+            folder.others_path().display(),
+            std::path::Path::new(&config.dir).join(&config.appendfilename).display(),
+            path.display()
+        ));
+    }
+    Ok(is_there)
 }
 
 /// Reads the logs back while the cores run and answer `-LOADING`, hands each core its part, and lets clients in.

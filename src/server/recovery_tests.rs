@@ -21,7 +21,7 @@ fn progress_moves_in_both_readings_and_ends_where_it_was_to() {
     assert!(there > 10_000_000);
     let loading = Loading::default();
     loading.begin(0);
-    let manifest = Manifest { base: None, sets: vec![set] };
+    let manifest = Manifest { sets: vec![set], ..Manifest::default() };
     let back = read_back(&config, &folder, &manifest, 1, &loading).unwrap();
     assert_eq!(back.shards[0].len(0), 100);
     let figures = loading.figures(0);

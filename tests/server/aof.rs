@@ -381,3 +381,46 @@ fn libraries_of_functions_are_durable_before_clients_are_let_in() {
         }
     });
 }
+
+#[test]
+fn a_log_that_another_server_wrote_beside_ours_since_is_not_passed_over() {
+    let setup = Setup::typical();
+    let data = Data::new();
+    let folder = data.0.join("appendonlydir");
+    let manifest = folder.join("appendonly.aof.manifest");
+    let redis = |key: &str| format!("*3\r\n$3\r\nSET\r\n$1\r\n{key}\r\n$5\r\nredis\r\n");
+    let stop = |mut server: crate::common::Server| {
+        server.signal(libc::SIGTERM);
+        server.wait_exit();
+    };
+    let refused = || {
+        let (status, said) = data.launch(&setup, "always").start_failing(crate::common::server::free_port("127.0.0.1"));
+        assert!(!status.success() && said.contains("Another server wrote"), "{said}");
+    };
+    // the data comes from Redis, whose files stay
+    fs::create_dir(&folder).expect("made");
+    fs::write(&manifest, "file appendonly.aof.1.incr.aof seq 1 type i\n").expect("written");
+    fs::write(folder.join("appendonly.aof.1.incr.aof"), redis("a")).expect("written");
+    let server = data.launch(&setup, "always").start();
+    assert_eq!(server.client().run("GET a").text(), "redis");
+    server.client().ok("SET a ours");
+    stop(server);
+    let server = data.launch(&setup, "always").start();
+    assert_eq!(server.client().run("GET a").text(), "ours");
+    stop(server);
+    // Redis went on there
+    fs::write(folder.join("appendonly.aof.1.incr.aof"), redis("a") + &redis("b")).expect("written");
+    refused();
+    fs::rename(folder.join("appendonly.aof.pinion"), folder.join("aside")).expect("moved");
+    let server = data.launch(&setup, "always").start();
+    assert_eq!(server.client().run("GET b").text(), "redis");
+    stop(server);
+    // and the other way: ours stays
+    fs::write(&manifest, "file appendonly.aof.2.incr.aof seq 2 type i\n").expect("written");
+    refused();
+    fs::remove_file(&manifest).expect("removed");
+    stop(data.launch(&setup, "always").start());
+    // a single file of an old Redis counts, too
+    fs::write(data.0.join("appendonly.aof"), redis("c")).expect("written");
+    refused();
+}

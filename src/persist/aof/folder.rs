@@ -3,6 +3,7 @@
 use crate::base::config::Config;
 use crate::base::limits::{LOG_SEGMENT_BYTES, LOG_SPARE_BYTES_MAX, LOG_SPARES_PER_SHARD};
 use crate::persist::aof::manifest::Manifest;
+use crate::persist::aof::others;
 use crate::runtime::files::{NewFile, Spares, preallocate, replace, written_bytes};
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -124,6 +125,11 @@ impl Folder {
         self.path.join(format!("{}.pinion", self.name))
     }
 
+    /// Where Redis has the manifest of its log.
+    pub fn others_path(&self) -> PathBuf {
+        self.path.join(format!("{}.manifest", self.name))
+    }
+
     /// A segment's path.
     pub fn segment_path(&self, id: SegmentId) -> PathBuf {
         self.path_of(id, SEGMENT)
@@ -148,10 +154,12 @@ impl Folder {
         Manifest::parse(&text).map(Some).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
     }
 
-    /// Puts `manifest` in the old one's place; after a crash either the old or the new one is there, whole.
+    /// Puts `manifest` in the old one's place, and notes in it what another server has beside; after a crash either the
+    /// old or the new one is there, whole.
     pub fn replace_manifest(&self, manifest: &Manifest) -> io::Result<()> {
         fs::create_dir_all(&self.path)?;
         let temporary = self.path.join(format!("temp-{}.pinion", self.name));
+        let manifest = Manifest { others: Some(others::mark(self)), ..manifest.clone() };
         replace(&temporary, &self.manifest_path(), manifest.text().as_bytes())
     }
 

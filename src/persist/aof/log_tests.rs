@@ -279,7 +279,7 @@ fn the_manifest_is_replaced_whole_and_old_runs_are_swept() {
     let folder = &temporary.0;
     assert_eq!(folder.manifest().unwrap(), None);
     written(folder, 1, 1);
-    let manifest = Manifest { base: None, sets: vec![SET] };
+    let manifest = Manifest { sets: vec![SET], ..Manifest::default() };
     folder.replace_manifest(&manifest).unwrap();
     // files of Redis, which may stand beside ours
     let (theirs, ours) = (folder.base_path("appendonly.aof.1.base.rdb"), folder.base_path(&folder.base_name(1, 7)));
@@ -288,9 +288,9 @@ fn the_manifest_is_replaced_whole_and_old_runs_are_swept() {
     assert!(theirs.exists() && !ours.exists());
     fs::remove_file(theirs).unwrap();
     assert_eq!(read_back(folder, 0).unwrap().len(), 1);
-    let next = Manifest { base: None, sets: vec![Set { number: 10, shards: 1, begins: Vec::new() }] };
+    let next = Manifest { sets: vec![Set { number: 10, shards: 1, begins: Vec::new() }], ..Manifest::default() };
     folder.replace_manifest(&next).unwrap();
-    assert_eq!(folder.manifest().unwrap(), Some(next.clone()));
+    assert_eq!(folder.manifest().unwrap(), Some(Manifest { others: Some(0), ..next.clone() }));
     folder.sweep(&next).unwrap();
     let left: Vec<_> = fs::read_dir(&folder.path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["appendonly.aof.pinion"]);
@@ -338,7 +338,7 @@ fn what_a_rewrite_leaves_is_written_over_and_never_read_again() {
         let full = count(&folder, ".log");
         assert!(full > 8, "{full} segments");
         // run 2 follows: some of what run 1 left stays, up to a bound
-        let manifest = Manifest { base: None, sets: vec![Set::new(2, 1)] };
+        let manifest = Manifest { sets: vec![Set::new(2, 1)], ..Manifest::default() };
         folder.sweep(&manifest).unwrap();
         assert_eq!((count(&folder, ".spare"), count(&folder, ".log")), (2, 0));
         assert_eq!(folder.next_number(&Manifest::default()), 2, "no number whose blocks may still be there");
@@ -346,7 +346,7 @@ fn what_a_rewrite_leaves_is_written_over_and_never_read_again() {
         assert_eq!(count(&folder, ".spare"), 0, "they were renamed");
         assert_eq!(read_run(&folder, 2), second, "and hold blocks of run 1 behind these");
         // a spare that is too many, or has another size, goes
-        folder.sweep(&Manifest { base: None, sets: vec![Set::new(3, 1)] }).unwrap();
+        folder.sweep(&Manifest { sets: vec![Set::new(3, 1)], ..Manifest::default() }).unwrap();
         assert_eq!(count(&folder, ".spare"), 2);
         Folder { segment_bytes: 128 << 10, ..folder.clone() }.sweep(&Manifest::default()).unwrap();
         assert_eq!(count(&folder, ""), 0);

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! pinion-aof 1
+//! others 7d1c09e2                        append-only files of another server that stood beside, see `others`
 //! base appendonly.aof.12.base.rdb        at most one: what the data was before the first set
 //! set 13 4                               run 13 of the server, with 4 shards: its files are *.13.SHARD.N.log
 //! from 13 2 5 1234                       shard 2 of run 13: segment 5 is the first one, block 1234 its first block
@@ -46,6 +47,8 @@ impl Set {
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Manifest {
+    /// [`others::mark`](super::others::mark) of when it was written; `None` of an older version: nobody knows.
+    pub others: Option<u32>,
     /// File name of the snapshot that the log begins with.
     pub base: Option<String>,
     /// Runs of the server since then.
@@ -63,6 +66,9 @@ impl Manifest {
     /// The file's text.
     pub fn text(&self) -> String {
         let mut text = format!("{TITLE}\n");
+        if let Some(mark) = self.others {
+            let _ = writeln!(text, "others {mark:08x}");
+        }
         if let Some(base) = &self.base {
             let _ = writeln!(text, "base {base}");
         }
@@ -93,6 +99,9 @@ impl Manifest {
             }
             let (word, rest) = bare.split_once(' ').ok_or_else(|| wrong("one word alone"))?;
             match word {
+                "others" if at == TITLE.len() + 1 => {
+                    manifest.others = Some(u32::from_str_radix(rest, 16).map_err(|_| wrong("not a mark"))?);
+                }
                 "base" if manifest.base.is_none() && manifest.sets.is_empty() => {
                     manifest.base = Some(file_name(rest).ok_or_else(|| wrong("not a file name"))?);
                 }
@@ -152,7 +161,7 @@ mod tests {
     fn sample() -> Manifest {
         let begins = vec![Begin { segment: 7, sequence: 100 }, Begin::default()];
         let sets = vec![Set { begins, ..Set::new(3, 2) }, Set::new(4, 16)];
-        Manifest { base: Some("base 12.rdb".into()), sets }
+        Manifest { others: Some(77), base: Some("base 12.rdb".into()), sets }
     }
 
     #[test]
@@ -180,7 +189,7 @@ mod tests {
     #[test]
     fn names_that_leave_the_folder_are_refused() {
         for name in ["../x", "/etc/passwd", "", ".."] {
-            let manifest = Manifest { base: Some(name.into()), sets: Vec::new() };
+            let manifest = Manifest { base: Some(name.into()), ..Manifest::default() };
             assert!(Manifest::parse(&manifest.text()).is_err(), "{name}");
         }
     }

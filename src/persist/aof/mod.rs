@@ -23,6 +23,7 @@ pub mod frontier;
 pub mod log;
 mod maker;
 pub mod manifest;
+pub mod others;
 pub mod pieces;
 pub mod read;
 pub mod record;
