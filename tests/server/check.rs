@@ -115,7 +115,7 @@ fn damage_in_the_middle_is_told_and_what_is_behind_it_cut_on_demand() {
     let manifest = data.logs().join("appendonly.aof.pinion");
     let text = fs::read_to_string(&manifest).expect("it is there");
     fs::write(&manifest, text.replace("set", "sex")).expect("written");
-    says(&check(&[&manifest]), false, &["appendonly.aof.pinion: line 2: not a word of a manifest"]);
+    says(&check(&[&manifest]), false, &["appendonly.aof.pinion: line 3: not a word of a manifest"]);
     fs::remove_file(&manifest).expect("removed");
     says(&check(&[&log]), false, &["appendonly.aof.pinion: "]);
 }
