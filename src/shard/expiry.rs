@@ -39,7 +39,9 @@ impl Shard {
         for _ in 0..self.tables.len() {
             let db = self.expiry.next_db % self.tables.len();
             let (lazy, events, watches) = (&mut self.lazy, &mut self.events, &mut self.watches);
+            let fields = &mut self.field_expiry;
             let swept = self.tables[db].sweep_expired(self.now_ms, left, |key, boxed| {
+                fields.forget(db, key, boxed.as_deref());
                 lazy.value(boxed);
                 watches.touched(db, key);
                 events.expired(db, key);

@@ -2,14 +2,15 @@
 //! and the step that keeps the appointments. Reads of a due field find nothing by themselves ([`Hash`]). Never reads a
 //! clock.
 //!
-//! A hash remembers the one appointment that counts ([`Hash::take_note`]). One that was made before a sooner one, or
-//! for a key that holds something else by now, is passed over when its time comes.
+//! A hash remembers the one appointment that counts ([`Hash::take_note`]); it goes when a sooner one is made, and with
+//! the hash.
 //!
 //! [`Hash`]: crate::types::hash::Hash
 //! [`Hash::take_note`]: crate::types::hash::Hash::take_note
 
 use crate::shard::events::class;
 use crate::shard::keyspace::Shard;
+use crate::types::hash::{Hash, Note};
 use crate::types::table::Key;
 use crate::types::value::Value;
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ pub struct FieldExpiry {
 }
 
 impl FieldExpiry {
-    /// Hashes of a database with fields that expire, more or less (`subexpiry` of INFO keyspace).
+    /// Hashes of a database with fields that expire (`subexpiry` of INFO keyspace).
     pub fn hashes(&self, db: usize) -> usize {
         self.appointments.get(db).map_or(0, BTreeSet::len)
     }
@@ -40,6 +41,20 @@ impl FieldExpiry {
     pub(super) fn clear(&mut self, db: usize) {
         if let Some(appointments) = self.appointments.get_mut(db) {
             appointments.clear();
+        }
+    }
+
+    /// Cancels the appointment with a value that is not at this key any more.
+    #[inline]
+    pub(super) fn forget(&mut self, db: usize, key: &[u8], value: Option<&Value>) {
+        if let Some(at_ms) = value.and_then(Value::as_hash).and_then(Hash::noted_ms) {
+            self.cancel(db, key, at_ms);
+        }
+    }
+
+    fn cancel(&mut self, db: usize, key: &[u8], at_ms: u64) {
+        if let Some(appointments) = self.appointments.get_mut(db) {
+            appointments.remove(&(at_ms, key.into()));
         }
     }
 
@@ -62,16 +77,14 @@ impl Shard {
     ///
     /// [`Hash::take_note`]: crate::types::hash::Hash::take_note
     #[inline]
-    pub fn note_fields(&mut self, db: usize, key: Key<'_>, at_ms: Option<u64>) {
+    pub fn note_fields(&mut self, db: usize, key: Key<'_>, note: Option<Note>) {
+        let Some(Note { at_ms, instead_of_ms }) = note else { return };
+        if let Some(before_ms) = instead_of_ms {
+            self.field_expiry.cancel(db, key.bytes, before_ms);
+        }
         if let Some(at_ms) = at_ms {
             self.field_expiry.note(db, key.bytes, at_ms);
         }
-    }
-
-    /// Notes a value that comes to a key from elsewhere.
-    pub(super) fn note_arrival(&mut self, db: usize, key: Key<'_>, value: &mut Value) {
-        let note = value.renew_note();
-        self.note_fields(db, key, note);
     }
 
     /// Removes fields that are due, looking at no more than about `budget` of them; a hash without fields goes, too. A

@@ -1,4 +1,4 @@
-//! Appointments with hashes: kept in time, moved with the key, passed over when stale.
+//! Appointments with hashes: kept in time, moved with the key, gone with it.
 
 use super::*;
 use crate::types::hash::{Hash, PackLimits};
@@ -89,4 +89,47 @@ fn a_step_keeps_to_its_budget() {
         assert_eq!(shard.stats.expired_fields, round * 100);
     }
     assert_eq!((shard.len(0), shard.field_expiry.hashes(0)), (0, 0));
+}
+
+#[test]
+fn an_appointment_goes_with_its_hash_and_with_a_sooner_one() {
+    let mut shard = shard();
+    let key = Key::new(b"h");
+    let new = |shard: &mut Shard, at: u64| put(shard, 0, "h", &[("a", Some(at)), ("b", None)]);
+    for at in 5000..5100 {
+        // the same time again, and others, over and over
+        new(&mut shard, at);
+        new(&mut shard, at);
+        assert_eq!(shard.field_expiry.hashes(0), 1);
+    }
+    shard.set(0, key, NewValue::Int(1), Expire::Clear);
+    assert_eq!(shard.field_expiry.hashes(0), 0);
+    new(&mut shard, 5000);
+    assert!(shard.remove(0, key));
+    assert_eq!(shard.field_expiry.hashes(0), 0);
+    new(&mut shard, 5000);
+    assert!(shard.take(0, key).is_some());
+    assert_eq!(shard.field_expiry.hashes(0), 0);
+    for by_step in [true, false] {
+        new(&mut shard, 500_000);
+        assert!(shard.set_expire(0, key, Some(shard.now_ms + 10)));
+        shard.now_ms += 20;
+        if by_step {
+            shard.expire_step(100);
+        }
+        assert!(!shard.exists(0, key));
+        assert_eq!(shard.field_expiry.hashes(0), 0);
+    }
+    new(&mut shard, 500_000);
+    let mut change = |at: Option<u64>| {
+        let hash = shard.boxed_mut(0, key).and_then(Value::as_hash_mut).unwrap();
+        hash.set_expire(b"a", at);
+        let note = hash.take_note();
+        shard.note_fields(0, key, note);
+        shard.field_expiry.hashes(0)
+    };
+    for at in (400_000..400_100).rev() {
+        assert_eq!(change(Some(at)), 1);
+    }
+    assert_eq!((change(None), change(Some(9)), change(None)), (0, 1, 0));
 }

@@ -153,6 +153,7 @@ impl Shard {
             Live::Expired(boxed) => {
                 self.stats.misses += 1;
                 self.stats.expired += 1;
+                self.field_expiry.forget(db, key.bytes, boxed.as_deref());
                 self.lazy.value(boxed);
                 self.watches.touched(db, key.bytes);
                 self.events.expired(db, key.bytes);
@@ -173,6 +174,7 @@ impl Shard {
             Live::Missing => None,
             Live::Expired(boxed) => {
                 self.stats.expired += 1;
+                self.field_expiry.forget(db, key.bytes, boxed.as_deref());
                 self.lazy.value(boxed);
                 self.watches.touched(db, key.bytes);
                 self.events.expired(db, key.bytes);
@@ -189,6 +191,7 @@ impl Shard {
             Live::Missing => None,
             Live::Expired(boxed) => {
                 self.stats.expired += 1;
+                self.field_expiry.forget(db, key.bytes, boxed.as_deref());
                 self.lazy.value(boxed);
                 self.watches.touched(db, key.bytes);
                 self.events.expired(db, key.bytes);
@@ -212,9 +215,7 @@ impl Shard {
     /// Inserts or replaces. Counts one `dirty`. An expired key counts as absent, also for [`Expire::Keep`].
     #[inline]
     pub fn set(&mut self, db: usize, key: Key<'_>, mut value: NewValue<'_>, expire: Expire) {
-        if let NewValue::Boxed(value) = &mut value {
-            self.note_arrival(db, key, value);
-        }
+        let note = if let NewValue::Boxed(value) = &mut value { value.renew_note() } else { None };
         // in the journal a key that is due goes before what takes its place: the command may not mean to replace it
         let may_be_due = self.events.journaled && self.tables[db].expiring() > 0;
         let looks = expire == Expire::Keep || self.events.wanted != 0 || may_be_due;
@@ -225,9 +226,11 @@ impl Shard {
         let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);
         let inserted = self.tables[db].insert(key, value, expire, |old| access::stamp(settings, random, old, now));
         if let Inserted::Replaced(boxed) = inserted {
+            self.field_expiry.forget(db, key.bytes, boxed.as_deref());
             self.lazy.value(boxed);
             self.events.gone(db, key.bytes);
         }
+        self.note_fields(db, key, note);
         self.touch_watches(db, key.bytes);
     }
 
@@ -264,6 +267,7 @@ impl Shard {
             Change::Replace(mut value) => {
                 let note = if let NewValue::Boxed(value) = &mut value { value.renew_note() } else { None };
                 let boxed = entry.replace(value, stamped);
+                self.field_expiry.forget(db, key.bytes, boxed.as_deref());
                 self.lazy.value(boxed);
                 self.note_fields(db, key, note);
                 self.events.gone(db, key.bytes);
@@ -310,6 +314,7 @@ impl Shard {
             return false;
         }
         if let Some(boxed) = self.tables[db].discard(key) {
+            self.field_expiry.forget(db, key.bytes, boxed.as_deref());
             self.lazy.value(boxed);
             self.dirty += 1;
             self.touch_watches(db, key.bytes);
@@ -339,7 +344,11 @@ impl Shard {
         self.dirty += 1;
         self.touch_watches(db, key.bytes);
         self.events.gone(db, key.bytes);
-        self.tables[db].remove(key)
+        let taken = self.tables[db].remove(key);
+        if let Some((Owned::Boxed(value), _)) = &taken {
+            self.field_expiry.forget(db, key.bytes, Some(value));
+        }
+        taken
     }
 
     /// A copy of value and expiry.

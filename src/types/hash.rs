@@ -101,6 +101,15 @@ pub struct Hash {
     kept: Kept,
 }
 
+/// When to look for due fields of a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Note {
+    /// Unix milliseconds; `None`: never.
+    pub at_ms: Option<u64>,
+    /// What was noted before and counts no more.
+    pub instead_of_ms: Option<u64>,
+}
+
 impl Hash {
     /// Its fields' table, if it is large.
     #[inline]
@@ -370,17 +379,28 @@ impl Hash {
         }
     }
 
-    /// When to look for due fields, if that is sooner than what was answered last: whoever keeps the appointments of
-    /// all hashes needs only one for each.
+    /// When to look for due fields, if that is sooner than what was answered last, or if there are none any more:
+    /// whoever keeps the appointments of all hashes needs only one for each.
     #[inline]
-    pub fn take_note(&mut self) -> Option<u64> {
+    pub fn take_note(&mut self) -> Option<Note> {
         let next = self.next_expire_ms();
         let noted = self.noted_mut()?;
-        if next >= *noted {
+        if next >= *noted && (next != u64::MAX || *noted == u64::MAX) {
             return None;
         }
-        *noted = next;
-        Some(next)
+        let before = std::mem::replace(noted, next);
+        let time = |at_ms: u64| (at_ms != u64::MAX).then_some(at_ms);
+        Some(Note { at_ms: time(next), instead_of_ms: time(before) })
+    }
+
+    /// What [`Hash::take_note`] answered last.
+    pub fn noted_ms(&self) -> Option<u64> {
+        let noted = match &self.kept {
+            Kept::Packed { .. } => u64::MAX,
+            Kept::Timed(timed) => timed.noted_ms,
+            Kept::Table(table) => table.noted_ms,
+        };
+        (noted != u64::MAX).then_some(noted)
     }
 
     /// Forgets what [`Hash::take_note`] answered if it was `at_ms`; false if it was something else.

@@ -163,20 +163,24 @@ fn soonest_come_first_and_leave_first() {
 #[test]
 fn notes_only_what_is_sooner() {
     let mut hash = Hash::new();
+    let note = |at_ms, instead_of_ms| Some(Note { at_ms, instead_of_ms });
     set(&mut hash, "a", "1");
     assert_eq!(hash.take_note(), None);
     hash.set_expire(b"a", Some(50));
-    assert_eq!((hash.take_note(), hash.take_note()), (Some(50), None));
+    assert_eq!((hash.take_note(), hash.take_note()), (note(Some(50), None), None));
     hash.set_expire(b"a", Some(60));
-    assert_eq!(hash.take_note(), None);
+    assert_eq!((hash.take_note(), hash.noted_ms()), (None, Some(50)));
     hash.set_expire(b"a", Some(40));
-    assert_eq!(hash.take_note(), Some(40));
+    assert_eq!(hash.take_note(), note(Some(40), Some(50)));
     assert!(!hash.forget_note(50));
     assert!(hash.forget_note(40));
-    assert_eq!(hash.take_note(), Some(40));
+    assert_eq!(hash.take_note(), note(Some(40), None));
+    hash.set_expire(b"a", None);
+    assert_eq!((hash.take_note(), hash.take_note(), hash.noted_ms()), (note(None, Some(40)), None, None));
+    hash.set_expire(b"a", Some(40));
     hash.forget_notes();
     (0..600).for_each(|n| assert!(set(&mut hash, &format!("f{n}"), "v")));
-    assert_eq!((hash.is_table(), hash.take_note(), hash.take_note()), (true, Some(40), None));
+    assert_eq!((hash.is_table(), hash.take_note(), hash.take_note()), (true, note(Some(40), None), None));
 }
 
 #[test]

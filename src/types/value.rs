@@ -6,7 +6,7 @@ use crate::base::thin::Thin;
 use crate::types::copying::{Progress, STRING_BYTES};
 use crate::types::defrag::Mover;
 use crate::types::fields::Fields;
-use crate::types::hash::Hash;
+use crate::types::hash::{Hash, Note};
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::stream::Stream;
@@ -177,7 +177,7 @@ impl Value {
     }
 
     /// For a hash that gets another key: when to look for due fields ([`Hash::take_note`]).
-    pub fn renew_note(&mut self) -> Option<u64> {
+    pub fn renew_note(&mut self) -> Option<Note> {
         let hash = self.as_hash_mut()?;
         hash.forget_notes();
         hash.take_note()

@@ -42,6 +42,15 @@ fn fields_that_expire_are_counted() {
         client.run("HPEXPIRE h 1 FIELDS 2 a b");
         wait_until("they go", || client.info_number("stats", "expired_subkeys") == 2);
         assert_eq!(client.run("HLEN h").int(), 1);
+        for end in ["DEL h", "SET h v", "RENAME h plain", "EXPIRE h -1"] {
+            client.run("DEL h");
+            client.run("HSET h a 1");
+            client.run("HEXPIRE h 10000 FIELDS 1 a");
+            client.run(end);
+            client.run("DEL plain");
+            client.run("SET left v");
+            assert!(keyspace(&mut client).contains(",subexpiry=0"), "{end}: {}", keyspace(&mut client));
+        }
         wait_until("the steps took time", || {
             client.run("SET k v PX 1");
             client.info_number("stats", "expire_cycle_cpu_milliseconds") > 0
