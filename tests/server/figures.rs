@@ -31,7 +31,8 @@ fn who_waits_shows_by_key_and_by_timeout() {
 #[test]
 fn fields_that_expire_are_counted() {
     each_setup(|setup| {
-        let server = Launch::new(setup).start();
+        // steps of some microseconds are to make a millisecond soon
+        let server = Launch::new(setup).args("--hz 500").start();
         let mut client = server.client();
         client.run("HSET h a 1 b 2 c 3");
         client.run("HSET plain a 1");
