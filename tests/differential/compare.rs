@@ -72,6 +72,7 @@ const RULES: &[(&str, How, &str)] = &[
     ("SRANDMEMBER", How::BothAnswer, "random"),
     ("HRANDFIELD", How::SameKind, "random"),
     ("ZADD", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
+    ("VEMB", How::Numbers, "where two shortest forms of a number are equally near, Redis writes one and we the other"),
     ("ZINCRBY", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
     ("ZSCORE", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
     ("ZMSCORE", How::Numbers, "Redis 7.2 writes scores in their shortest form"),
