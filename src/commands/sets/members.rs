@@ -45,7 +45,7 @@ fn sadd_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<u64, Refusal> 
         Some(Current::Inline(_)) => Err(errors::WRONGTYPE),
     })?;
     if added > 0 {
-        ctx.shard.dirty += added - 1;
+        ctx.shard.changed_many(added as usize);
         ctx.shard.events.happen(class::SET, "sadd", ctx.db, key.bytes);
     }
     Ok(added)
@@ -72,7 +72,7 @@ fn srem_checked(ctx: &mut Context<'_>, args: &Args<'_>) -> Result<u64, Refusal> 
         Some(Current::Inline(_)) => Err(errors::WRONGTYPE),
     })?;
     if removed > 0 {
-        ctx.shard.dirty += removed - 1;
+        ctx.shard.changed_many(removed as usize);
         ctx.shard.events.happen(class::SET, "srem", ctx.db, key.bytes);
         if emptied {
             ctx.shard.remove_emptied(ctx.db, key);

@@ -114,7 +114,7 @@ fn pop_many(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Re
         ctx.shard.remove_emptied(ctx.db, key);
         return Ok(());
     }
-    ctx.shard.dirty += popped as u64 - 1;
+    ctx.shard.changed_many(popped);
     journal_removal(ctx, key, &names);
     Ok(())
 }

@@ -159,7 +159,7 @@ fn trim(ctx: &mut Context<'_>, args: &Args<'_>, reply: &mut Reply<'_>) -> Result
 /// Tells a change of `count` entries at once.
 fn changed_by(ctx: &mut Context<'_>, key: Key<'_>, event: &'static str, count: u64) {
     ctx.shard.changed(ctx.db, key, class::STREAM, event);
-    ctx.shard.dirty += count - 1;
+    ctx.shard.changed_many(count as usize);
 }
 
 /// `XDEL key id [id ...]`
