@@ -41,8 +41,7 @@ impl Shard {
             let (lazy, events, watches) = (&mut self.lazy, &mut self.events, &mut self.watches);
             let fields = &mut self.field_expiry;
             let swept = self.tables[db].sweep_expired(self.now_ms, left, |key, boxed| {
-                fields.forget(db, key, boxed.as_deref());
-                lazy.value(boxed);
+                lazy.value(fields.forget(db, key, boxed));
                 watches.touched(db, key);
                 events.expired(db, key);
             });

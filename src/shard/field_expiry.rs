@@ -14,6 +14,7 @@ use crate::types::hash::{Hash, Note};
 use crate::types::table::Key;
 use crate::types::value::Value;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -44,12 +45,13 @@ impl FieldExpiry {
         }
     }
 
-    /// Cancels the appointment with a value that is not at this key any more.
+    /// Cancels the appointment with a value that is not at this key any more, and gives the value back.
     #[inline]
-    pub(super) fn forget(&mut self, db: usize, key: &[u8], value: Option<&Value>) {
-        if let Some(at_ms) = value.and_then(Value::as_hash).and_then(Hash::noted_ms) {
+    pub(super) fn forget<V: Deref<Target = Value>>(&mut self, db: usize, key: &[u8], value: Option<V>) -> Option<V> {
+        if let Some(at_ms) = value.as_deref().and_then(Value::as_hash).and_then(Hash::noted_ms) {
             self.cancel(db, key, at_ms);
         }
+        value
     }
 
     fn cancel(&mut self, db: usize, key: &[u8], at_ms: u64) {

@@ -153,8 +153,7 @@ impl Shard {
             Live::Expired(boxed) => {
                 self.stats.misses += 1;
                 self.stats.expired += 1;
-                self.field_expiry.forget(db, key.bytes, boxed.as_deref());
-                self.lazy.value(boxed);
+                self.lazy.value(self.field_expiry.forget(db, key.bytes, boxed));
                 self.watches.touched(db, key.bytes);
                 self.events.expired(db, key.bytes);
                 self.events.happen(class::MISS, "keymiss", db, key.bytes);
@@ -174,8 +173,7 @@ impl Shard {
             Live::Missing => None,
             Live::Expired(boxed) => {
                 self.stats.expired += 1;
-                self.field_expiry.forget(db, key.bytes, boxed.as_deref());
-                self.lazy.value(boxed);
+                self.lazy.value(self.field_expiry.forget(db, key.bytes, boxed));
                 self.watches.touched(db, key.bytes);
                 self.events.expired(db, key.bytes);
                 None
@@ -191,8 +189,7 @@ impl Shard {
             Live::Missing => None,
             Live::Expired(boxed) => {
                 self.stats.expired += 1;
-                self.field_expiry.forget(db, key.bytes, boxed.as_deref());
-                self.lazy.value(boxed);
+                self.lazy.value(self.field_expiry.forget(db, key.bytes, boxed));
                 self.watches.touched(db, key.bytes);
                 self.events.expired(db, key.bytes);
                 None
@@ -226,8 +223,7 @@ impl Shard {
         let (settings, random, now) = (&self.settings, &mut self.random, self.now_ms);
         let inserted = self.tables[db].insert(key, value, expire, |old| access::stamp(settings, random, old, now));
         if let Inserted::Replaced(boxed) = inserted {
-            self.field_expiry.forget(db, key.bytes, boxed.as_deref());
-            self.lazy.value(boxed);
+            self.lazy.value(self.field_expiry.forget(db, key.bytes, boxed));
             self.events.gone(db, key.bytes);
         }
         self.note_fields(db, key, note);
@@ -267,8 +263,7 @@ impl Shard {
             Change::Replace(mut value) => {
                 let note = if let NewValue::Boxed(value) = &mut value { value.renew_note() } else { None };
                 let boxed = entry.replace(value, stamped);
-                self.field_expiry.forget(db, key.bytes, boxed.as_deref());
-                self.lazy.value(boxed);
+                self.lazy.value(self.field_expiry.forget(db, key.bytes, boxed));
                 self.note_fields(db, key, note);
                 self.events.gone(db, key.bytes);
             }
@@ -314,8 +309,7 @@ impl Shard {
             return false;
         }
         if let Some(boxed) = self.tables[db].discard(key) {
-            self.field_expiry.forget(db, key.bytes, boxed.as_deref());
-            self.lazy.value(boxed);
+            self.lazy.value(self.field_expiry.forget(db, key.bytes, boxed));
             self.dirty += 1;
             self.touch_watches(db, key.bytes);
             self.events.gone(db, key.bytes);
@@ -346,7 +340,7 @@ impl Shard {
         self.events.gone(db, key.bytes);
         let taken = self.tables[db].remove(key);
         if let Some((Owned::Boxed(value), _)) = &taken {
-            self.field_expiry.forget(db, key.bytes, Some(value));
+            self.field_expiry.forget(db, key.bytes, Some(&**value));
         }
         taken
     }
