@@ -178,10 +178,9 @@ fn write(to: &Folder, flavor: Flavor, libraries: &[Vec<u8>], shards: &[Shard]) -
     fs::create_dir_all(&to.path)?;
     let bytes = compact::write_base(to, &base, flavor, libraries, shards)?;
     File::create(to.path.join(&increment))?.sync_all()?;
-    let manifest = to.path.join(format!("{NAME}.manifest"));
     let temporary = to.path.join(format!("temp-{NAME}.manifest"));
     let text = format!("file {base} seq 1 type b\nfile {increment} seq 1 type i\n");
-    replace(&temporary, &manifest, text.as_bytes())?;
+    replace(&temporary, &to.others_path(), text.as_bytes())?;
     Ok(bytes)
 }
 

@@ -9,6 +9,7 @@ use crate::base::clock;
 use crate::base::config::Config;
 use crate::commands::debug::ReloadOrder;
 use crate::net::shared::Shared;
+use crate::persist::aof::folder::Folder;
 use crate::persist::load::aof::Ending;
 use crate::persist::load::manifest::RedisManifest;
 use crate::persist::load::{LoadError, RawEntry, Refusal, Sink, Window, aof, rdb};
@@ -60,16 +61,15 @@ pub fn find(config: &Config) -> Result<Found, String> {
 }
 
 fn redis_aof(config: &Config) -> Result<Option<Vec<PathBuf>>, String> {
-    let dir = Path::new(&config.dir);
-    let folder = dir.join(&config.appenddirname);
-    let manifest = folder.join(format!("{}.manifest", config.appendfilename));
+    let folder = Folder::of(config);
+    let manifest = folder.others_path();
     if exists(&manifest)? {
         let wrong = |why: String| format!("{}: {why}", manifest.display());
         let text = std::fs::read(&manifest).map_err(|error| wrong(error.to_string()))?;
         let parsed = RedisManifest::parse(&text).map_err(wrong)?;
-        return Ok(Some(parsed.files().map(|name| folder.join(name)).collect()));
+        return Ok(Some(parsed.files().map(|name| folder.path.join(name)).collect()));
     }
-    let single = dir.join(&config.appendfilename);
+    let single = Path::new(&config.dir).join(&config.appendfilename);
     Ok(exists(&single)?.then(|| vec![single]))
 }
 

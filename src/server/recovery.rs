@@ -189,8 +189,7 @@ pub fn has_log(config: &Config) -> Result<bool, String> {
     let is_there = path.try_exists().map_err(|error| format!("{}: {error}", path.display()))?;
     // one that cannot be read says so itself
     let noted = folder.manifest().ok().flatten().and_then(|manifest| manifest.others);
-    let now = others::mark(&folder);
-    if noted.is_some_and(|noted| now != 0 && now != noted) {
+    if noted.is_some_and(|noted| ![0, noted].contains(&others::mark(&folder))) {
         return Err(format!(
             "Another server wrote an append-only file beside Pinion's log, after that: {} or {}. One can be loaded: \
              move those files away to keep what Pinion wrote, or {} to load what the other server wrote",
