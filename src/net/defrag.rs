@@ -16,19 +16,26 @@ use crate::runtime::{alloc, usage};
 use crate::types::defrag::Mover;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// How often it is decided, milliseconds.
-const LOOK_MS: u64 = 50;
+/// How often it is decided, milliseconds; the second one while memory is scarce.
+const LOOK_MS: u64 = 20;
+const LOOK_SCARCE_MS: u64 = 5;
 /// Waste, or memory beyond `maxmemory`, in percent: from the first on with the least of the time given below, from the
 /// second on with the most.
-const OVER_PERCENT: (u64, u64) = (4, 12);
-const OVER_CYCLE_PERCENT: (u64, u64) = (5, 50);
+const OVER_PERCENT: (u64, u64) = (4, 14);
+const OVER_CYCLE_PERCENT: (u64, u64) = (5, 80);
+/// Longest step at the most of the time, microseconds: ticks in which much is evicted are as long.
+const OVER_STEP_US: u64 = 2000;
 /// Memory beyond `maxmemory` that is nothing to worry about.
 const OVER_BYTES_MIN: u64 = 12 << 20;
 /// Blocks looked at before the clock is.
 const BLOCKS_PER_LOOK: usize = 64;
-/// A round that moved less than one block in so many is followed by a pause, milliseconds.
+/// A round that moved less than one block in so many, and less than this part of what is wasted, is followed by a
+/// pause, milliseconds.
 const YIELD_MIN: u64 = 200;
+const YIELD_PART: u64 = 16;
 const PAUSE_MS: u64 = 1000;
+/// The pause ends before its time once this part more is wasted: keys that went have left pages sparse.
+const WASTE_GROWTH: u64 = 8;
 /// Shortest step, microseconds.
 const STEP_US_MIN: u64 = 50;
 
@@ -37,17 +44,21 @@ const STEP_US_MIN: u64 = 50;
 pub struct DefragWatch {
     /// Percent of the time that may be spent; 0: none.
     percent: u64,
+    looked_ms: u64,
     next_look_ms: u64,
     since_ms: u64,
     paused_until_ms: u64,
+    /// What was wasted when the pause began.
+    paused_waste: u64,
     /// When time was last credited, and how much there is; clock ticks.
     credited: u64,
     credit: u64,
     /// Database that the round is at.
     table: usize,
-    /// Blocks that this round moved and looked at.
+    /// Blocks that this round moved and looked at, and the bytes that it moved.
     moved: u64,
     looked: u64,
+    moved_bytes: u64,
 }
 
 /// What INFO shows of it, over all cores.
@@ -92,6 +103,10 @@ fn between(value: u64, from: (u64, u64), to: (u64, u64)) -> u64 {
     low + (high - low) * (value - from.0).min(span) / span
 }
 
+fn look_every_ms() -> u64 {
+    if alloc::is_scarce() { LOOK_SCARCE_MS } else { LOOK_MS }
+}
+
 impl Worker {
     /// Whether a step is due soon.
     pub fn is_defragging(&self) -> bool {
@@ -113,7 +128,7 @@ impl Worker {
     /// Bytes of the process in memory, as seen lately by whichever core.
     fn resident_bytes(&self, now_ms: u64) -> u64 {
         let seen = self.shared.resident_seen_ms.load(Relaxed);
-        let due = now_ms.wrapping_sub(seen) >= LOOK_MS / 2;
+        let due = now_ms.wrapping_sub(seen) >= look_every_ms() / 2;
         if due && self.shared.resident_seen_ms.compare_exchange(seen, now_ms, Relaxed, Relaxed).is_ok() {
             let resident = usage::resident_bytes();
             self.shared.resident_bytes.store(resident, Relaxed);
@@ -124,7 +139,8 @@ impl Worker {
 
     #[cold]
     fn decide(&mut self, now_ms: u64) {
-        self.defrag.next_look_ms = now_ms + LOOK_MS;
+        let looked_ms = std::mem::replace(&mut self.defrag.looked_ms, now_ms);
+        self.defrag.next_look_ms = now_ms + look_every_ms();
         let percent = self.wanted_percent(now_ms);
         if percent > 0 && self.defrag.percent == 0 {
             (self.defrag.credited, self.defrag.credit, self.defrag.since_ms) = (clock::ticks(), 0, now_ms);
@@ -132,7 +148,7 @@ impl Worker {
         let counters = self.counters();
         counters.defrag_percent.set(percent);
         if self.defrag.percent > 0 {
-            counters.defrag_ms.add(now_ms.saturating_sub(self.defrag.since_ms.max(now_ms.saturating_sub(LOOK_MS))));
+            counters.defrag_ms.add(now_ms.saturating_sub(self.defrag.since_ms.max(looked_ms)));
         }
         let current = if percent > 0 { now_ms.saturating_sub(self.defrag.since_ms) } else { 0 };
         counters.defrag_current_ms.set(current);
@@ -143,6 +159,9 @@ impl Worker {
         let config = &self.config;
         let limit = if self.loading.active { 0 } else { config.maxmemory };
         let used = alloc::used_bytes();
+        if limit == 0 {
+            alloc::set_scarce(false);
+        }
         if limit == 0 && !config.activedefrag || used == 0 {
             return 0;
         }
@@ -158,39 +177,50 @@ impl Worker {
         if limit > 0 {
             let over = resident.saturating_sub(limit).min(waste);
             let over_percent = between(over.saturating_mul(100) / limit, OVER_PERCENT, OVER_CYCLE_PERCENT);
-            if over_percent > 0 && over > OVER_BYTES_MIN {
-                alloc::tidy();
+            let scarce = over_percent > 0 && over > OVER_BYTES_MIN;
+            alloc::set_scarce(scarce);
+            if scarce {
+                alloc::give_back_free();
                 percent = percent.max(over_percent);
             }
         }
-        if now_ms < self.defrag.paused_until_ms { 0 } else { percent }
+        let grown = waste > self.defrag.paused_waste + self.defrag.paused_waste / WASTE_GROWTH;
+        if now_ms < self.defrag.paused_until_ms && !grown { 0 } else { percent }
     }
 
     fn defrag_step(&mut self, now_ms: u64) {
         let begin = clock::ticks();
         let defrag = &mut self.defrag;
         let earned = begin.wrapping_sub(defrag.credited).saturating_mul(defrag.percent) / 100;
-        let most = clock::us_to_ticks(u64::from(self.config.defrag_cycle_us).max(STEP_US_MIN));
+        let most = match alloc::is_scarce() {
+            true => u64::from(self.config.defrag_cycle_us).max(defrag.percent * OVER_STEP_US / OVER_CYCLE_PERCENT.1),
+            false => u64::from(self.config.defrag_cycle_us),
+        };
+        let most = clock::us_to_ticks(most.max(STEP_US_MIN));
         (defrag.credited, defrag.credit) = (begin, (defrag.credit + earned).min(most));
         if defrag.credit < clock::us_to_ticks(STEP_US_MIN) {
             return;
         }
         let mut ended = false;
-        let (mut key_hits, mut key_misses, mut hits, mut misses) = (0, 0, 0, 0);
+        let (mut key_hits, mut key_misses, mut hits, mut misses, mut bytes) = (0, 0, 0, 0, 0);
         while !ended && clock::ticks().wrapping_sub(begin) < defrag.credit {
             let mut mover = Mover::new(alloc::is_sparse, BLOCKS_PER_LOOK);
             ended = self.router.shard.defrag_step(&mut defrag.table, &mut mover);
-            (hits, misses) = (hits + mover.moved, misses + mover.stayed);
+            (hits, misses, bytes) = (hits + mover.moved, misses + mover.stayed, bytes + mover.moved_bytes);
             (key_hits, key_misses) = (key_hits + mover.keys_moved, key_misses + mover.keys_stayed);
         }
         defrag.credit = defrag.credit.saturating_sub(clock::ticks().wrapping_sub(begin));
         (defrag.moved, defrag.looked) = (defrag.moved + hits, defrag.looked + hits + misses);
+        defrag.moved_bytes += bytes;
         if ended {
-            alloc::tidy();
-            if defrag.moved * YIELD_MIN <= defrag.looked {
+            alloc::collect();
+            alloc::give_back_free();
+            let waste = self.shared.resident_bytes.load(Relaxed).saturating_sub(alloc::used_bytes());
+            if defrag.moved * YIELD_MIN <= defrag.looked && defrag.moved_bytes * YIELD_PART <= waste {
                 (defrag.paused_until_ms, defrag.next_look_ms) = (now_ms + PAUSE_MS, now_ms);
+                defrag.paused_waste = waste;
             }
-            (defrag.moved, defrag.looked) = (0, 0);
+            (defrag.moved, defrag.looked, defrag.moved_bytes) = (0, 0, 0);
         }
         let counters = self.counters();
         counters.defrag_hits.add(hits);

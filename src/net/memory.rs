@@ -5,7 +5,8 @@
 //! waits to be freed; of that at most an eighth of the limit, so that memory that is only reserved counts at last. What
 //! is on its way to the log does not count either: it grows as keys go.
 //! The machine has to have more than that: pages that hold little. Where moving blocks together (`defrag.rs`) does not
-//! keep the process within the limit and a tenth, keys go for the rest, up to a quarter of the limit.
+//! keep the process within the limit and a tenth, keys go for the rest, up to a quarter of the limit. Both are given
+//! more time the further it is beyond, up to four fifths of a core's: what comes in has to wait.
 //!
 //! Once a tick, before each command that may need memory, and before those of another core, a core looks whether too
 //! much is in use. If so, each core publishes how much its best candidate deserves to go (its *score*); the core with
@@ -33,6 +34,8 @@ const KEYS_PER_LOOK: usize = 4;
 const KEYS_PER_COMMAND: usize = 16;
 /// Part of the limit that may be exceeded while another core is asked to evict.
 const SLACK: u64 = 64;
+/// How many times as long as the setting says is evicted at most, with one time more for each such part.
+const URGENCY_MAX: u64 = 4;
 /// Part of the limit that idle memory is let off at most, and at least so many bytes.
 const IDLE: (u64, u64) = (8, 4 << 20);
 /// Part of the limit that the margin is at most.
@@ -41,7 +44,7 @@ const MARGIN: u64 = 4;
 const CLIENTS_LIMIT_MIN: u64 = 128 << 10;
 /// What the process may take beyond the limit however small that is: code, stacks, and a page of the heap for each size
 /// of blocks.
-const RESIDENT_SLACK: u64 = 24 << 20;
+const RESIDENT_SLACK: u64 = 20 << 20;
 /// How long clients may take to hear which of their cached keys were evicted, milliseconds, and ticks: in the first
 /// their buffers go to the driver, in the second to the kernel, and in the third they come back. A slow machine takes
 /// longer over these than the time.
@@ -142,8 +145,7 @@ impl Worker {
             self.router.shard.tidy_short(TIDY_PIECES);
         }
         if self.config.maxmemory_policy != EvictionPolicy::Noeviction {
-            let time_max = time_max(self.config.maxmemory_eviction_tenacity);
-            self.evict(usize::MAX, time_max);
+            self.evict(usize::MAX, self.evict_ticks());
         }
         self.memory.over = self.over() + self.memory.told;
         (self.memory.own, self.memory.idle) = (alloc::own_bytes(), self.router.shard.idle_bytes());
@@ -187,9 +189,15 @@ impl Worker {
         if self.memory.over <= (self.memory.limit / SLACK) as i64 {
             self.evict(KEYS_PER_COMMAND * commands, u64::MAX);
         } else {
-            let each = time_max(self.config.maxmemory_eviction_tenacity);
-            self.evict(usize::MAX, each.saturating_mul(commands as u64));
+            self.evict(usize::MAX, self.evict_ticks().saturating_mul(commands as u64));
         }
+    }
+
+    /// How long to evict at a time: the further the limit is exceeded, the longer. Large values that come where small
+    /// ones go would come faster otherwise.
+    fn evict_ticks(&self) -> u64 {
+        let slacks = self.memory.over.max(0).unsigned_abs() / (self.memory.limit / SLACK).max(1);
+        time_max(self.config.maxmemory_eviction_tenacity).saturating_mul((1 + slacks).min(URGENCY_MAX))
     }
 
     /// Notes how much memory the process takes of the machine: sets the margin that is kept for what holds no data.
@@ -200,6 +208,9 @@ impl Worker {
         let margin = self.shared.memory_margin.load(Relaxed);
         let next = if limit == 0 || alloc::used_bytes() == 0 {
             0
+        } else if resident > high && self.memory.over < 0 && self.memory.since_ms.is_none() {
+            // nothing had to go yet: what is wasted is known before it has to
+            (margin + (resident - high) + self.memory.over.unsigned_abs()).min(limit / MARGIN)
         } else if resident > high {
             (margin + (resident - high) / 8).min(limit / MARGIN)
         } else if resident < low {

@@ -15,11 +15,14 @@
 //! copies (APPEND to a string of 500 MB: 0.4 s), and takes the end of one back, so that they can be freed in steps.
 
 mod ahead;
+mod reclaim;
+
+pub use reclaim::{collect, give_back_free, is_scarce, purge, set_scarce};
 
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
@@ -112,6 +115,20 @@ fn is_mapped(layout: Layout) -> bool {
         && (layout.align() == MAP_ALIGN || layout.size() >= HUGE_BYTES_MIN && layout.align() < MAP_ALIGN)
 }
 
+/// # Safety
+/// As of `dealloc`, of a block of [`reclaim::LARGE_BYTES_MIN`] or more.
+#[inline(never)]
+unsafe fn dealloc_large(block: *mut u8, layout: Layout) {
+    // SAFETY: the caller's.
+    unsafe {
+        if is_mapped(layout) {
+            return unmap(block, layout.size());
+        }
+        reclaim::before_free(block, layout.size());
+        MiMalloc.dealloc(block, layout);
+    }
+}
+
 /// Zeroed pages; null if the kernel has none.
 #[cold]
 fn map(bytes: usize) -> *mut u8 {
@@ -160,9 +177,12 @@ unsafe fn unmap_pages(pages: *mut u8, bytes: usize) {
     MAPPED.fetch_sub(bytes, Relaxed);
 }
 
-/// Starts the thread that makes chunks of huge pages ahead, where the kernel has any.
-pub fn make_ahead() -> std::io::Result<()> {
-    ahead::start()
+/// Starts the thread that makes chunks of huge pages ahead, where the kernel has any, and gives free pages back. To be
+/// called once, before there is much to free.
+pub fn start_keeper() -> std::io::Result<()> {
+    ahead::start()?;
+    reclaim::keep_free_pages();
+    Ok(())
 }
 
 /// The global allocator.
@@ -195,7 +215,13 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         count(-(block_bytes(layout.size()) as isize));
         // SAFETY: as in `alloc`; the block came from where its layout says.
-        unsafe { if is_mapped(layout) { unmap(block, layout.size()) } else { MiMalloc.dealloc(block, layout) } }
+        unsafe {
+            if layout.size() >= reclaim::LARGE_BYTES_MIN {
+                dealloc_large(block, layout)
+            } else {
+                MiMalloc.dealloc(block, layout)
+            }
+        }
     }
 
     #[inline]
@@ -246,8 +272,6 @@ impl Allocator {
 
 // mimalloc's own interface (mimalloc.h); the crate binds only what an allocator needs.
 unsafe extern "C" {
-    fn mi_collect(force: bool);
-    fn mi_option_set(option: c_int, value: c_long);
     fn mi_version() -> c_int;
     fn mi_unsafe_heap_page_is_under_utilized(heap: *mut c_void, block: *const c_void, percent: usize) -> bool;
     fn mi_process_info(
@@ -280,27 +304,6 @@ pub fn committed_bytes() -> u64 {
         );
     }
     (commit + MAPPED.load(Relaxed)) as u64
-}
-
-/// Gives the calling thread's free pages back to the system (MEMORY PURGE; each thread has its own).
-pub fn purge() {
-    // SAFETY: may be called at any time, from any thread.
-    unsafe { mi_collect(true) }
-}
-
-/// `mi_option_purge_delay` (mimalloc.h), and the delay once memory was short: free pages then serve another size, or go
-/// back to the system, sooner than after mimalloc's second.
-const PURGE_DELAY_OPTION: c_int = 15;
-const PURGE_DELAY_MS: c_long = 20;
-
-/// Gives pages back to the system that have been free for a moment, and sees to it that others go soon. Cheap if there
-/// are none.
-pub fn tidy() {
-    // SAFETY: both may be called at any time, from any thread; the option is one that this version of mimalloc has.
-    unsafe {
-        mi_option_set(PURGE_DELAY_OPTION, PURGE_DELAY_MS);
-        mi_collect(false);
-    }
 }
 
 /// Blocks of a page in use, in percent, up to which it is worth emptying.

@@ -65,8 +65,10 @@ fn start(args: impl Iterator<Item = OsString>) -> Result<i32, String> {
     admin::log::init(&config)?;
     loaded.notes.iter().for_each(|note| admin::log::warning(note));
     signals::block().map_err(|e| format!("cannot block signals: {e}"))?;
-    if let Err(error) = alloc::make_ahead() {
-        admin::log::warning(&format!("no huge pages: cannot start the thread that makes them: {error}"));
+    if let Err(error) = alloc::start_keeper() {
+        admin::log::warning(&format!(
+            "no huge pages: cannot start the thread that takes and gives back memory: {error}"
+        ));
     }
     let cpus = affinity::available_cpus();
     let parallel = affinity::parallelism();

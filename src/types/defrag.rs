@@ -40,6 +40,8 @@ pub struct Mover {
     left: usize,
     /// Blocks that moved.
     pub moved: u64,
+    /// Their bytes.
+    pub moved_bytes: u64,
     /// Blocks that stayed where they are.
     pub stayed: u64,
     /// Keys of which a block moved, and those of which none did.
@@ -51,7 +53,7 @@ pub struct Mover {
 impl Mover {
     /// For about so many blocks, or fewer if some are large and move.
     pub fn new(sparse: Sparse, budget: usize) -> Self {
-        Mover { sparse, left: budget, moved: 0, stayed: 0, keys_moved: 0, keys_stayed: 0 }
+        Mover { sparse, left: budget, moved: 0, moved_bytes: 0, stayed: 0, keys_moved: 0, keys_stayed: 0 }
     }
 
     /// Whether this step has done enough.
@@ -76,6 +78,7 @@ impl Mover {
         let cost = if worth { 1 + bytes / COPY_BYTES } else { 1 };
         self.left = self.left.saturating_sub(cost);
         self.moved += u64::from(worth);
+        self.moved_bytes += if worth { bytes as u64 } else { 0 };
         self.stayed += u64::from(!worth);
         worth
     }

@@ -81,18 +81,20 @@ fn nothing_changes_when_everything_moves() {
     let (mut table, all) = table();
     let memory = table.memory();
     for budget in [1000, 7, usize::MAX] {
-        let (mut moved, mut keys, mut steps) = (0, 0, 0);
+        let (mut moved, mut bytes, mut keys, mut steps) = (0, 0, 0, 0);
         loop {
             let mut mover = Mover::new(|_| true, budget);
             let ended = table.defrag_step(&mut mover);
             assert_eq!(mover.stayed, 0);
             (moved, keys, steps) = (moved + mover.moved, keys + mover.keys_moved, steps + 1);
+            bytes += mover.moved_bytes as usize;
             if ended {
                 break;
             }
         }
         assert!((5000..=all.len()).contains(&(keys as usize)), "{keys} keys");
         assert!(moved > 15_000 && (budget == usize::MAX) == (steps == 1), "{moved} blocks in {steps} steps");
+        assert!((memory / 2..memory * 3 / 2).contains(&bytes), "{bytes} of {memory} bytes");
         assert!(table.memory().abs_diff(memory) < memory / 50, "{} of {memory} bytes", table.memory());
     }
     for (key, value) in &all {
