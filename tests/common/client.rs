@@ -124,6 +124,12 @@ pub fn encode<T: AsRef<[u8]>>(args: &[T]) -> Vec<u8> {
     out
 }
 
+/// A number of a line of CLIENT LIST; fails the test if it is not there.
+pub fn listed_number(line: &str, name: &str) -> u64 {
+    let value = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    value.unwrap_or_else(|| panic!("no {name}: {line}")).trim().parse().expect("a number")
+}
+
 impl Client {
     /// Connects; fails the test if that fails.
     pub fn connect(address: &Address) -> Client {

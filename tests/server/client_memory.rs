@@ -1,6 +1,6 @@
 //! What clients may take: the largest go once all together pass `maxmemory-clients`, whatever they hold, at once.
 
-use crate::common::client::encode;
+use crate::common::client::{encode, listed_number};
 use crate::common::{Client, Launch, each_setup, wait_until};
 
 /// Sends parts of what a client must not hold, each with so many replies, until it is closed; fails if it never is.
@@ -64,18 +64,14 @@ fn unread_replies_show_in_client_list() {
         let (mut admin, mut slow) = (server.client(), server.client());
         slow.run("SUBSCRIBE news");
         let message = "m".repeat(1_000_000);
-        let field = |admin: &mut Client, name: &str| {
-            let line = admin.run("CLIENT LIST TYPE pubsub").text();
-            let value = line.split(' ').find_map(|word| word.strip_prefix(name).map(str::to_string));
-            value.expect("a field").parse::<u64>().expect("a number")
-        };
+        let field = |admin: &mut Client, name: &str| listed_number(&admin.run("CLIENT LIST TYPE pubsub").text(), name);
         for _ in 0..14 {
             admin.call(&["PUBLISH", "news", &message]);
         }
-        let list = field(&mut admin, "omem=");
+        let list = field(&mut admin, "omem");
         assert!(list > 1_000_000, "{list}");
-        assert_eq!((field(&mut admin, "obl="), field(&mut admin, "oll=")), (16384, 1));
-        assert!(field(&mut admin, "tot-mem=") > list);
+        assert_eq!((field(&mut admin, "obl"), field(&mut admin, "oll")), (16384, 1));
+        assert!(field(&mut admin, "tot-mem") > list);
     });
 }
 
@@ -100,10 +96,6 @@ fn an_argument_that_arrives_counts_once() {
     each_setup(|setup| {
         let server = Launch::new(setup).start();
         let mut admin = server.client();
-        let field = |line: &str, name: &str| {
-            let value = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-            value.unwrap_or_else(|| panic!("no {name}: {line}")).parse::<usize>().expect("a number")
-        };
         for bytes in [100_000, 1_000_000] {
             let mut sender = server.client();
             sender.ok("CLIENT SETNAME sender");
@@ -113,10 +105,10 @@ fn an_argument_that_arrives_counts_once() {
             wait_until("all has come", || {
                 let list = admin.run("CLIENT LIST").text();
                 line = list.lines().find(|line| line.contains("name=sender")).unwrap_or_default().to_string();
-                field(&line, "qbuf") == bytes
+                listed_number(&line, "qbuf") == bytes as u64
             });
             let most = if setup.is_pinion { bytes + 20_000 } else { 2 * bytes };
-            assert!((bytes..most).contains(&field(&line, "tot-mem")), "{line}");
+            assert!((bytes..most).contains(&(listed_number(&line, "tot-mem") as usize)), "{line}");
             sender.send_raw(b"\r\n");
             assert_eq!(sender.recv().text(), "OK");
         }

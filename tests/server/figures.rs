@@ -1,12 +1,11 @@
 //! Figures of INFO and CLIENT LIST that something must move.
 
+use crate::common::client::listed_number;
 use crate::common::{Client, Launch, each_setup, wait_until};
 
 /// A field of the caller's line of CLIENT LIST.
 fn own(client: &mut Client, name: &str) -> u64 {
-    let line = client.run("CLIENT INFO").text();
-    let value = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-    value.unwrap_or_else(|| panic!("no {name}: {line}")).trim().parse().expect("a number")
+    listed_number(&client.run("CLIENT INFO").text(), name)
 }
 
 #[test]
