@@ -12,7 +12,8 @@ pub fn mark(folder: &Folder) -> u32 {
     let mut seen = fs::read(folder.others_path()).unwrap_or_default();
     let files = RedisManifest::parse(&seen).unwrap_or_default();
     files.files().for_each(|name| note(&folder.path.join(name), &mut seen));
-    if let Some(dir) = folder.path.parent() {
+    // in the folder itself where `appenddirname` is a dot
+    for dir in folder.path.ancestors().take(2) {
         note(&dir.join(&folder.name), &mut seen);
     }
     if seen.is_empty() { 0 } else { crc32c::crc32c(&seen).max(1) }
@@ -47,6 +48,7 @@ mod tests {
             (folder.path.join("a.aof.1.incr.aof"), "*1"),
             (folder.others_path(), "file a.aof.2.incr.aof seq 2 type i\n"),
             (folder.others_path(), "what is this"),
+            (folder.path.join("a.aof"), "*1"),
         ] {
             fs::write(path, bytes).unwrap();
             let now = mark(&folder);
