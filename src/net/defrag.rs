@@ -17,7 +17,7 @@ use crate::types::defrag::Mover;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// How often it is decided, milliseconds; the second one while memory is scarce.
-const LOOK_MS: u64 = 20;
+const LOOK_MS: u64 = 10;
 const LOOK_SCARCE_MS: u64 = 5;
 /// Waste, or memory beyond `maxmemory`, in percent: from the first on with the least of the time given below, from the
 /// second on with the most.

@@ -5,7 +5,7 @@
 //! waits to be freed; of that at most an eighth of the limit, so that memory that is only reserved counts at last. What
 //! is on its way to the log does not count either: it grows as keys go.
 //! The machine has to have more than that: pages that hold little. Where moving blocks together (`defrag.rs`) does not
-//! keep the process within the limit and a tenth, keys go for the rest, up to a quarter of the limit. Both are given
+//! keep the process within the limit and an eleventh, keys go for the rest, up to a quarter of the limit. Both get
 //! more time the further it is beyond, up to four fifths of a core's: what comes in has to wait.
 //!
 //! Once a tick, before each command that may need memory, and before those of another core, a core looks whether too
@@ -44,7 +44,7 @@ const MARGIN: u64 = 4;
 const CLIENTS_LIMIT_MIN: u64 = 128 << 10;
 /// What the process may take beyond the limit however small that is: code, stacks, and a page of the heap for each size
 /// of blocks.
-const RESIDENT_SLACK: u64 = 20 << 20;
+const RESIDENT_SLACK: u64 = 18 << 20;
 /// How long clients may take to hear which of their cached keys were evicted, milliseconds, and ticks: in the first
 /// their buffers go to the driver, in the second to the kernel, and in the third they come back. A slow machine takes
 /// longer over these than the time.
@@ -141,7 +141,7 @@ impl Worker {
             self.outputs = SpareOutputs::default();
             self.look();
         }
-        if self.shared.idle_bytes(limit) < self.shared.total(|core| &core.idle_bytes) {
+        if alloc::is_scarce() || self.shared.idle_bytes(limit) < self.shared.total(|core| &core.idle_bytes) {
             self.router.shard.tidy_short(TIDY_PIECES);
         }
         if self.config.maxmemory_policy != EvictionPolicy::Noeviction {
@@ -203,7 +203,7 @@ impl Worker {
     /// Notes how much memory the process takes of the machine: sets the margin that is kept for what holds no data.
     pub(super) fn note_resident(&self, resident: u64) {
         let limit = self.config.maxmemory;
-        let (low, high) = ((limit / 16).max(RESIDENT_SLACK / 8 * 5), (limit / 10).max(RESIDENT_SLACK));
+        let (low, high) = ((limit / 16).max(RESIDENT_SLACK / 8 * 5), (limit / 11).max(RESIDENT_SLACK));
         let (low, high) = (limit.saturating_add(low), limit.saturating_add(high));
         let margin = self.shared.memory_margin.load(Relaxed);
         let next = if limit == 0 || alloc::used_bytes() == 0 {
@@ -212,7 +212,7 @@ impl Worker {
             // nothing had to go yet: what is wasted is known before it has to
             (margin + (resident - high) + self.memory.over.unsigned_abs()).min(limit / MARGIN)
         } else if resident > high {
-            (margin + (resident - high) / 8).min(limit / MARGIN)
+            (margin + (resident - high) / 32).min(limit / MARGIN)
         } else if resident < low {
             margin - (margin / 8 + 1).min(margin)
         } else {
