@@ -40,6 +40,12 @@ const URGENCY_MAX: u64 = 4;
 const IDLE: (u64, u64) = (8, 4 << 20);
 /// Part of the limit that the margin is at most.
 const MARGIN: u64 = 4;
+/// The part of what the process is beyond its bound by which the margin grows each time that is looked at: a small one,
+/// or it is at its most before the pages of what went have been given back, and far too much goes; and a greater one
+/// from that part of the limit on.
+const MARGIN_STEP: u64 = 32;
+const MARGIN_LEAP: u64 = 8;
+const LEAP_FROM: u64 = 40;
 /// The least that clients may take together, whatever the setting says: no client could connect to raise it.
 const CLIENTS_LIMIT_MIN: u64 = 128 << 10;
 /// What the process may take beyond the limit however small that is: code, stacks, and a page of the heap for each size
@@ -51,7 +57,7 @@ const RESIDENT_SLACK: u64 = 18 << 20;
 const TELLING_MS: u64 = 5;
 const TELLING_TICKS: u8 = 3;
 /// Pieces of 8 KB that a table moves together in one tick while more than that is idle.
-const TIDY_PIECES: usize = 16;
+const TIDY_PIECES: usize = 32;
 
 /// What a core knows of the memory in use.
 #[derive(Debug, Default)]
@@ -212,7 +218,9 @@ impl Worker {
             // nothing had to go yet: what is wasted is known before it has to
             (margin + (resident - high) + self.memory.over.unsigned_abs()).min(limit / MARGIN)
         } else if resident > high {
-            (margin + (resident - high) / 32).min(limit / MARGIN)
+            let over = resident - high;
+            let part = if over > limit / LEAP_FROM { MARGIN_LEAP } else { MARGIN_STEP };
+            (margin + over / part).min(limit / MARGIN)
         } else if resident < low {
             margin - (margin / 8 + 1).min(margin)
         } else {
