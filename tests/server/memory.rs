@@ -1,7 +1,7 @@
 //! maxmemory, where the keys are not spread evenly over the shards.
 
 use crate::common::client::encode;
-use crate::common::{Client, Launch, Random, Setup, Value, each_setup, sys};
+use crate::common::{Client, Launch, Random, Setup, Value, each_setup, sys, wait_until};
 
 const LIMIT: usize = 12 << 20;
 
@@ -59,4 +59,20 @@ fn what_large_values_leave_behind_is_given_back_as_small_ones_come() {
     }
     // 111% in a fast build; it was 160% and more when such blocks stayed with the allocator
     assert!(most < LIMIT as u64 / 100 * 130, "{most} of {LIMIT}");
+}
+
+/// An idle server has nothing to free that would remind the allocator of what is free already.
+#[test]
+fn what_was_deleted_goes_back_to_the_system_while_nothing_happens() {
+    each_setup(|setup| {
+        let server = Launch::new(setup).start();
+        let mut client = server.client();
+        let before = sys::resident_bytes(server.pid());
+        let value = "x".repeat(5000);
+        let batch: Vec<u8> = (0..10_000).flat_map(|n| encode(&["SET", &format!("k{n}"), &value])).collect();
+        assert!(client.pipeline(&batch, 10_000).iter().all(|reply| *reply == Value::ok()));
+        assert!(sys::resident_bytes(server.pid()) > before + 40_000_000);
+        client.ok("FLUSHALL");
+        wait_until("memory goes back", || sys::resident_bytes(server.pid()) < before + 20_000_000);
+    });
 }
