@@ -192,11 +192,8 @@ impl Worker {
         let begin = clock::ticks();
         let defrag = &mut self.defrag;
         let earned = begin.wrapping_sub(defrag.credited).saturating_mul(defrag.percent) / 100;
-        let most = match alloc::is_scarce() {
-            true => u64::from(self.config.defrag_cycle_us).max(defrag.percent * OVER_STEP_US / OVER_CYCLE_PERCENT.1),
-            false => u64::from(self.config.defrag_cycle_us),
-        };
-        let most = clock::us_to_ticks(most.max(STEP_US_MIN));
+        let urgent = if alloc::is_scarce() { defrag.percent * OVER_STEP_US / OVER_CYCLE_PERCENT.1 } else { 0 };
+        let most = clock::us_to_ticks(u64::from(self.config.defrag_cycle_us).max(STEP_US_MIN).max(urgent));
         (defrag.credited, defrag.credit) = (begin, (defrag.credit + earned).min(most));
         if defrag.credit < clock::us_to_ticks(STEP_US_MIN) {
             return;

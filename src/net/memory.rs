@@ -56,7 +56,7 @@ const RESIDENT_SLACK: u64 = 18 << 20;
 /// longer over these than the time.
 const TELLING_MS: u64 = 5;
 const TELLING_TICKS: u8 = 3;
-/// Pieces of 8 KB that a table moves together in one tick while more than that is idle.
+/// Pieces of 8 KB that a table moves together in one tick while more than [`IDLE`] is idle, or memory is scarce.
 const TIDY_PIECES: usize = 32;
 
 /// What a core knows of the memory in use.
@@ -212,15 +212,17 @@ impl Worker {
         let (low, high) = ((limit / 16).max(RESIDENT_SLACK / 8 * 5), (limit / 11).max(RESIDENT_SLACK));
         let (low, high) = (limit.saturating_add(low), limit.saturating_add(high));
         let margin = self.shared.memory_margin.load(Relaxed);
+        let beyond = resident.saturating_sub(high);
         let next = if limit == 0 || alloc::used_bytes() == 0 {
             0
-        } else if resident > high && self.memory.over < 0 && self.memory.since_ms.is_none() {
-            // nothing had to go yet: what is wasted is known before it has to
-            (margin + (resident - high) + self.memory.over.unsigned_abs()).min(limit / MARGIN)
-        } else if resident > high {
-            let over = resident - high;
-            let part = if over > limit / LEAP_FROM { MARGIN_LEAP } else { MARGIN_STEP };
-            (margin + over / part).min(limit / MARGIN)
+        } else if beyond > 0 {
+            let step = if self.memory.over < 0 && self.memory.since_ms.is_none() {
+                // nothing had to go yet: what is wasted is known before it has to
+                beyond + self.memory.over.unsigned_abs()
+            } else {
+                beyond / if beyond > limit / LEAP_FROM { MARGIN_LEAP } else { MARGIN_STEP }
+            };
+            (margin + step).min(limit / MARGIN)
         } else if resident < low {
             margin - (margin / 8 + 1).min(margin)
         } else {

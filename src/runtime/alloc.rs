@@ -124,7 +124,9 @@ unsafe fn dealloc_large(block: *mut u8, layout: Layout) {
         if is_mapped(layout) {
             return unmap(block, layout.size());
         }
-        reclaim::before_free(block, layout.size());
+        if is_scarce() {
+            reclaim::give_back_inside(block, layout.size());
+        }
         MiMalloc.dealloc(block, layout);
     }
 }

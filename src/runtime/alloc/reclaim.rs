@@ -19,7 +19,7 @@ static SCARCE: AtomicBool = AtomicBool::new(false);
 const PURGE_DELAY_OPTION: c_int = 15;
 const PURGE_DELAY_MS: c_long = 1 << 40;
 
-// mimalloc's own interface (mimalloc.h); the crate binds only what an allocator needs.
+// mimalloc.h, as in `alloc.rs`.
 unsafe extern "C" {
     fn mi_collect(force: bool);
     fn mi_heap_collect(heap: *mut c_void, force: bool);
@@ -76,23 +76,12 @@ pub fn give_back_free() {
     }
 }
 
-/// To be called before a block of [`LARGE_BYTES_MIN`] or more is freed.
-///
-/// # Safety
-/// The block has so many bytes, all the caller's, who does not need what is in them any more.
-pub(super) unsafe fn before_free(block: *mut u8, bytes: usize) {
-    if is_scarce() {
-        // SAFETY: the caller's.
-        unsafe { give_back_inside(block, bytes) }
-    }
-}
-
 /// Gives the whole pages inside a block back to the system: they read as zeros, and come back when written to. The
 /// first may stay, for the link that the allocator writes at the beginning of a free block.
 ///
 /// # Safety
-/// As of [`before_free`].
-unsafe fn give_back_inside(block: *mut u8, bytes: usize) {
+/// The block has so many bytes, all the caller's, who does not need what is in them any more.
+pub(super) unsafe fn give_back_inside(block: *mut u8, bytes: usize) {
     // SAFETY: a question about the system; then advice about pages that lie wholly inside the block.
     unsafe {
         let page = libc::sysconf(libc::_SC_PAGESIZE) as usize;
